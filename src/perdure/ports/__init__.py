@@ -1,0 +1,1 @@
+"""What Perdure needs from the world: one Protocol a file, no behaviour."""
