@@ -94,7 +94,7 @@ class Engine(Protocol):
         ...
 
     async def describe(self, tenant: str, run: str) -> Run: ...
-    async def list(
+    async def find(
         self, tenant: str, *, status: Status | None = None, workflow: str | None = None, limit: int = 100, before: str | None = None
     ) -> list[Run]:
         """Newest first. `before` is the id of the last run of the page before. Inputs and outputs are left out."""
