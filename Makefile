@@ -18,6 +18,7 @@ help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
 
 setup: $(VENV)/.core $(VENV)/.test $(VENV)/.local ## Prepare .venv with all that `run` and `test` use (a minute once, then nothing)
+	@:
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "setup: Python 3.11 or newer was not found. Install it, or say where it is: make setup PYTHON=/path/to/python3.11"; exit 1; }

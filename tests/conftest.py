@@ -1,0 +1,61 @@
+"""What every test may use, and the closing line of `make test`: how many tests, and which real parts took part."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SPECIFICATION = ROOT.parent / "shared" / "ows"
+"""The specification's own examples and compatibility kit. They are not copied; tests skip where they are absent."""
+
+_parts = pytest.StashKey[dict[str, int]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_parts] = {}
+
+
+@pytest.fixture
+def took_part(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Tell the closing line that a real server, engine, process or model takes part in this test.
+
+    Call it with the name and version as a reader should see it: `took_part("SmolLM2-135M-Instruct Q4_1")`.
+    """
+    parts = request.config.stash[_parts]
+
+    def register(name: str) -> None:
+        parts[name] = parts.get(name, 0) + 1
+
+    return register
+
+
+@pytest.fixture
+def require() -> Callable[[bool, str], None]:
+    """Skip with one clear line when a server or model is missing; fail instead under PERDURE_REQUIRE_SERVERS=1."""
+
+    def check(present: bool, line: str) -> None:
+        if present:
+            return
+        if os.environ.get("PERDURE_REQUIRE_SERVERS") == "1":
+            pytest.fail(line)
+        pytest.skip(line)
+
+    return check
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
+    result = yield
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None and not session.config.option.collectonly:
+        reporter.write_line(_closing_line(reporter, session.config.stash[_parts]))
+    return result
+
+
+def _closing_line(reporter: pytest.TerminalReporter, parts: dict[str, int]) -> str:
+    counts = {kind: len(reporter.stats.get(kind, [])) for kind in ("passed", "failed", "error", "skipped", "xfailed")}
+    counted = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count) or "nothing ran"
+    taking_part = ", ".join(f"{name} ({count})" for name, count in sorted(parts.items()))
+    return f"perdure: {sum(counts.values())} tests: {counted}; took part: {taking_part or 'pure code only'}"
