@@ -1,0 +1,174 @@
+"""Drives runs to their end for the verbs that do (`run`, `resume`, `retry`, `skip`, `fork`) and tells the outcome."""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from perdure import wiring
+from perdure.cli import given, progress
+from perdure.cli.main import INTERRUPTED
+from perdure.language.values import Json
+from perdure.ports.engine import ENDED, Run
+
+if TYPE_CHECKING:
+    from perdure.settings import Settings
+    from perdure.wiring import Installation
+
+_Answer = TypeVar("_Answer")
+
+
+def data_argument(parser: argparse.ArgumentParser) -> None:
+    """`--data`, for every verb that looks into a journal."""
+    parser.add_argument(
+        "--data", metavar="DIR", help="Directory of the journal (default: PERDURE_DATA, else ~/.local/share/perdure)."
+    )
+
+
+def drive_arguments(parser: argparse.ArgumentParser) -> None:
+    """What every verb takes that drives a run."""
+    data_argument(parser)
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--follow", action="store_true", help="Print every entry of the history as a line.")
+    shown.add_argument("--quiet", action="store_true", help="Show no progress; only the output or the fault.")
+    parser.add_argument(
+        "--functions",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="Python module with functions of your own; may be given several times.",
+    )
+    parser.add_argument("--secrets", metavar="FILE", help="File (JSON or YAML) that maps secret names to values.")
+
+
+class Desk:
+    """One command's hold on the installation: its settings, its directory, and the run that is being driven."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.settings: Settings = given.read_settings()
+        self.tenant = self.settings.tenant
+        self.directory: Path = given.data_directory(options.data, self.settings)
+        self.run: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Desk({str(self.directory)!r}, run={self.run!r})"
+
+    @contextlib.asynccontextmanager
+    async def opened(self, *, drive: bool = True) -> AsyncIterator["Installation"]:
+        """The installation, open. Without `drive` no run goes on by itself: the journal is only read and written."""
+        installation = wiring.embedded(
+            self.directory,
+            self.settings,
+            modules=getattr(self.options, "functions", []),
+            secrets_file=getattr(self.options, "secrets", None),
+        )
+        async with installation.open(drive=drive):
+            yield installation
+
+    async def to_its_end(self, installation: "Installation", run: str) -> Run:
+        """Show the run's progress until it has ended."""
+        self.run = run
+        engine = installation.engine
+        with progress.view(self.options, run) as view:
+            following = asyncio.ensure_future(_follow(engine.watch(self.tenant, run), view))
+            try:
+                ended = await engine.wait(self.tenant, run)
+                await following
+            finally:
+                following.cancel()
+        return ended
+
+    def settle(self, work: Callable[[], Awaitable[_Answer]]) -> _Answer:
+        """Run the coroutine; Ctrl-C and SIGTERM end it in good order, so that the run can be resumed.
+
+        Raises Interrupted then.
+        """
+        try:
+            return asyncio.run(_with_sigterm(work))
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            raise Interrupted from None
+
+    def interrupted(self) -> int:
+        """Tell how to go on after Ctrl-C."""
+        if self.run is None:
+            print("perdure: Interrupted; nothing was started.", file=sys.stderr)
+        else:
+            print(
+                f"perdure: Interrupted. The run is kept; go on with:\n  {self.resume_command(self.run)}",
+                file=sys.stderr,
+            )
+        return INTERRUPTED
+
+    def resume_command(self, run: str) -> str:
+        """The command line that goes on with a run, with the options that it needs again."""
+        import shlex  # only where a command is shown
+
+        words = ["perdure", "runs", "resume", run]
+        for option in ("data", "functions", "secrets"):
+            chosen = getattr(self.options, option, None) or []
+            for value in [chosen] if isinstance(chosen, str) else chosen:
+                words += [f"--{option}", value]
+        return shlex.join(words)
+
+
+class Interrupted(Exception):
+    """The user ended the command before the run had ended."""
+
+
+def drive(desk: Desk, work: Callable[["Installation"], Awaitable[str]], *, alone: bool = True) -> int:
+    """Open the installation, let `work` name a run, drive it to its end and tell the outcome.
+
+    `alone`: only that run goes on; other interrupted runs of the directory stay as they are.
+    """
+
+    async def whole() -> Run:
+        async with desk.opened(drive=not alone) as installation:
+            return await desk.to_its_end(installation, await work(installation))
+
+    try:
+        return tell(desk.settle(whole))
+    except Interrupted:
+        return desk.interrupted()
+
+
+def tell(run: Run) -> int:
+    """Output on standard output, or the fault on standard error; the exit code."""
+    assert run.status in ENDED, run.status
+    if run.status == "completed":
+        write(run.output)
+        return 0
+    if run.status == "faulted":
+        print(msgspec.json.encode(run.error).decode(), file=sys.stderr)
+    else:
+        print(f"perdure: The run {run.id} was cancelled.", file=sys.stderr)
+    return 1
+
+
+def write(value: Json) -> None:
+    """A JSON value on standard output: indented for people, one line for programs."""
+    content = msgspec.json.encode(value)
+    if sys.stdout.isatty():
+        content = msgspec.json.format(content, indent=2)
+    sys.stdout.write(content.decode() + "\n")
+    sys.stdout.flush()
+
+
+async def _follow(entries: AsyncIterator[progress.Entry], view: progress.View) -> None:
+    async for entry in entries:
+        view.entry(entry)
+
+
+async def _with_sigterm(work: Callable[[], Awaitable[_Answer]]) -> _Answer:
+    task = asyncio.current_task()
+    assert task is not None
+    if os.name == "posix":
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await work()

@@ -1,0 +1,96 @@
+"""What the user hands in: documents, JSON arguments, settings. Every way it can be wrong ends as one sentence."""
+
+import os
+import sys
+from pathlib import Path
+
+import msgspec
+
+from perdure import settings
+from perdure.errors import Denied, Invalid, NotFound
+from perdure.language.read import MAX_BYTES, Reading, Unreadable, read
+from perdure.language.values import Json, is_finite
+from perdure.settings import Settings
+
+STDIN = "-"
+
+
+def read_settings() -> Settings:
+    """The settings of this process's environment; a name that is no setting is told on standard error."""
+    for line in settings.warnings(os.environ):
+        print(f"perdure: {line}", file=sys.stderr)
+    try:
+        return settings.read(os.environ)
+    except ValueError as error:
+        raise Invalid(str(error), hint="See docs/operate.md for all settings.") from None
+
+
+def read_bytes(source: str, what: str) -> bytes:
+    """The whole content of a file, or of standard input for `-`, up to the size that a document may have."""
+    try:
+        if source == STDIN:
+            content = sys.stdin.buffer.read(MAX_BYTES + 1)
+        else:
+            with Path(source).open("rb") as file:
+                content = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise NotFound(f"There is no file {source}.", hint=f"Check the path of the {what}.") from None
+    except IsADirectoryError:
+        raise Invalid(f"{source} is a directory.", hint=f"Give the path of the {what} itself.") from None
+    except PermissionError:
+        raise Denied(f"{source} may not be read by this user.", hint="Check the permissions of the file.") from None
+    except ValueError as error:
+        raise Invalid(f"{source!r} is not a path: {error}.") from None
+    if len(content) > MAX_BYTES:
+        limit = f"{MAX_BYTES // 1_000_000} MB"
+        raise Invalid(f"The {what} {source} is larger than {limit}.", hint="Keep large data outside and refer to it.")
+    return content
+
+
+def read_document(source: str) -> Reading:
+    """A document with the places of its parts. Unreadable, with its place, when it is neither YAML nor JSON."""
+    content = read_bytes(source, "document")
+    if not content.strip():
+        raise Invalid(f"The document {source} is empty.", hint="Start from an example: see README.md.")
+    return read(content)
+
+
+def json_argument(text: str | None, option: str, default: Json = None) -> Json:
+    """The value of an option that takes JSON, `@FILE` (JSON or YAML by its suffix), or `-` for standard input."""
+    if text is None:
+        return default
+    if text == STDIN or text.startswith("@"):
+        source = text.removeprefix("@")
+        content = read_bytes(source, f"file for {option}")
+        if source.endswith((".yaml", ".yml")):
+            return _yaml(content, option, source)
+        return _json(content, option, f" in {source}" if source != STDIN else " on standard input")
+    return _json(text.encode(errors="surrogateescape"), option, "")
+
+
+def _json(content: bytes, option: str, where: str) -> Json:
+    try:
+        value = msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        hint = 'Write JSON, for example \'{"name": "Ada"}\', or @FILE to read it from a file.'
+        raise Invalid(f"The value of {option}{where} is not JSON: {error}.", hint=hint) from None
+    except RecursionError:
+        raise Invalid(f"The value of {option}{where} is nested too deeply.") from None
+    if not is_finite(value):
+        raise Invalid(f"The value of {option}{where} holds a number that is too large.")
+    return value
+
+
+def _yaml(content: bytes, option: str, source: str) -> Json:
+    try:
+        return read(content).value
+    except Unreadable as error:
+        raise Invalid(f"The value of {option} in {source} cannot be read: {error.message}", hint=error.hint) from None
+
+
+def data_directory(option: str | None, chosen: Settings) -> Path:
+    """The directory of the journal: `--data`, else PERDURE_DATA, else the place XDG gives to programs."""
+    if option or chosen.data:
+        return Path(option or chosen.data).expanduser()
+    share = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(share).expanduser() / "perdure"

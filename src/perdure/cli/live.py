@@ -1,0 +1,92 @@
+"""The live view of a run on a terminal. The only module that imports rich."""
+
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group
+from rich.live import Live as Screen
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from perdure.cli import progress
+from perdure.ports.engine import Entry
+
+_SHOWN = 12
+_STYLES = {"completed": "green", "faulted": "red", "cancelled": "yellow", "waits": "cyan", "is tried again": "yellow"}
+_OVER = frozenset({"completed", "faulted", "cancelled"})
+
+
+class _Row:
+    __slots__ = ("ended", "label", "more", "since", "word")
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+        self.word = ""
+        self.more = ""
+        self.since = time.monotonic()
+        self.ended: float | None = None
+
+
+class Live:
+    """The last tasks with what they do, under a line that counts tasks, retries and tokens."""
+
+    def __init__(self, run: str) -> None:
+        self._run = run
+        self._rows: dict[str, _Row] = {}
+        self._counts = {"completed": 0, "faulted": 0, "is tried again": 0}
+        self._tokens = 0
+        self._word = "started"
+        self._spinner = Spinner("dots")
+        self._screen = Screen(console=Console(stderr=True), get_renderable=self._render, refresh_per_second=8)
+
+    def __enter__(self) -> Self:
+        self._screen.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._screen.stop()
+
+    def entry(self, entry: Entry) -> None:
+        """Take one more entry in; the screen is drawn by its own clock."""
+        who, word, more = progress.told(entry)
+        if not entry.path:
+            self._word = f"{word} {more}".strip()
+            return
+        row = self._rows.pop(entry.path, None) or _Row(who)
+        self._rows[entry.path] = row
+        if entry.number:
+            row.word = word
+        row.more = more
+        if word in self._counts:
+            self._counts[word] += 1
+        self._tokens += progress.tokens(entry.data.get("usage"))
+        if word in _OVER:
+            row.ended = time.monotonic()
+        self._forget()
+
+    def _forget(self) -> None:
+        over = [path for path, row in self._rows.items() if row.ended is not None]
+        for path in over[: max(0, len(self._rows) - _SHOWN)]:
+            del self._rows[path]
+
+    def _render(self) -> Group:
+        table = Table.grid(padding=(0, 1))
+        for row in list(self._rows.values())[-_SHOWN:]:
+            seconds = (row.ended or time.monotonic()) - row.since
+            mark = Text("•", _STYLES.get(row.word, "")) if row.ended else self._spinner
+            table.add_row(
+                mark,
+                Text(row.label),
+                Text(row.word, _STYLES.get(row.word, "dim")),
+                f"{seconds:.1f} s",
+                Text(row.more, "dim"),
+            )
+        counts = [f"{self._counts['completed']} done"]
+        counts += [f"{self._counts['is tried again']} retries"] if self._counts["is tried again"] else []
+        counts += [f"{self._counts['faulted']} faulted"] if self._counts["faulted"] else []
+        counts += [f"{self._tokens} tokens"] if self._tokens else []
+        return Group(Text(f"run {self._run}  {self._word}", "bold"), table, Text("  ".join(counts), "dim"))

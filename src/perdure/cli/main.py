@@ -1,0 +1,140 @@
+"""The front door: the table of commands, and the border where every error becomes one sentence and an exit code.
+
+Only the module of the command that was asked for is imported, so `perdure --help` imports argparse and nothing else.
+"""
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from perdure import __version__
+from perdure.errors import MEANINGS, Bug, PerdureError
+
+INTERRUPTED = 130
+
+
+class Command(NamedTuple):
+    """One row of the command table. The module offers `arguments(parser)` and `execute(options) -> exit code`."""
+
+    name: str
+    module: str
+    summary: str
+
+
+COMMANDS = (
+    Command("run", "perdure.cli.run", "Run a document to its end and print its output."),
+    Command("validate", "perdure.cli.validate", "Check documents and print every finding with its place."),
+    Command("runs", "perdure.cli.runs", "List, show and mend runs: resume, cancel, retry, skip, fork."),
+    Command("functions", "perdure.cli.functions", "List and show the functions that a document can call."),
+    Command("schema", "perdure.cli.schema", "Print the JSON Schema of documents, for editors."),
+    Command("completion", "perdure.cli.completion", "Print the completion script of a shell."),
+)
+
+_DESCRIPTION = """\
+Perdure runs workflows written as documents of the Open Workflow Specification. Every step is journaled before the
+next one begins: kill the process anywhere, and the run goes on where it was.
+"""
+
+_EXAMPLES = """\
+examples:
+  perdure run hello.yaml --input '{"name": "Ada"}'
+  perdure validate *.yaml
+  perdure runs list
+  perdure runs resume 0192f1a4-…
+
+exit codes:
+  0    done; for `run` and `resume`: the run completed
+  1    the run faulted or was cancelled, or something is out of reach for now
+  2    the command, the document or the input does not fit
+  130  interrupted; the run is kept and can be resumed
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code. Nothing but SystemExit from argparse passes this border."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = _dispatch(given)
+        sys.stdout.flush()
+        return code
+    except PerdureError as error:
+        return _tell(error)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output went away (`perdure runs list | head`): nothing is wrong, and nothing can be said.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        print(f"perdure: The system refused: {error.strerror or error}{where}.", file=sys.stderr)
+        return 1
+    except Exception as error:  # noqa: BLE001 - the outermost border: a traceback is kept, not thrown at the user
+        return _tell_of_bug(error)
+
+
+def _dispatch(given: list[str]) -> int:
+    if "_ARGCOMPLETE" in os.environ:
+        _complete()
+    parser = build(chosen=next((word for word in given if not word.startswith("-")), None))
+    options = parser.parse_args(given)
+    if options.command is None:
+        parser.print_help()
+        return 0
+    module = next(row.module for row in COMMANDS if row.name == options.command)
+    code: int = importlib.import_module(module).execute(options)
+    return code
+
+
+def build(chosen: str | None = None, *, whole: bool = False) -> argparse.ArgumentParser:
+    """The parser: with the arguments of the chosen command only, or with all of them (`whole`)."""
+    parser = argparse.ArgumentParser(
+        prog="perdure", description=_DESCRIPTION, epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--version", action="version", version=f"perdure {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    for row in COMMANDS:
+        part = commands.add_parser(
+            row.name, help=row.summary, description=row.summary, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        if whole or row.name == chosen:
+            importlib.import_module(row.module).arguments(part)
+    return parser
+
+
+def _complete() -> None:
+    import argcomplete  # heavy, and needed only while a shell asks for completions
+
+    argcomplete.autocomplete(build(whole=True))
+
+
+def _tell(error: PerdureError) -> int:
+    print(f"perdure: {error.message}", file=sys.stderr)
+    if error.hint:
+        print(f"  {error.hint}", file=sys.stderr)
+    if isinstance(error, Bug):
+        return _tell_of_bug(error)
+    return next(meaning.exit_code for kind, meaning in MEANINGS.items() if isinstance(error, kind))
+
+
+def _tell_of_bug(error: BaseException) -> int:
+    import tempfile  # only on this path
+    import traceback
+
+    text = "".join(traceback.format_exception(error))
+    if os.environ.get("PERDURE_DEBUG", "0").lower() in {"1", "true"}:
+        print(text, file=sys.stderr)
+        return MEANINGS[Bug].exit_code
+    reason = str(error).strip().splitlines()
+    sentence = f"{type(error).__name__}: {reason[0]}" if reason else type(error).__name__
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="perdure-bug-", suffix=".txt", delete=False) as file:
+            file.write(text)
+            details = f"The details are in {file.name}"
+    except OSError:
+        details = "Set PERDURE_DEBUG=1 to see the details"
+    print(f"perdure: This is a bug in Perdure, please report it ({sentence}). {details}.", file=sys.stderr)
+    return MEANINGS[Bug].exit_code

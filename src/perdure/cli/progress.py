@@ -1,0 +1,139 @@
+"""What a person sees while a run goes on: a live view on a terminal, else one plain line for each thing that happened.
+
+Everything shown comes from the run's history, so the views hold no knowledge of their own. Both write to standard error.
+"""
+
+import argparse
+import contextlib
+import itertools
+import os
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import msgspec
+
+from perdure.language.values import Json
+from perdure.ports.engine import Entry
+
+_WORDS = {
+    "workflow.started.v1": "started",
+    "workflow.suspended.v1": "suspended",
+    "workflow.resumed.v1": "resumed",
+    "workflow.cancelled.v1": "cancelled",
+    "workflow.faulted.v1": "faulted",
+    "workflow.completed.v1": "completed",
+    "workflow.correlation-started.v1": "waits for an event",
+    "workflow.correlation-completed.v1": "got its event",
+    "task.created.v1": "created",
+    "task.started.v1": "started",
+    "task.suspended.v1": "waits",
+    "task.resumed.v1": "goes on",
+    "task.retried.v1": "is tried again",
+    "task.cancelled.v1": "cancelled",
+    "task.faulted.v1": "faulted",
+    "task.completed.v1": "completed",
+}
+_QUIET_TYPES = frozenset({"task.created.v1", "task.started.v1", "progress"})
+"""Left out of the plain lines unless the user follows: each is soon followed by a line that says more."""
+
+
+class View(Protocol):
+    """Something that shows entries as they come."""
+
+    def entry(self, entry: Entry) -> None:
+        """One more entry of the history, or progress of a call (number 0)."""
+        ...
+
+
+@contextlib.contextmanager
+def view(options: argparse.Namespace, run: str) -> Iterator[View]:
+    """The view that the options and the terminal ask for."""
+    if options.quiet:
+        yield Nothing()
+    elif options.follow or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        yield Lines(run, everything=options.follow)
+    else:
+        from perdure.cli.live import Live  # rich: only on a terminal
+
+        with Live(run) as live:
+            yield live
+
+
+class Nothing:
+    """Shows nothing."""
+
+    def entry(self, entry: Entry) -> None:
+        """Say nothing."""
+
+
+class Lines:
+    """One line an entry."""
+
+    def __init__(self, run: str, *, everything: bool) -> None:
+        self._everything = everything
+        self._say(f"run {run}")
+
+    def entry(self, entry: Entry) -> None:
+        """Say it, unless a later line says more."""
+        if self._everything or entry.type not in _QUIET_TYPES:
+            self._say(sentence(entry))
+
+    def _say(self, text: str) -> None:
+        print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
+def sentence(entry: Entry) -> str:
+    """One entry in words."""
+    who, word, more = told(entry)
+    return f"{who} {word}: {more}" if more else f"{who} {word}"
+
+
+def told(entry: Entry) -> tuple[str, str, str]:
+    """Who, what happened, and what is known about it."""
+    return label(entry.path) or "run", _WORDS.get(entry.type, entry.type), "; ".join(_details(entry.data))
+
+
+def label(path: str) -> str:
+    """The task names of a path, without the machinery between them: `/do/1/each#2/do/0/send` is `each#2 › send`."""
+    parts = path.split("/")
+    names = [part for before, part in itertools.pairwise(parts) if before.isdecimal()]
+    return " › ".join(names)
+
+
+def tokens(usage: object) -> int:
+    """All tokens of a call's usage."""
+    if not isinstance(usage, dict):
+        return 0
+    return sum(value for key, value in usage.items() if key.endswith("Tokens") and isinstance(value, int))
+
+
+def _details(data: dict[str, Any]) -> Iterator[str]:
+    attempt = data.get("attempt")
+    if isinstance(attempt, int) and attempt > 1:
+        yield f"attempt {attempt}"
+    if "wait" in data:
+        yield waiting(data["wait"])
+    error = data.get("error")
+    if isinstance(error, dict):
+        yield str(error.get("detail") or error.get("title") or error.get("type"))
+    if count := tokens(data.get("usage")):
+        yield f"{count} tokens"
+    progress = data.get("progress")
+    if progress is not None:
+        yield _short(progress)
+
+
+def waiting(wait: Json) -> str:
+    """What a run waits for, in words."""
+    if not isinstance(wait, dict):
+        return _short(wait)
+    if isinstance(due := wait.get("until", wait.get("due")), int):
+        return "until " + time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(due / 1000))
+    return _short(wait)
+
+
+def _short(value: Json) -> str:
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return text if len(text) <= 120 else text[:119] + "…"

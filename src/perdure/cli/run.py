@@ -1,0 +1,74 @@
+"""`perdure run FILE`: one document, from its check to its output."""
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from perdure.cli import drive, given, validate
+from perdure.errors import MEANINGS, Invalid
+
+if TYPE_CHECKING:
+    from perdure.wiring import Installation
+
+_EPILOG = """\
+The output, and nothing else, is printed on standard output as JSON. When the run faults, the fault is the last line
+of standard error, as problem JSON. Progress is shown on standard error: live on a terminal, else as plain lines.
+
+Ctrl-C, a crash or a power cut lose nothing: the run is kept, and `perdure runs resume ID` goes on where it was. With
+--run the id is yours: the same command given again goes on with the same run, or prints its output anew.
+
+examples:
+  perdure run hello.yaml
+  perdure run hello.yaml --input '{"name": "Ada"}'
+  perdure run order.yaml --input @order.json --run order-17
+  perdure run report.yaml --functions my_functions --secrets secrets.json --quiet
+  cat hello.yaml | perdure run -
+
+exit codes: 0 completed, 1 faulted or cancelled, 2 the document or the input does not fit, 130 interrupted
+"""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Which document, with which input."""
+    parser.epilog = _EPILOG
+    parser.add_argument("file", metavar="FILE", help="The document (YAML or JSON), or - for standard input.")
+    parser.add_argument(
+        "--input", metavar="JSON|@FILE", help="The run's input: JSON, @FILE, or - for standard input (default: {})."
+    )
+    parser.add_argument("--run", metavar="ID", help="The run's id (default: a new one).")
+    drive.drive_arguments(parser)
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Check the document, start the run, drive it to its end."""
+    if options.file == given.STDIN and options.input in {given.STDIN, "@-"}:
+        raise Invalid("Standard input can be the document or the input, not both.", hint="Give one of them as a file.")
+    desk = drive.Desk(options)
+    reading = given.read_document(options.file)
+    input_ = given.json_argument(options.input, "--input", default={})
+
+    async def start(installation: "Installation") -> str:
+        resources = await installation.resolve(reading.value)
+        # The id is known only once the start is durable: from here on an interruption leaves a run that can be resumed.
+        desk.run = await installation.engine.start(
+            desk.tenant, reading.value, input_, run=options.run, resources=resources
+        )
+        return desk.run
+
+    if not _is_runnable(options.file, reading, desk, options.functions):
+        return MEANINGS[Invalid].exit_code
+    return drive.drive(desk, start)
+
+
+def _is_runnable(file: str, reading: given.Reading, desk: drive.Desk, modules: list[str]) -> bool:
+    from perdure import wiring
+    from perdure.language.check import check
+
+    findings = check(reading, functions=wiring.table(desk.settings, modules=modules))
+    errors = [finding for finding in findings if finding.severity == "error"]
+    for finding in errors:
+        print(validate.line(file, finding), file=sys.stderr)
+    if errors:
+        many = "an error" if len(errors) == 1 else f"{len(errors)} errors"
+        print(f"perdure: {file} has {many}; nothing was started.", file=sys.stderr)
+    return not errors

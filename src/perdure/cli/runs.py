@@ -1,0 +1,282 @@
+"""`perdure runs …`: list, show and mend runs of a data directory."""
+
+import argparse
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TypeVar, get_args
+
+import msgspec
+
+from perdure.cli import drive, given, progress
+from perdure.errors import Invalid, NotFound
+from perdure.language.values import Json
+from perdure.ports.engine import Run, Status
+
+if TYPE_CHECKING:
+    from perdure.wiring import Installation
+
+_Answer = TypeVar("_Answer")
+
+_EPILOG = """\
+A journal is used by one process at a time: while `perdure run` works in a directory, these commands answer that it is
+in use.
+
+examples:
+  perdure runs list --status faulted
+  perdure runs show 0192f1a4-…
+  perdure runs resume 0192f1a4-…
+  perdure runs retry 0192f1a4-…
+  perdure runs skip 0192f1a4-… --output '{"approved": true}'
+  perdure runs fork 0192f1a4-… --path /do/1/ship
+"""
+
+_RUN_HELP = "The run's id, as `perdure run` and `perdure runs list` show it."
+_PATH_HELP = "Position of the task, as `perdure runs history` shows it"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """One verb each, with its options."""
+    parser.epilog = _EPILOG
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    listing = _verb(verbs, "list", "List runs, the newest first.", run=False)
+    listing.add_argument("--status", choices=get_args(Status), help="Only runs of this status.")
+    listing.add_argument("--workflow", metavar="NAME", help="Only runs of this workflow.")
+    listing.add_argument("--limit", type=int, default=20, metavar="N", help="At most so many (default: 20).")
+    listing.add_argument("--json", action="store_true", help="Print a JSON array.")
+    showing = _verb(verbs, "show", "Show one run: its status, input, output and fault.")
+    showing.add_argument("--json", action="store_true", help="Print JSON.")
+    history = _verb(verbs, "history", "Print the history of a run, one line an entry.")
+    history.add_argument("--json", action="store_true", help="Print a JSON array.")
+    resume = _verb(verbs, "resume", "Go on with an interrupted or suspended run, to its end.", run=False, drives=True)
+    resume.add_argument("run", nargs="?", metavar="ID", help=_RUN_HELP)
+    resume.add_argument("--all", action="store_true", help="Go on with every run that has not ended.")
+    cancel = _verb(verbs, "cancel", "Cancel a run.", drives=True)
+    cancel.add_argument("--compensate", action="store_true", help="Run the compensations of finished tasks first.")
+    retry = _verb(verbs, "retry", "Try the faulted task of a run again, and go on to the end.", drives=True)
+    retry.add_argument("--path", help=f"{_PATH_HELP} (default: the task that faulted).")
+    skip = _verb(verbs, "skip", "End the faulted task of a run with an output of yours, and go on.", drives=True)
+    skip.add_argument("--path", help=f"{_PATH_HELP} (default: the task that faulted).")
+    skip.add_argument("--output", metavar="JSON|@FILE", help="The task's output (default: its input).")
+    fork = _verb(verbs, "fork", "Start a new run with the history of another one up to a task.", drives=True)
+    fork.add_argument("--path", help=f"{_PATH_HELP} (default: the beginning).")
+    fork.add_argument("--input", metavar="JSON|@FILE", help="Another input; only without --path.")
+    fork.add_argument("--document", metavar="FILE", help="Another document that the kept history must fit.")
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Do the verb."""
+    return _VERBS[options.verb](drive.Desk(options), options)
+
+
+def _verb(
+    verbs: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    summary: str,
+    *,
+    run: bool = True,
+    drives: bool = False,
+) -> argparse.ArgumentParser:
+    parser = verbs.add_parser(name, help=summary, description=summary)
+    if run:
+        parser.add_argument("run", metavar="ID", help=_RUN_HELP)
+    if drives:
+        drive.drive_arguments(parser)
+    else:
+        drive.data_argument(parser)
+    return parser
+
+
+def _list(desk: drive.Desk, options: argparse.Namespace) -> int:
+    if options.limit < 1:
+        raise Invalid("--limit must be 1 or more.")
+
+    async def find(installation: "Installation") -> list[Run]:
+        found = installation.engine.find(
+            desk.tenant, status=options.status, workflow=options.workflow, limit=options.limit
+        )
+        return await found
+
+    runs = _ask(desk, find) if desk.directory.is_dir() else []
+    if options.json:
+        _print_json(runs)
+        return 0
+    for run in runs:
+        print(f"{run.id}  {run.status:9}  {moment(run.started)}  {run.namespace}/{run.name} {run.version}")
+    if not runs:
+        print(f"perdure: No runs in {desk.directory}.", file=sys.stderr)
+    return 0
+
+
+def _show(desk: drive.Desk, options: argparse.Namespace) -> int:
+    run = _ask(desk, lambda installation: installation.engine.describe(desk.tenant, options.run))
+    if options.json:
+        _print_json(run)
+        return 0
+    rows = {
+        "run": run.id,
+        "workflow": f"{run.namespace}/{run.name} {run.version}",
+        "status": run.status,
+        "started": moment(run.started),
+        "updated": moment(run.updated),
+        "ended": moment(run.ended) if run.ended is not None else None,
+        "forked from": run.origin,
+        "input": _text(run.input),
+        "output": _text(run.output) if run.status == "completed" else None,
+        "fault": _text(run.error) if run.error is not None else None,
+    }
+    for name, value in rows.items():
+        if value is not None:
+            print(f"{name + ':':13}{value}")
+    return 0
+
+
+def _history(desk: drive.Desk, options: argparse.Namespace) -> int:
+    entries = _ask(desk, lambda installation: installation.engine.history(desk.tenant, options.run))
+    if options.json:
+        _print_json(entries)
+        return 0
+    for entry in entries:
+        print(f"{entry.number:5}  {moment(entry.at)}  {progress.sentence(entry)}")
+    return 0
+
+
+def _resume(desk: drive.Desk, options: argparse.Namespace) -> int:
+    if options.all == (options.run is not None):
+        raise Invalid("Say which run: give its id, or --all.", hint="`perdure runs list` shows the ids.")
+    if options.all:
+        return _resume_all(desk)
+
+    async def resume(installation: "Installation") -> str:
+        run = await installation.engine.describe(desk.tenant, options.run)
+        if run.ended is None:
+            await installation.engine.resume(desk.tenant, run.id)
+        return run.id
+
+    _must_exist(desk)
+    return drive.drive(desk, resume)
+
+
+def _resume_all(desk: drive.Desk) -> int:
+    _must_exist(desk)
+
+    async def whole() -> list[Run]:
+        async with desk.opened() as installation:
+            engine = installation.engine
+            runs = await _not_ended(desk, installation)
+            for run in runs:
+                if run.status == "suspended":
+                    await engine.resume(desk.tenant, run.id)
+            return [await desk.to_its_end(installation, run.id) for run in runs]
+
+    try:
+        ended = desk.settle(whole)
+    except drive.Interrupted:
+        return desk.interrupted()
+    for run in ended:
+        print(f"{run.id}  {run.status}")
+    return 0 if all(run.status == "completed" for run in ended) else 1
+
+
+async def _not_ended(desk: drive.Desk, installation: "Installation") -> list[Run]:
+    runs: list[Run] = []
+    before: str | None = None
+    while page := await installation.engine.find(desk.tenant, limit=1000, before=before):
+        runs += [run for run in page if run.ended is None]
+        before = page[-1].id
+    return runs[::-1]
+
+
+def _cancel(desk: drive.Desk, options: argparse.Namespace) -> int:
+    async def cancel(installation: "Installation") -> Run:
+        await installation.engine.cancel(desk.tenant, options.run, compensate=options.compensate)
+        return await desk.to_its_end(installation, options.run)
+
+    _must_exist(desk)
+    try:
+        run = _ask(desk, cancel)
+    except drive.Interrupted:
+        return desk.interrupted()
+    print(f"perdure: The run {run.id} is {run.status}.", file=sys.stderr)
+    return 0 if run.status == "cancelled" else 1
+
+
+def _retry(desk: drive.Desk, options: argparse.Namespace) -> int:
+    async def retry(installation: "Installation") -> str:
+        await installation.engine.retry(desk.tenant, options.run, options.path)
+        return str(options.run)
+
+    _must_exist(desk)
+    return drive.drive(desk, retry)
+
+
+def _skip(desk: drive.Desk, options: argparse.Namespace) -> int:
+    output = given.json_argument(options.output, "--output")
+
+    async def skip(installation: "Installation") -> str:
+        await installation.engine.skip(
+            desk.tenant, options.run, options.path, output=output, has_output=options.output is not None
+        )
+        return str(options.run)
+
+    _must_exist(desk)
+    return drive.drive(desk, skip)
+
+
+def _fork(desk: drive.Desk, options: argparse.Namespace) -> int:
+    if options.path and options.input:
+        raise Invalid("--input replaces the run's input, so it does not go with --path.")
+    input_ = given.json_argument(options.input, "--input")
+    document = given.read_document(options.document).value if options.document else None
+
+    async def fork(installation: "Installation") -> str:
+        run = await installation.engine.fork(
+            desk.tenant, options.run, path=options.path, input=input_, document=document
+        )
+        print(f"perdure: The new run is {run}.", file=sys.stderr)
+        return run
+
+    _must_exist(desk)
+    return drive.drive(desk, fork)
+
+
+def _ask(desk: drive.Desk, work: Callable[["Installation"], Awaitable[_Answer]], *, drives: bool = False) -> _Answer:
+    """Open the journal, which must be there, and give what `work` gives. Unless it `drives`, no run goes on meanwhile."""
+    _must_exist(desk)
+
+    async def whole() -> _Answer:
+        async with desk.opened(drive=drives) as installation:
+            return await work(installation)
+
+    return desk.settle(whole)
+
+
+def _must_exist(desk: drive.Desk) -> None:
+    if not desk.directory.is_dir():
+        hint = "Name the directory with --data or PERDURE_DATA; `perdure run` makes one."
+        raise NotFound(f"There is no data directory {desk.directory}.", hint=hint)
+
+
+def moment(milliseconds: int) -> str:
+    """A time in the user's own zone, to the second."""
+    return datetime.fromtimestamp(milliseconds / 1000, tz=UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _text(value: Json) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _print_json(value: object) -> None:
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
+
+
+_VERBS: dict[str, Callable[[drive.Desk, argparse.Namespace], int]] = {
+    "list": _list,
+    "show": _show,
+    "history": _history,
+    "resume": _resume,
+    "cancel": _cancel,
+    "retry": _retry,
+    "skip": _skip,
+    "fork": _fork,
+}
