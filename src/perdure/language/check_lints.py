@@ -1,0 +1,63 @@
+"""What works but may not be meant, and the rules on single values: schemas, cron expressions, container lifetimes."""
+
+from perdure.language import cron
+from perdure.language.check_report import Report, below
+from perdure.language.check_survey import Survey
+from perdure.language.schemas import Schema
+from perdure.language.values import Json
+
+
+def check_values(survey: Survey, report: Report) -> None:
+    """Schemas (B25) and cron expressions (A5)."""
+    for document, pointer in survey.schemas:
+        try:
+            Schema(document).check()
+        except ValueError as error:
+            report.error("schema", pointer, str(error))
+    for text, pointer in survey.crons:
+        try:
+            cron.parse(text)
+        except ValueError as error:
+            report.error("cron", pointer, str(error), "For example '0 8 * * 1-5': at 8:00 from Monday to Friday.")
+
+
+def check_lifetimes(survey: Survey, report: Report) -> None:
+    """B16: `after` belongs to `cleanup: eventually`, and only there."""
+    for entry in [entry for tasks in survey.lists for entry in tasks.entries] + survey.singles:
+        lifetime = _at(entry.task, "run", "container", "lifetime")
+        if not isinstance(lifetime, dict) or "cleanup" not in lifetime:
+            continue
+        pointer = f"{entry.pointer}/run/container/lifetime"
+        if lifetime["cleanup"] == "eventually" and "after" not in lifetime:
+            message = "The key 'after' is missing here: how long the container is kept."
+            report.error("missing-key", pointer, message, at_key=True)
+        elif lifetime["cleanup"] != "eventually" and "after" in lifetime:
+            message = "'after' has a meaning only with cleanup: eventually."
+            report.error("conflict", below(pointer, "after"), message, "Remove it.", at_key=True)
+
+
+def lint(survey: Survey, report: Report, document: Json) -> None:
+    """Everything that is shown and never refused."""
+    if "schedule" in document:
+        hint = "`perdure up` starts it on schedule; `perdure run` runs it once, now."
+        report.lint("schedule-needs-up", "/schedule", "The schedule counts only in an installation.", hint)
+    for pointer, scope in survey.exports:
+        if scope.in_branch:
+            message = "Inside a fork an export is applied when all branches have joined, in their declared order."
+            report.lint("branch-export", pointer, message, "Export on the fork itself.")
+    for grant, pointer in survey.grants:
+        if grant == "password":
+            message = "The grant 'password' hands the user's password to this workflow."
+            report.lint("password-grant", pointer, message, "Prefer client_credentials.")
+    for tasks in survey.lists:
+        for entry in tasks.entries:
+            if "if" in entry.task and "then" in entry.task:
+                message = "When 'if' is false the task is skipped and its 'then' with it: the next task follows."
+                hint = "Use a switch to choose where to go."
+                report.lint("skipped-then", below(entry.pointer, "then"), message, hint)
+
+
+def _at(value: Json, *keys: str) -> Json:
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
