@@ -8,7 +8,7 @@ from perdure.language.check_expressions import check_expressions
 from perdure.language.check_flow import check_flow
 from perdure.language.check_lints import check_lifetimes, check_values, lint
 from perdure.language.check_references import Functions, check_references, names_in
-from perdure.language.check_report import Report
+from perdure.language.check_report import Report, TooMany
 from perdure.language.check_shapes import Walk
 from perdure.language.findings import Finding
 from perdure.language.read import Reading
@@ -24,11 +24,24 @@ def check(reading: Reading, *, functions: Functions | None = None) -> list[Findi
     """
     report = Report(reading)
     document = reading.value
+    try:
+        _check(document, report, functions)
+    except TooMany:
+        pass
+    return report.findings()
+
+
+def check_value(value: Json, *, functions: Functions | None = None) -> list[Finding]:
+    """`check` for a document that has no text: places are (0, 0). Raises Unreadable when it is too deep or too big."""
+    return check(Reading.of(value), functions=functions)
+
+
+def _check(document: Json, report: Report, functions: Functions | None) -> None:
     survey = Walk(report).document(document)
     if not isinstance(document, dict):
-        return report.findings()
+        return
     use = document.get("use")
-    declared = frozenset(names_in(use, "secrets")) if isinstance(use, dict) else frozenset()
+    declared = frozenset(names_in(use, "secrets"))
     evaluate = document.get("evaluate")
     loose = isinstance(evaluate, dict) and evaluate.get("mode") == "loose"
     check_references(survey, report, use, functions)
@@ -37,9 +50,3 @@ def check(reading: Reading, *, functions: Functions | None = None) -> list[Findi
     check_lifetimes(survey, report)
     check_expressions(survey, report, loose=loose, declared=declared)
     lint(survey, report, document)
-    return report.findings()
-
-
-def check_value(value: Json, *, functions: Functions | None = None) -> list[Finding]:
-    """`check` for a document that has no text: places are (0, 0). Raises Unreadable when it is too deep or too big."""
-    return check(Reading.of(value), functions=functions)

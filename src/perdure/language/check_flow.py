@@ -10,14 +10,14 @@ def check_flow(survey: Survey, report: Report) -> None:
     """Checks every list of tasks, and every task that stands in none."""
     for tasks in survey.lists:
         _check_names(tasks, report)
-        names = [] if tasks.branches else [entry.name for entry in tasks.entries]
+        names = {} if tasks.branches else {entry.name: None for entry in tasks.entries}
         why = "Branches run side by side, so" if tasks.branches else ""
         for entry in tasks.entries:
             _check_targets(entry, names, why, report)
         if not tasks.branches:
             _lint_unreachable(tasks, report)
     for entry in survey.singles:
-        _check_targets(entry, [], "This task stands in no list, so", report)
+        _check_targets(entry, {}, "This task stands in no list, so", report)
 
 
 def _check_names(tasks: TaskList, report: Report) -> None:
@@ -35,7 +35,7 @@ def _check_names(tasks: TaskList, report: Report) -> None:
         seen[name] = pointer
 
 
-def _check_targets(entry: TaskEntry, names: list[str], why: str, report: Report) -> None:
+def _check_targets(entry: TaskEntry, names: dict[str, None], why: str, report: Report) -> None:
     for target, pointer in targets_of(entry):
         if target in DIRECTIVES or target in names:
             continue

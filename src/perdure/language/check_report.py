@@ -1,7 +1,11 @@
 """Collects what checking finds, puts it into document order, and knows every code that a finding can carry."""
 
 import difflib
+import sys
 from collections.abc import Iterable
+from itertools import islice
+
+from msgspec import structs
 
 from perdure.language.findings import Finding, Severity
 from perdure.language.read import Reading
@@ -23,6 +27,7 @@ CODES: dict[str, str] = {
     "reserved-name": "A name that the language keeps for itself.",
     "schema": "A JSON Schema is not valid.",
     "task-kind": "A task says not at all, or more than once, what it does.",
+    "too-many": "There are more findings than are worth showing.",
     "two-defaults": "A switch has more than one case without a condition.",
     "undeclared-secret": "A secret is used that use.secrets does not name.",
     "unknown-function": "No function has this name.",
@@ -48,8 +53,16 @@ CODES: dict[str, str] = {
 """Every code of a finding about a document's meaning -> what it is about, in one sentence."""
 
 
+MAX_FINDINGS = 1_000
+_MAX_NAMES = 300
+
+
+class TooMany(Exception):
+    """Enough has been found: checking stops."""
+
+
 class Report:
-    """The findings so far."""
+    """The findings so far. Raises TooMany at the thousandth: hostile documents could hold millions."""
 
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
@@ -79,12 +92,17 @@ class Report:
             severity=severity, code=code, pointer=pointer, line=line, column=column, message=message, hint=hint
         )
         self._found.append((reading.order(pointer, of_key=at_key), finding))
+        if len(self._found) == MAX_FINDINGS:
+            message = f"There are more than {MAX_FINDINGS - 1} findings; the others are not shown."
+            last = structs.replace(finding, severity="error", code="too-many", message=message, hint=None)
+            self._found[-1] = ((sys.maxsize, 0), last)
+            raise TooMany
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
-    """A hint that names the nearest valid spelling, if one is near."""
-    known = {known.casefold(): known for known in names}
-    close = difflib.get_close_matches(name.casefold(), known, n=1, cutoff=0.6)
+    """A hint that names the nearest valid spelling, if one is near. Looks at the first few hundred names only."""
+    known = {known.casefold(): known for known in islice(names, _MAX_NAMES) if len(known) < 100}
+    close = difflib.get_close_matches(name[:100].casefold(), known, n=1, cutoff=0.6)
     return f"Did you mean '{known[close[0]]}'?" if close else None
 
 

@@ -3,35 +3,25 @@
 The task's kind is chosen by its key and the task checked against that kind only (language.md 4.2).
 """
 
-import re
 from collections.abc import Callable as Function
 from typing import Any
 
 from perdure.language import grammar_kinds as kinds
 from perdure.language.check_report import Report, below, listed, nearest, shown
+from perdure.language.check_scalars import (
+    SCALARS,
+    TYPE_NAMES,
+    described,
+    expect,
+    is_variable,
+    matches,
+    template_hint,
+    type_of,
+)
 from perdure.language.check_survey import Call, Named, Scope, Site, Survey, TaskEntry, TaskList
-from perdure.language.grammar import ARGUMENTS, BUILT_IN_CALLS, NOT_SUPPORTED_YET, SHAPES
+from perdure.language.grammar import BUILT_IN_CALLS, NOT_SUPPORTED_YET, SHAPES
 from perdure.language.grammar_tasks import COMMON, TASK_KINDS
 from perdure.language.values import Json
-
-_variable = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_RESERVED = frozenset().union(*ARGUMENTS.values()) | {"ENV", "__loc__", "__prog_args"}
-_TYPES: dict[type, kinds.JsonType] = {
-    dict: "object",
-    list: "list",
-    str: "text",
-    bool: "boolean",
-    int: "number",
-    float: "number",
-    type(None): "null",
-}
-_EITHER = {"text": "a text", "object": "an object", "list": "a list", "boolean": "true or false", "number": "a number"}
-_patterns: dict[str, re.Pattern[str]] = {}
-
-
-def type_of(value: Json) -> kinds.JsonType:
-    """The JSON type of a value, in the words of the grammar."""
-    return _TYPES[type(value)]
 
 
 class Walk:
@@ -48,11 +38,15 @@ class Walk:
 
     def value(self, kind: kinds.Kind, value: Json, pointer: str, scope: Scope) -> None:
         """Walks a value of a kind."""
-        _WALKERS[type(kind)](self, kind, value, pointer, scope)
+        scalar = SCALARS.get(type(kind))
+        if scalar is None:
+            _WALKERS[type(kind)](self, kind, value, pointer, scope)
+            return
+        scalar(kind, value, pointer, self.report)
 
     def object(self, name: str, value: Json, pointer: str, scope: Scope) -> None:
         """Walks an object of a shape."""
-        if self.expect("object", value, pointer):
+        if expect(self.report, "object", value, pointer):
             self.fields(SHAPES[name], value, pointer, scope)
 
     def fields(self, shape: kinds.Shape, value: dict[str, Json], pointer: str, scope: Scope) -> None:
@@ -62,22 +56,12 @@ class Walk:
             field = shape.fields.get(key)
             if field is not None:
                 self.value(field.kind, item, where, _inside(field, value, scope))
-            elif shape.extra is not None and _matches(shape.extra_keys or ".*", key):
+            elif shape.extra is not None and matches(shape.extra_keys or ".*", key):
                 self.value(shape.extra, item, where, scope)
                 self._attribute_spelling(key, shape, where)
             else:
                 self._unknown_key(key, shape, where)
         self._presence(shape, value, pointer)
-
-    def expect(self, expected: kinds.JsonType, value: Json, pointer: str, hint: str | None = None) -> bool:
-        """Whether the value has the type; a finding otherwise."""
-        found = type_of(value)
-        if found == expected:
-            return True
-        self.report.error(
-            "wrong-type", pointer, f"{_EITHER[expected].capitalize()} is expected, not {_a(value)}.", hint
-        )
-        return False
 
     def _unknown_key(self, key: str, shape: kinds.Shape, where: str) -> None:
         if key == "<<":
@@ -131,67 +115,23 @@ class Walk:
     def _anything(self, _kind: kinds.Anything, _value: Json, _pointer: str, _scope: Scope) -> None:
         pass
 
-    def _text(self, kind: kinds.Text, value: Json, pointer: str, _scope: Scope) -> None:
-        if not self.expect("text", value, pointer, _quote(value)):
-            return
-        if not kind.free and "${" in value:
-            self.report.error("fixed-text", pointer, "A fixed text is expected here, not an expression.")
-        elif kind.pattern is not None and not _matches(kind.pattern, value):
-            self.report.error("bad-text", pointer, f"'{shown(value)}' is not {kind.says}.", _correction(kind, value))
-
-    def _name(self, _kind: kinds.Name, value: Json, pointer: str, _scope: Scope) -> None:
-        if self.expect("text", value, pointer, _quote(value)) and not value.strip():
-            self.report.error("empty", pointer, "A name is needed here.")
-
-    def _flag(self, _kind: kinds.Flag, value: Json, pointer: str, _scope: Scope) -> None:
-        hint = "YAML 1.2 knows only true and false." if value in ("yes", "no", "on", "off") else None
-        self.expect("boolean", value, pointer, hint)
-
-    def _whole(self, kind: kinds.Whole, value: Json, pointer: str, _scope: Scope) -> None:
-        if isinstance(value, float):
-            hint = "For parts of a second write milliseconds." if pointer.endswith("/seconds") else None
-            self.report.error("wrong-type", pointer, f"A whole number is expected, not {value}.", hint)
-        elif isinstance(value, str) and "${" in value:
-            hint = _whole_hint(pointer)
-            self.report.error("wrong-type", pointer, "A number is expected here, not an expression.", hint)
-        elif self.expect("number", value, pointer):
-            too_small = kind.minimum is not None and value < kind.minimum
-            if too_small or (kind.maximum is not None and value > kind.maximum):
-                limit = f"at least {kind.minimum}" if too_small else f"at most {kind.maximum}"
-                self.report.error("out-of-range", pointer, f"{value} does not fit: it must be {limit}.")
-
-    def _number(self, _kind: kinds.Number, value: Json, pointer: str, _scope: Scope) -> None:
-        if self.expect("number", value, pointer) and value <= 0:
-            self.report.error("out-of-range", pointer, f"{value} does not fit: it must be greater than 0.")
-
-    def _choice(self, kind: kinds.Choice, value: Json, pointer: str, _scope: Scope) -> None:
-        if not self.expect("text", value, pointer, _quote(value)):
-            return
-        if value not in kind.values:
-            message = f"'{shown(value)}' is not one of {listed(kind.values)}."
-            composite = value in ("do", "fork") and "composite" in kind.values
-            hint = "Write 'composite': it stands for do and fork." if composite else nearest(value, kind.values)
-            self.report.error("unknown-value", pointer, message, hint)
-        elif pointer.endswith("/grant"):
-            self.survey.grants.append((value, pointer))
-
     def _expression(self, _kind: kinds.Expression, value: Json, pointer: str, scope: Scope) -> None:
         hint = f"Write it as a text: '{str(value).lower()}'." if isinstance(value, bool) else None
-        if self.expect("text", value, pointer, hint):
+        if expect(self.report, "text", value, pointer, hint):
             self.survey.sites.append(Site("field", value, pointer, scope))
 
     def _wrapped(self, _kind: kinds.Wrapped, value: Json, pointer: str, scope: Scope) -> None:
-        if self.expect("text", value, pointer):
+        if expect(self.report, "text", value, pointer):
             self.survey.sites.append(Site("wrapped", value, pointer, scope))
 
     def _template(self, kind: kinds.Template, value: Json, pointer: str, scope: Scope) -> None:
         if kind.takes and type_of(value) not in kind.takes:
-            names = [_EITHER[name] for name in kind.takes]
+            names = [TYPE_NAMES[name] for name in kind.takes]
             expected = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
-            message = f"{expected.capitalize()} is expected, not {_a(value)}."
-            self.report.error("wrong-type", pointer, message, _template_hint(kind, value, pointer))
+            message = f"{expected.capitalize()} is expected, not {described(value)}."
+            self.report.error("wrong-type", pointer, message, template_hint(kind, value, pointer))
             return
-        if kind.pattern is not None and "${" not in value and not _matches(kind.pattern, value):
+        if kind.pattern is not None and "${" not in value and not matches(kind.pattern, value):
             self.report.error("bad-text", pointer, f"'{shown(value)}' is not {kind.says}.")
         self.texts(value, pointer, scope)
 
@@ -211,11 +151,11 @@ class Walk:
             spelling = str(value).lower()
             message = f"{spelling} is not a text; it is sent as '{spelling}'."
             self.report.lint("number-as-text", pointer, message, f'Write "{spelling}".', at_key=False)
-        elif self.expect("text", value, pointer):
+        elif expect(self.report, "text", value, pointer):
             self.survey.sites.append(Site("template", value, pointer, scope))
 
     def _uri(self, kind: kinds.Uri, value: Json, pointer: str, scope: Scope) -> None:
-        if self.expect("text", value, pointer):
+        if expect(self.report, "text", value, pointer):
             self.survey.sites.append(Site("uri" if kind.expression else "fixed-uri", value, pointer, scope))
 
     def _duration(self, _kind: kinds.Duration, value: Json, pointer: str, scope: Scope) -> None:
@@ -225,37 +165,27 @@ class Walk:
             self.object("duration", value, pointer, scope)
         else:
             hint = "Write for example { seconds: 30 } or PT30S."
-            self.report.error("wrong-type", pointer, f"A duration is expected, not {_a(value)}.", hint)
+            self.report.error("wrong-type", pointer, f"A duration is expected, not {described(value)}.", hint)
 
     def _json_schema(self, _kind: kinds.JsonSchema, value: Json, pointer: str, _scope: Scope) -> None:
         if isinstance(value, dict | bool):
             self.survey.schemas.append((value, pointer))
         else:
-            self.report.error("wrong-type", pointer, f"A JSON Schema is an object, not {_a(value)}.")
+            self.report.error("wrong-type", pointer, f"A JSON Schema is an object, not {described(value)}.")
 
     def _cron(self, _kind: kinds.Cron, value: Json, pointer: str, _scope: Scope) -> None:
-        if self.expect("text", value, pointer):
+        if expect(self.report, "text", value, pointer):
             self.survey.crons.append((value, pointer))
 
-    def _variable_name(self, _kind: kinds.Variable, value: Json, pointer: str, _scope: Scope) -> None:
-        if not self.expect("text", value, pointer):
-            return
-        if not _variable.fullmatch(value):
-            message = f"'{shown(value)}' cannot be a variable: letters, digits and _, not beginning with a digit."
-            hint = f"Write '{value[1:]}'." if value.startswith("$") else None
-            self.report.error("bad-text", pointer, message, hint)
-        elif value in _RESERVED:
-            self.report.error("reserved-name", pointer, f"The language has a ${value} of its own.", "Choose another.")
-
     def _reference(self, kind: kinds.Reference, value: Json, pointer: str, _scope: Scope) -> None:
-        if self.expect("text", value, pointer):
+        if expect(self.report, "text", value, pointer):
             self.survey.names.append(Named(kind.table, value, pointer))
 
     def _target(self, _kind: kinds.Target, value: Json, pointer: str, _scope: Scope) -> None:
-        self.expect("text", value, pointer)
+        expect(self.report, "text", value, pointer)
 
     def _metadata(self, kind: kinds.Metadata, value: Json, pointer: str, scope: Scope) -> None:
-        if not self.expect("object", value, pointer) or not kind.of_task:
+        if not expect(self.report, "object", value, pointer) or not kind.of_task:
             return
         if "compensate" in value:
             inside = Scope("task-body", frozenset({"output"}))
@@ -267,14 +197,16 @@ class Walk:
 
     def _object(self, kind: kinds.Object, value: Json, pointer: str, scope: Scope) -> None:
         self.object(kind.shape, value, pointer, scope)
+        if kind.shape in ("oauth2", "oidc") and isinstance(value, dict) and "grant" in value:
+            self.survey.grants.append((value["grant"], below(pointer, "grant")))
 
     def _items(self, kind: kinds.Items, value: Json, pointer: str, scope: Scope) -> None:
-        if self.expect("list", value, pointer):
+        if expect(self.report, "list", value, pointer):
             for index, item in enumerate(value):
                 self.value(kind.item, item, f"{pointer}/{index}", scope)
 
     def _entries(self, kind: kinds.Entries, value: Json, pointer: str, scope: Scope) -> None:
-        if not self.expect("object", value, pointer):
+        if not expect(self.report, "object", value, pointer):
             return
         if len(value) < kind.minimum:
             self.report.error("empty", pointer, "At least one entry is needed here.", at_key=True)
@@ -282,7 +214,7 @@ class Walk:
             self.value(kind.value, item, below(pointer, key), scope)
 
     def _steps(self, kind: kinds.Steps, value: Json, pointer: str, scope: Scope) -> None:
-        if not self.expect("list", value, pointer):
+        if not expect(self.report, "list", value, pointer):
             return
         if len(value) < kind.minimum:
             self.report.error("empty", pointer, f"At least one {kind.what} is needed here.", at_key=True)
@@ -297,15 +229,15 @@ class Walk:
             self.value(chosen, value, pointer, scope)
             return
         allowed = [name for name in ("object", "list", "text", "boolean") if getattr(kind, name) is not None]
-        expected = " or ".join(_EITHER[name] for name in allowed)
-        self.report.error("wrong-type", pointer, f"{expected.capitalize()} is expected, not {_a(value)}.")
+        expected = " or ".join(TYPE_NAMES[name] for name in allowed)
+        self.report.error("wrong-type", pointer, f"{expected.capitalize()} is expected, not {described(value)}.")
 
     # -- tasks --------------------------------------------------------------------------------------------------------
 
     def named(self, item: Json, pointer: str, what: str) -> list[tuple[str, Json]]:
         """The name and the content of a list's entry; nothing, and a finding, when it is not one."""
         if not isinstance(item, dict):
-            self.report.error("wrong-type", pointer, f"'name: {what}' is expected, not {_a(item)}.")
+            self.report.error("wrong-type", pointer, f"'name: {what}' is expected, not {described(item)}.")
             return []
         if len(item) == 1:
             return list(item.items())
@@ -319,7 +251,7 @@ class Walk:
 
     def _tasks(self, kind: kinds.Tasks, value: Json, pointer: str, scope: Scope) -> None:
         hint = "Begin each task with '- '." if isinstance(value, dict) else None
-        if not self.expect("list", value, pointer, hint):
+        if not expect(self.report, "list", value, pointer, hint):
             return
         what = "branch" if kind.branches else "task"
         if not value:
@@ -341,7 +273,7 @@ class Walk:
 
     def task(self, name: str, value: Json, pointer: str, scope: Scope) -> TaskEntry:
         """Walks one task."""
-        if not self.expect("object", value, pointer):
+        if not expect(self.report, "object", value, pointer):
             return TaskEntry(name, {}, None, pointer)
         kind = self._kind_of(value, pointer)
         if kind is None:
@@ -395,28 +327,24 @@ class Walk:
             if "with" in task:
                 self.object(f"call-{name}", task["with"], where, scope)
             else:
-                self.report.error("missing-key", pointer, f"The key 'with' is missing: what to call {name} with.")
+                self.report.error(
+                    "missing-key", pointer, f"The key 'with' is missing: what to call {name} with.", at_key=True
+                )
             return
         if isinstance(name, str):
             self.survey.calls.append(Call(name, task, pointer))
         if "with" in task:
             hint = "Write a map, for example { input: ... }; its values may be expressions."
-            if self.expect("object", task["with"], where, hint):
+            if expect(self.report, "object", task["with"], where, hint):
                 self.texts(task["with"], where, scope)
 
     def _callable(self, _kind: kinds.Callable, value: Json, pointer: str, _scope: Scope) -> None:
-        if self.expect("text", value, pointer) and "${" in value:
+        if expect(self.report, "text", value, pointer) and "${" in value:
             self.report.error("fixed-text", pointer, "What is called is a fixed text, not an expression.")
 
 
 _WALKERS: dict[type, Function[[Walk, Any, Json, str, Scope], None]] = {
     kinds.Anything: Walk._anything,
-    kinds.Text: Walk._text,
-    kinds.Name: Walk._name,
-    kinds.Flag: Walk._flag,
-    kinds.Whole: Walk._whole,
-    kinds.Number: Walk._number,
-    kinds.Choice: Walk._choice,
     kinds.Expression: Walk._expression,
     kinds.Wrapped: Walk._wrapped,
     kinds.Template: Walk._template,
@@ -425,7 +353,6 @@ _WALKERS: dict[type, Function[[Walk, Any, Json, str, Scope], None]] = {
     kinds.Duration: Walk._duration,
     kinds.JsonSchema: Walk._json_schema,
     kinds.Cron: Walk._cron,
-    kinds.Variable: Walk._variable_name,
     kinds.Reference: Walk._reference,
     kinds.Target: Walk._target,
     kinds.Callable: Walk._callable,
@@ -453,44 +380,4 @@ def _bound(bind: kinds.Bind, owner: dict[str, Json]) -> str:
     found: Json = owner
     for key in bind.path:
         found = found.get(key) if isinstance(found, dict) else None
-    return found if isinstance(found, str) and _variable.fullmatch(found) else bind.default
-
-
-def _matches(pattern: str, text: str) -> bool:
-    if pattern not in _patterns:
-        _patterns[pattern] = re.compile(pattern)
-    return _patterns[pattern].fullmatch(text) is not None
-
-
-def _a(value: Json) -> str:
-    if isinstance(value, str | bool | int | float):
-        name = "the text" if isinstance(value, str) else "the number" if not isinstance(value, bool) else "the boolean"
-        return f"{name} {shown(str(value).lower() if isinstance(value, bool) else value)}"
-    return "null" if value is None else _EITHER[type_of(value)]
-
-
-def _quote(value: Json) -> str | None:
-    return f'Put it into quotes: "{value}".' if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
-def _correction(kind: kinds.Text, value: str) -> str | None:
-    if kind.pattern == kinds.NAME_PATTERN:
-        proposed = re.sub(r"[^a-zA-Z0-9]+", "-", value).strip("-")[:63].strip("-")
-        return f"Write '{proposed}'." if proposed else None
-    if kind.pattern == kinds.VERSION_PATTERN:
-        return "Write three numbers, for example '1.0.0'."
-    if kind.pattern == kinds.DSL_PATTERN:
-        return "Write '1.0.3'."
-    return None
-
-
-def _whole_hint(pointer: str) -> str | None:
-    unit = pointer.rpartition("/")[2]
-    form = {"days": "P\\(.n)D", "hours": "PT\\(.n)H", "minutes": "PT\\(.n)M", "seconds": "PT\\(.n)S"}.get(unit)
-    return None if form is None else f'Make the whole duration one expression: ${{ "{form}" }}.'
-
-
-def _template_hint(kind: kinds.Template, value: Json, pointer: str) -> str | None:
-    if kind.takes == ("object",) and pointer.rpartition("/")[0].endswith("/in"):
-        return 'Write the list as an expression: in: \'["a", "b"]\'.'
-    return _quote(value) if "text" in kind.takes else None
+    return found if is_variable(found) else bind.default

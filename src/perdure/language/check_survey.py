@@ -72,7 +72,7 @@ class Survey:
         self.calls: list[Call] = []
         self.schemas: list[tuple[Json, str]] = []
         self.crons: list[tuple[str, str]] = []
-        self.grants: list[tuple[str, str]] = []
+        self.grants: list[tuple[Json, str]] = []
         self.exports: list[tuple[str, Scope]] = []
 
     def __repr__(self) -> str:

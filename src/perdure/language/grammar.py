@@ -5,6 +5,7 @@ the validator (`check*.py`) and the JSON Schema for editors (`json_schema.py`), 
 """
 
 from perdure.language.grammar_calls import CALL_SHAPES
+from perdure.language.grammar_events import EVENT_SHAPES
 from perdure.language.grammar_kinds import (
     DATA,
     DSL_PATTERN,
@@ -227,5 +228,6 @@ SHAPES: dict[str, Shape] = {
     ),
     **SECURITY_SHAPES,
     **TASK_SHAPES,
+    **EVENT_SHAPES,
     **CALL_SHAPES,
 }

@@ -168,7 +168,7 @@ class _Builder:
         if event.tag is not None:
             hint = "Remove it; write numbers and texts plainly."
             raise _unreadable(
-                "tag", f"The tag {event.tag} is refused: documents hold JSON types only.", _of(event), hint
+                "tag", f"The tag {event.tag[:60]} is refused: documents hold JSON types only.", _of(event), hint
             )
         anchor = event.anchor
         if anchor is not None:
@@ -194,7 +194,9 @@ class _Builder:
                 break
             key = self._key(event)
             if key in value:
-                message = f"The key '{key}' stands here twice; it was first written in line {children[key].key[0]}."
+                message = (
+                    f"The key '{key[:60]}' stands here twice; it was first written in line {children[key].key[0]}."
+                )
                 raise _unreadable("duplicate-key", message, _of(event), "Remove or rename one of them.")
             value[key], child = self._node(next(self._events))
             child.key = _of(event)
@@ -225,19 +227,20 @@ class _Builder:
         if event.tag is not None or event.anchor is not None:
             raise _unreadable("key-not-text", "A key carries no tag and no anchor.", _of(event), "Remove it.")
         if not isinstance(_scalar(event), str):
-            shown = event.value or "null"
+            shown = event.value[:60] or "null"
             message = f"The key {shown} is not a text."
             raise _unreadable("key-not-text", message, _of(event), f'Put it into quotes: "{shown}".')
         return str(event.value)
 
     def _alias(self, event: yaml.AliasEvent) -> tuple[Json, Mark]:
         name = event.anchor
+        shown = name[:60]
         if name not in self._anchors:
-            raise _unreadable("alias", f"The alias *{name} is not defined before it is used.", _of(event))
+            raise _unreadable("alias", f"The alias *{shown} is not defined before it is used.", _of(event))
         found = self._anchors[name]
         if found is None:
             raise _unreadable(
-                "alias", f"The alias *{name} stands inside what it names: it would never end.", _of(event)
+                "alias", f"The alias *{shown} stands inside what it names: it would never end.", _of(event)
             )
         self._aliases += 1
         value, target = found
