@@ -53,6 +53,7 @@ test-fast: setup ## Run what needs no processes and no waiting (under a minute)
 fmt: setup ## Format the code and mend what can be mended without thought
 	@$(BIN)/ruff check --quiet --fix-only .
 	@$(BIN)/ruff format --quiet .
+	@$(BIN)/python tests/architecture/tables.py
 
 check: setup ## Lint, formatting, types and import contracts (under half a minute)
 	@echo "check: ruff";              $(BIN)/ruff check --quiet .

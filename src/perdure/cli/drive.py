@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from perdure import wiring
 from perdure.cli import given, progress
 from perdure.cli.main import INTERRUPTED
 from perdure.language.values import Json
@@ -64,6 +63,8 @@ class Desk:
     @contextlib.asynccontextmanager
     async def opened(self, *, drive: bool = True) -> AsyncIterator["Installation"]:
         """The installation, open. Without `drive` no run goes on by itself: the journal is only read and written."""
+        from perdure import wiring  # heavy: all functions and the engine; not needed by --help
+
         installation = wiring.embedded(
             self.directory,
             self.settings,
