@@ -80,8 +80,9 @@ def warnings(environ: Mapping[str, str]) -> list[str]:
     lines = []
     for name in sorted(environ):
         if name.startswith(PREFIX) and not name.startswith(SECRET_PREFIX) and name not in known:
-            nearest = difflib.get_close_matches(name, sorted(known), n=1)
-            hint = f" Did you mean {nearest[0]}?" if nearest else ""
+            names = [other.removeprefix(PREFIX) for other in sorted(known)]
+            nearest = difflib.get_close_matches(name.removeprefix(PREFIX), names, n=1)
+            hint = f" Did you mean {PREFIX}{nearest[0]}?" if nearest else ""
             lines.append(f"{name} is not a setting and is ignored.{hint}")
     return lines
 

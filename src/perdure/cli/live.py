@@ -41,6 +41,9 @@ class Live:
         self._spinner = Spinner("dots")
         self._screen = Screen(console=Console(stderr=True), get_renderable=self._render, refresh_per_second=8)
 
+    def __repr__(self) -> str:
+        return f"Live({self._run!r}, tasks={len(self._rows)})"
+
     def __enter__(self) -> Self:
         self._screen.start()
         return self

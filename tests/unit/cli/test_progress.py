@@ -1,0 +1,70 @@
+"""What is said about an entry of the history."""
+
+import argparse
+
+import pytest
+
+from perdure.cli import progress
+from perdure.ports.engine import Entry
+
+
+def entry(kind: str, path: str = "/do/0/greet", **data) -> Entry:
+    return Entry(number=1, at=0, type=kind, path=path, data=data)
+
+
+@pytest.mark.parametrize(
+    ("path", "label"),
+    [
+        ("", ""),
+        ("/do/0/greet", "greet"),
+        ("/do/1/each#2/do/0/send", "each#2 › send"),
+        ("/do/0/t/catch/do/0/y", "t › y"),
+        ("/do/2/f/fork/branches/1/b", "f › b"),
+        ("/do/0/get~2", "get~2"),
+    ],
+)
+def test_a_path_is_shown_as_its_task_names(path, label):
+    assert progress.label(path) == label
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        (entry("task.completed.v1"), "greet completed"),
+        (
+            entry("task.retried.v1", attempt=3, error={"type": "x", "detail": "no answer"}),
+            "greet is tried again: attempt 3; no answer",
+        ),
+        (
+            entry("task.completed.v1", usage={"inputTokens": 30, "outputTokens": 12, "model": "m"}),
+            "greet completed: 42 tokens",
+        ),
+        (entry("workflow.faulted.v1", path="", error={"type": "x", "title": "Bad"}), "run faulted: Bad"),
+        (entry("something.new.v9"), "greet something.new.v9"),
+    ],
+)
+def test_an_entry_in_words(given, text):
+    assert progress.sentence(given) == text
+
+
+def test_long_values_are_cut():
+    assert len(progress.sentence(entry("progress", progress={"text": "x" * 500}))) < 140
+
+
+@pytest.mark.parametrize(
+    ("follow", "shown"),
+    [(False, ["run r-1", "greet completed"]), (True, ["run r-1", "greet started", "greet completed"])],
+)
+def test_plain_lines(capsys, follow, shown):
+    options = argparse.Namespace(quiet=False, follow=follow)
+    with progress.view(options, "r-1") as view:
+        view.entry(entry("task.started.v1"))
+        view.entry(entry("task.completed.v1"))
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(" ", 1)[1] for line in lines] == shown
+
+
+def test_quiet_says_nothing(capsys):
+    with progress.view(argparse.Namespace(quiet=True, follow=False), "r-1") as view:
+        view.entry(entry("task.completed.v1"))
+    assert capsys.readouterr().err == ""
