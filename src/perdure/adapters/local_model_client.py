@@ -1,0 +1,89 @@
+"""The local model as a port: finds its process in the data directory, starts it when there is none, asks it.
+
+The process is not a child of ours: it lives through a kill of this process, and the next one finds it again.
+"""
+
+import asyncio
+import contextlib
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+
+from perdure.adapters.local_model import read_state
+from perdure.adapters.local_model_weights import MISSING, is_installed
+from perdure.adapters.openai import OpenAIModel
+from perdure.ports.clock import Clock
+from perdure.ports.egress import Egress, EgressFailed, EgressRefused
+from perdure.ports.model import Answer, ModelFailed, Request
+
+_LONGEST_START = 90.0
+_LONGEST_CHECK = 10.0
+
+
+class LocalModel:
+    """One local model for one data directory. `egress` must permit loopback; `file` names other weights (GGUF)."""
+
+    def __init__(self, egress: Egress, clock: Clock, *, directory: Path, file: str = "", threads: int = 1) -> None:
+        self._egress = egress
+        self._clock = clock
+        self._directory = directory
+        self._file = file
+        self._threads = threads
+        self._starting = asyncio.Lock()
+        self._endpoint: OpenAIModel | None = None
+
+    async def ask(self, request: Request) -> Answer:
+        """One request. Raises ModelFailed, `configuration` when engine or weights are not installed."""
+        endpoint = self._endpoint or await self._find()
+        try:
+            return await endpoint.ask(request)
+        except ModelFailed as failed:
+            if failed.status != 401 and (failed.status is not None or failed.failure != "communication"):
+                raise
+        # The process has ended since (idle, or killed): start it again and ask with the same key.
+        self._endpoint = None
+        return await (await self._find()).ask(request)
+
+    async def _find(self) -> OpenAIModel:
+        async with self._starting:
+            if self._endpoint is None:
+                self._endpoint = await self._running() or await self._started()
+            return self._endpoint
+
+    async def _running(self) -> OpenAIModel | None:
+        state = read_state(self._directory)
+        if not state.get("token"):
+            return None
+        address, headers = f"http://127.0.0.1:{state['port']}", {"authorization": f"Bearer {state['token']}"}
+        with contextlib.suppress(EgressFailed, EgressRefused):
+            fits = state.get("weights") == self._file and state.get("threads") == self._threads
+            verb, path = ("GET", "/health") if fits else ("POST", "/shutdown")
+            response = await self._egress.request(verb, address + path, headers=headers, timeout=_LONGEST_CHECK)
+            if fits and response.status == 200:
+                return OpenAIModel(self._egress, self._clock, url=address, key=state["token"], model=state["model"])
+        return None
+
+    async def _started(self) -> OpenAIModel:
+        if not is_installed(self._file):
+            raise ModelFailed(MISSING, failure="configuration")
+        line = await asyncio.to_thread(self._start)
+        told = msgspec.json.decode(line) if line else {"error": "The local model could not be started."}
+        if "error" in told:
+            raise ModelFailed(told["error"], failure="configuration")
+        endpoint = await self._running()
+        if endpoint is None:
+            raise ModelFailed(f"The local model ended at once; see {self._directory}.", failure="configuration")
+        return endpoint
+
+    def _start(self) -> bytes:
+        command = [sys.executable, "-m", "perdure.adapters.local_model", "--background"]
+        command += ["--directory", str(self._directory), "--weights", self._file, "--threads", str(self._threads)]
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_LONGEST_START, check=False
+        )
+        return done.stdout.splitlines()[0] if done.stdout else b""
+
+    def __repr__(self) -> str:
+        return f"LocalModel({self._directory}, {'found' if self._endpoint else 'not asked yet'})"

