@@ -1,0 +1,129 @@
+"""A run that is cut off, by Ctrl-C, SIGTERM or SIGKILL, and goes on."""
+
+import json
+import os
+import signal
+import time
+
+import pytest
+
+from tests.system.program import Program, document
+
+TASKS = """\
+  - first: { call: note, with: { line: first } }
+  - rest: { wait: { milliseconds: 700 } }
+  - second: { call: note, with: { line: second } }
+"""
+FUNCTIONS = """
+import pathlib
+from perdure import function
+
+@function(effect="idempotent")
+def note(line: str) -> str:
+    \"\"\"Write a line into a ledger.\"\"\"
+    with pathlib.Path(__file__).with_name("ledger").open("a") as ledger:
+        ledger.write(line + "\\n")
+    return line
+"""
+
+
+@pytest.fixture
+def program(tmp_path, took_part):
+    took_part("perdure command line, killed")
+    made = Program(tmp_path)
+    made.write("slow.yaml", document("slow", TASKS))
+    made.write("notes.py", FUNCTIONS)
+    return made
+
+
+def ledger(program: Program) -> list[str]:
+    path = program.folder / "ledger"
+    return path.read_text().split() if path.exists() else []
+
+
+def until(true, seconds: float = 30) -> None:
+    """Wait for something another process does."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def cut(program: Program, how: signal.Signals) -> tuple[int, str, str]:
+    process = program.start("run", "slow.yaml", "--run", "r-1", "--functions", "notes")
+    try:
+        until(lambda: ledger(program) == ["first"] or process.poll() is not None)
+        assert process.poll() is None, process.stderr.read()
+        os.kill(process.pid, how)
+        output, errors = process.communicate(timeout=30)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+    return process.returncode, output, errors
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_says_how_to_go_on(program, how):
+    code, output, errors = cut(program, how)
+    assert (code, output) == (130, "")
+    assert "Traceback" not in errors
+    command = errors.strip().splitlines()[-1].strip()
+    assert command.startswith("perdure runs resume r-1")
+    done = program.run(*command.split()[1:], "--quiet")
+    assert (done.returncode, done.stdout) == (0, '"second"\n'), done.stderr
+    assert ledger(program) == ["first", "second"]
+
+
+def test_a_killed_run_goes_on_where_it_was(program):
+    code, _, _ = cut(program, signal.SIGKILL)
+    assert code == -signal.SIGKILL
+    (row,) = json.loads(program.run("runs", "list", "--json").stdout)
+    assert (row["id"], row["ended"]) == ("r-1", None)
+    done = program.run("runs", "resume", "r-1", "--functions", "notes", "--quiet")
+    assert (done.returncode, done.stdout) == (0, '"second"\n'), done.stderr
+    assert ledger(program).count("second") == 1
+    assert 1 <= ledger(program).count("first") <= 2
+
+
+def test_the_same_command_goes_on_too(program):
+    cut(program, signal.SIGKILL)
+    done = program.run("run", "slow.yaml", "--run", "r-1", "--functions", "notes", "--quiet")
+    assert (done.returncode, done.stdout) == (0, '"second"\n'), done.stderr
+
+
+def test_another_run_does_not_wake_an_interrupted_one(program):
+    cut(program, signal.SIGKILL)
+    program.write("quick.yaml", document("quick", "  - rest: { wait: { seconds: 1 } }\n  - a: { set: { a: 1 } }\n"))
+    before = ledger(program)
+    done = program.run("run", "quick.yaml", "--quiet")
+    assert (done.returncode, done.stdout) == (0, '{"a":1}\n'), done.stderr
+    assert ledger(program) == before
+    every = program.run("runs", "resume", "--all", "--functions", "notes", "--quiet")
+    assert (every.returncode, every.stdout) == (0, "r-1  completed\n"), every.stderr
+    assert ledger(program).count("second") == 1
+
+
+def test_a_second_process_on_the_same_directory_is_refused(program):
+    process = program.start("run", "slow.yaml", "--run", "r-1", "--functions", "notes")
+    try:
+        until(lambda: ledger(program) == ["first"])
+        refused = program.run("runs", "list")
+        assert refused.returncode == 2
+        assert str(process.pid) in refused.stderr
+        assert "--data" in refused.stderr
+        output, errors = process.communicate(timeout=30)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+    assert (process.returncode, output) == (0, '"second"\n'), errors
+
+
+def test_cancel_ends_a_run(program):
+    cut(program, signal.SIGKILL)
+    cancelled = program.run("runs", "cancel", "r-1", "--functions", "notes", "--quiet")
+    assert cancelled.returncode == 0, cancelled.stderr
+    assert "second" not in ledger(program)
+    (row,) = json.loads(program.run("runs", "list", "--json").stdout)
+    assert row["status"] == "cancelled"
