@@ -20,7 +20,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(options: argparse.Namespace) -> int:
     """Print the script."""
-    import argcomplete  # needed by this command only
+    from argcomplete.shell_integration import shellcode  # needed by this command only
 
-    sys.stdout.write(argcomplete.shellcode(["perdure"], shell=options.shell))
+    sys.stdout.write(shellcode(["perdure"], shell=options.shell))
     return 0

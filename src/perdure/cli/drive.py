@@ -15,7 +15,7 @@ import msgspec
 from perdure.cli import given, progress
 from perdure.cli.main import INTERRUPTED
 from perdure.language.values import Json
-from perdure.ports.engine import ENDED, Run
+from perdure.ports.engine import ENDED, Entry, Run
 
 if TYPE_CHECKING:
     from perdure.settings import Settings
@@ -162,7 +162,7 @@ def write(value: Json) -> None:
     sys.stdout.flush()
 
 
-async def _follow(entries: AsyncIterator[progress.Entry], view: progress.View) -> None:
+async def _follow(entries: AsyncIterator[Entry], view: progress.View) -> None:
     async for entry in entries:
         view.entry(entry)
 

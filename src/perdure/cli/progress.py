@@ -28,7 +28,9 @@ _WORDS = {
     "workflow.correlation-completed.v1": "got its event",
     "task.created.v1": "created",
     "task.started.v1": "started",
-    "task.suspended.v1": "waits",
+    "task.waiting.v1": "waits",
+    "task.skipped.v1": "skipped",
+    "task.suspended.v1": "suspended",
     "task.resumed.v1": "goes on",
     "task.retried.v1": "is tried again",
     "task.cancelled.v1": "cancelled",
@@ -92,7 +94,7 @@ def sentence(entry: Entry) -> str:
 
 def told(entry: Entry) -> tuple[str, str, str]:
     """Who, what happened, and what is known about it."""
-    return label(entry.path) or "run", _WORDS.get(entry.type, entry.type), "; ".join(_details(entry.data))
+    return label(entry.path) or "run", _WORDS.get(entry.type, entry.type), "; ".join(_details(entry))
 
 
 def label(path: str) -> str:
@@ -109,10 +111,13 @@ def tokens(usage: object) -> int:
     return sum(value for key, value in usage.items() if key.endswith("Tokens") and isinstance(value, int))
 
 
-def _details(data: dict[str, Any]) -> Iterator[str]:
+def _details(entry: Entry) -> Iterator[str]:
+    data = entry.data
     attempt = data.get("attempt")
     if isinstance(attempt, int) and attempt > 1:
         yield f"attempt {attempt}"
+    if isinstance(due := data.get("due"), int) and due > entry.at:
+        yield f"in {(due - entry.at) / 1000:.3g} s"
     if "wait" in data:
         yield waiting(data["wait"])
     error = data.get("error")
@@ -120,17 +125,22 @@ def _details(data: dict[str, Any]) -> Iterator[str]:
         yield str(error.get("detail") or error.get("title") or error.get("type"))
     if count := tokens(data.get("usage")):
         yield f"{count} tokens"
-    progress = data.get("progress")
-    if progress is not None:
-        yield _short(progress)
+    told = data if entry.type == "progress" else data.get("progress")
+    if told and "usage" not in told:
+        yield _short(told)
 
 
 def waiting(wait: Json) -> str:
     """What a run waits for, in words."""
     if not isinstance(wait, dict):
         return _short(wait)
-    if isinstance(due := wait.get("until", wait.get("due")), int):
+    if isinstance(due := wait.get("until"), int):
         return "until " + time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(due / 1000))
+    types = [
+        str(part.get("with", {}).get("type", "any type")) for part in wait.get("filters", []) if isinstance(part, dict)
+    ]
+    if types:
+        return f"for an event of {' or '.join(types)}"
     return _short(wait)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from perdure.cli import drive, given, validate
 from perdure.errors import MEANINGS, Invalid
+from perdure.language.read import Reading
 
 if TYPE_CHECKING:
     from perdure.wiring import Installation
@@ -60,7 +61,7 @@ def execute(options: argparse.Namespace) -> int:
     return drive.drive(desk, start)
 
 
-def _is_runnable(file: str, reading: given.Reading, desk: drive.Desk, modules: list[str]) -> bool:
+def _is_runnable(file: str, reading: Reading, desk: drive.Desk, modules: list[str]) -> bool:
     from perdure import wiring
     from perdure.language.check import check
 
