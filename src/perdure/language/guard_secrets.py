@@ -57,15 +57,8 @@ def _pass_on(node: Any, found: set[str]) -> Any:
     return (*node[:-1], bind_secrets(node[-1], found))
 
 
-def _both(node: Any, found: set[str]) -> Any:
-    items = []
-    while node[0] == "comma":
-        items.append(node[2])
-        node = node[1]
-    bound = bind_secrets(node, found)
-    for item in reversed(items):
-        bound = ("comma", bound, bind_secrets(item, found))
-    return bound
+def _all(node: Any, found: set[str]) -> Any:
+    return ("comma", [bind_secrets(item, found) for item in node[1]])
 
 
 def _if(node: Any, found: set[str]) -> Any:
@@ -83,7 +76,7 @@ def _text(node: Any, found: set[str]) -> Any:
         return node
     if node[1] not in (None, "text"):
         _refuse()
-    items: Any = None
+    items: list[Any] = []
     bindings = []
     for number, piece in enumerate(pieces):
         if isinstance(piece, str):
@@ -94,8 +87,8 @@ def _text(node: Any, found: set[str]) -> Any:
             _refuse_inside(piece)
             item = ("var", f" part {number}")
             bindings.append((item[1], ("pipe", piece, ("format", "text"))))
-        items = item if items is None else ("comma", items, item)
-    made: Any = ("object", [(("const", PARTS), ("collect", items))])
+        items.append(item)
+    made: Any = ("object", [(("const", PARTS), ("collect", ("comma", items)))])
     for name, source in reversed(bindings):
         made = ("as", source, [("pvar", name)], made)
     return made
@@ -133,7 +126,7 @@ _POSITIONS = {
     "as": _pass_on,
     "funcdef": _pass_on,
     "label": _pass_on,
-    "comma": _both,
+    "comma": _all,
     "if": _if,
     "str": _text,
 }
