@@ -154,6 +154,14 @@ def test_a_bad_document_is_refused_with_its_reason(program, name, content, part)
     assert "bug" not in done.stderr
 
 
+def test_a_workflow_starts_another(program):
+    program.write("greet.yaml", GREET)
+    call = "{ workflow: { namespace: test, name: greet, version: 1.0.0, input: { name: '${ .name }' } } }"
+    program.write("parent.yaml", document("parent", f"  - ask: {{ run: {call} }}\n"))
+    done = program.run("run", "parent.yaml", "--workflow", "greet.yaml", "--input", '{"name": "Ada"}', "--quiet")
+    assert (done.returncode, done.stdout) == (0, '{"greeting":"Hello, Ada!"}\n'), done.stderr
+
+
 def test_bad_doors(program):
     program.write("greet.yaml", GREET)
     with program.folder.joinpath("large.yaml").open("wb") as large:

@@ -36,6 +36,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--input", metavar="JSON|@FILE", help="The run's input: JSON, @FILE, or - for standard input (default: {})."
     )
+    parser.add_argument(
+        "--workflow",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="Another document, which `run: workflow` may start; may be given several times.",
+    )
     parser.add_argument("--run", metavar="ID", help="The run's id (default: a new one).")
     drive.drive_arguments(parser)
 
@@ -45,31 +52,38 @@ def execute(options: argparse.Namespace) -> int:
     if options.file == given.STDIN and options.input in {given.STDIN, "@-"}:
         raise Invalid("Standard input can be the document or the input, not both.", hint="Give one of them as a file.")
     desk = drive.Desk(options)
-    reading = given.read_document(options.file)
+    sources = [options.file, *options.workflow]
+    readings = [given.read_document(source) for source in sources]
     input_ = given.json_argument(options.input, "--input", default={})
 
     async def start(installation: "Installation") -> str:
-        resources = await installation.resolve(reading.value)
+        document, *others = [reading.value for reading in readings]
+        for other in others:
+            await installation.engine.publish(desk.tenant, other, await installation.resolve(other))
+        resources = await installation.resolve(document)
         # The id is known only once the start is durable: from here on an interruption leaves a run that can be resumed.
-        desk.run = await installation.engine.start(
-            desk.tenant, reading.value, input_, run=options.run, resources=resources
-        )
+        desk.run = await installation.engine.start(desk.tenant, document, input_, run=options.run, resources=resources)
         return desk.run
 
-    if not _is_runnable(options.file, reading, desk, options.functions):
+    if not _are_runnable(dict(zip(sources, readings, strict=True)), desk, options.functions):
         return MEANINGS[Invalid].exit_code
     return drive.drive(desk, start)
 
 
-def _is_runnable(file: str, reading: Reading, desk: drive.Desk, modules: list[str]) -> bool:
-    from perdure import wiring
+def _are_runnable(readings: dict[str, Reading], desk: drive.Desk, modules: list[str]) -> bool:
+    from perdure import wiring  # heavy: all functions; not needed by --help
     from perdure.language.check import check
 
-    findings = check(reading, functions=wiring.table(desk.settings, modules=modules))
-    errors = [finding for finding in findings if finding.severity == "error"]
-    for finding in errors:
+    table = wiring.table(desk.settings, modules=modules)
+    errors = [
+        (file, finding)
+        for file, reading in readings.items()
+        for finding in check(reading, functions=table)
+        if finding.severity == "error"
+    ]
+    for file, finding in errors:
         print(validate.line(file, finding), file=sys.stderr)
     if errors:
-        many = "an error" if len(errors) == 1 else f"{len(errors)} errors"
-        print(f"perdure: {file} has {many}; nothing was started.", file=sys.stderr)
+        many = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
+        print(f"perdure: {many}; nothing was started.", file=sys.stderr)
     return not errors

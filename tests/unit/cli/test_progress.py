@@ -48,7 +48,7 @@ def test_an_entry_in_words(given, text):
 
 
 def test_long_values_are_cut():
-    assert len(progress.sentence(entry("progress", **{"text": "x" * 500}))) < 140
+    assert len(progress.sentence(entry("progress", text="x" * 500))) < 140
 
 
 @pytest.mark.parametrize(
