@@ -27,21 +27,29 @@ def escape(value: Json) -> Json:
 
 def restore(value: Json) -> Json:
     """Undo `escape`."""
-    return _rename(value, lambda key: key[1:] if _reserved.match(key[1:]) and key.startswith("$") else key)
+    return _rename(value, _unescaped)
 
 
 def resolve(value: Json, secret: Callable[[list[str]], Json]) -> Json:
-    """The value with every handle replaced by what `secret(path)` gives, and parts joined to one text."""
+    """The value with every handle replaced by what `secret(path)` gives, and parts joined to one text.
+
+    Keys that `escape` changed are restored on the way: an engine hands arguments over unrestored, or outside data that
+    looks like a handle would be opened here.
+    """
     if isinstance(value, dict):
         if len(value) == 1:
             if SECRET in value:
                 return secret(value[SECRET])
             if PARTS in value:
                 return "".join(_text(resolve(part, secret)) for part in value[PARTS])
-        return {key: resolve(item, secret) for key, item in value.items()}
+        return {_unescaped(key): resolve(item, secret) for key, item in value.items()}
     if isinstance(value, list):
         return [resolve(item, secret) for item in value]
     return value
+
+
+def _unescaped(key: str) -> str:
+    return key[1:] if key.startswith("$$") and _reserved.match(key[1:]) else key
 
 
 def _text(part: Json) -> str:

@@ -1,0 +1,1 @@
+"""One file a technology: what fills the ports."""

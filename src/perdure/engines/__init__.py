@@ -1,0 +1,1 @@
+"""What drives runs: each engine is a loop around the pure machine (`ports/engine.py`)."""

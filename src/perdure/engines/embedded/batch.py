@@ -1,0 +1,57 @@
+"""One commit in the making: every row of the facts that became known together, and what may start once they are stored."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+Row = tuple[Any, ...]
+
+
+class Batch:
+    """Rows by statement, in the order in which they must be written; `after` runs when they are durable."""
+
+    __slots__ = ("after", "events", "heads", "rows", "size", "snapshots")
+
+    _ORDER = (
+        "add_blob", "add_definition", "add_published", "add_run", "add_journal", "add_event", "drop_timers", "drop_timer",
+        "add_timer", "drop_subscriptions", "add_subscription", "forget_events", "move_timers", "add_opening",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.rows: dict[str, list[Row]] = {}
+        self.heads: dict[int, Row] = {}
+        self.snapshots: dict[int, Row | None] = {}
+        """Run -> (seq, body), or None to drop it: only the newest of a commit counts."""
+        self.events: list[tuple[int, str, dict[str, Any]]] = []
+        """Published with this commit: (position, tenant, event)."""
+        self.after: list[Callable[[], None]] = []
+        self.size = 0
+
+    def __repr__(self) -> str:
+        return f"Batch({', '.join(f'{name}={len(rows)}' for name, rows in self.rows.items())}, after={len(self.after)})"
+
+    def __bool__(self) -> bool:
+        return self.size > 0 or bool(self.after)
+
+    def add(self, statement: str, row: Row) -> None:
+        """One more row; a refused statement name is a KeyError at commit, so it is checked here."""
+        self.rows.setdefault(statement, []).append(row)
+        self.size += 1
+
+    def statements(self) -> Iterator[tuple[str, list[Row]]]:
+        """What to execute, in order."""
+        rows = self.rows
+        if len(rows) == 1 and "add_journal" in rows:
+            yield "add_journal", rows["add_journal"]
+        else:
+            for name in self._ORDER:
+                if name in rows:
+                    yield name, rows[name]
+        if self.heads:
+            yield "put_head", list(self.heads.values())
+        if self.snapshots:
+            kept = [(run, *row) for run, row in self.snapshots.items() if row is not None]
+            gone = [(run,) for run, row in self.snapshots.items() if row is None]
+            if kept:
+                yield "put_snapshot", kept
+            if gone:
+                yield "drop_snapshot", gone

@@ -1,0 +1,233 @@
+"""Calls under way: each a task of its own, with a limit on their number, a deadline, and an end when nobody waits for it.
+
+An unsafe call is marked in the journal before it is sent. When the mark is there and no answer is, it may have happened:
+it is not sent again (`reliability.md` 1).
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from perdure.engines.embedded.values import NotJson, encode, plain
+from perdure.errors import PerdureError
+from perdure.interpreter import handles
+from perdure.interpreter.commands import ScheduleCall
+from perdure.interpreter.events import CallCompleted, CallFailed
+from perdure.interpreter.faults import Problem, problem
+from perdure.language.values import Json
+from perdure.ports.clock import Clock
+from perdure.ports.function import Context, Function, FunctionFault, Result
+from perdure.ports.secrets import Secrets
+
+Outcome = CallCompleted | CallFailed
+
+
+class Table(Protocol):
+    """The functions there are (`functions/table.py`)."""
+
+    def get(self, name: str, version: str | None) -> Function: ...
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """For whom a call is made."""
+
+    key: int
+    tenant: str
+    run: str
+    resources: dict[str, Json]
+
+
+class Calls:
+    """Executes calls. `answer(run key, event)` takes an outcome, `mark(run key, id)` stores that a call is being sent."""
+
+    def __init__(
+        self,
+        table: Table,
+        clock: Clock,
+        *,
+        secrets: Secrets | None,
+        limit: int,
+        result_bytes: int,
+        answer: Callable[[int, Outcome], None],
+        mark: Callable[[int, str], asyncio.Future[None]],
+        progress: Callable[[int, ScheduleCall, dict[str, Any]], None],
+    ) -> None:
+        self._table = table
+        self._clock = clock
+        self._secrets = secrets
+        self._limit = limit
+        self._result_bytes = result_bytes
+        self._answer = answer
+        self._mark = mark
+        self._progress = progress
+        self._tasks: dict[tuple[int, str], asyncio.Task[None]] = {}
+        self._queue: deque[tuple[Caller, ScheduleCall]] = deque()
+        self._queued: set[tuple[int, str]] = set()
+        self._late: set[tuple[int, str]] = set()
+
+    def __repr__(self) -> str:
+        return f"Calls(under way={len(self._tasks)}, queued={len(self._queued)})"
+
+    def start(self, caller: Caller, command: ScheduleCall) -> None:
+        """Execute a call, now or when there is room. One that is under way already is left alone."""
+        key = (caller.key, command.id)
+        if key in self._tasks or key in self._queued:
+            return
+        if len(self._tasks) >= self._limit:
+            self._queue.append((caller, command))
+            self._queued.add(key)
+            return
+        task = asyncio.get_running_loop().create_task(self._execute(caller, command))
+        self._tasks[key] = task
+        task.add_done_callback(lambda _: self._ended(key))
+
+    def cancel(self, run: int, id: str) -> None:
+        """Nobody waits for this answer any more."""
+        self._queued.discard((run, id))
+        task = self._tasks.get((run, id))
+        if task is not None:
+            task.cancel()
+
+    def expire(self, run: int, id: str) -> None:
+        """The deadline of a call has come: it is ended and answered as timed out."""
+        key = (run, id)
+        if key in self._queued:
+            self._queued.discard(key)
+            self._answer(run, self._failed(id, _timeout(), "definite"))
+        elif key in self._tasks:
+            self._late.add(key)
+            self._tasks[key].cancel()
+
+    def is_under_way(self, run: int, id: str) -> bool:
+        """Whether the call is executing or queued."""
+        return (run, id) in self._tasks or (run, id) in self._queued
+
+    async def close(self) -> None:
+        """End all calls without an answer; the next opening makes them again."""
+        self._queue.clear()
+        self._queued.clear()
+        tasks = list(self._tasks.values())
+        self._late.clear()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _ended(self, key: tuple[int, str]) -> None:
+        self._tasks.pop(key, None)
+        while self._queue and len(self._tasks) < self._limit:
+            caller, command = self._queue.popleft()
+            if (caller.key, command.id) in self._queued:
+                self._queued.discard((caller.key, command.id))
+                self.start(caller, command)
+
+    async def _execute(self, caller: Caller, command: ScheduleCall) -> None:
+        key = (caller.key, command.id)
+        try:
+            outcome: Outcome = await self._call(caller, command)
+        except asyncio.CancelledError:
+            if key in self._late:
+                self._late.discard(key)
+                self._answer(caller.key, self._failed(command.id, _timeout(), "unknown"))
+                return
+            raise
+        self._late.discard(key)
+        self._answer(caller.key, outcome)
+
+    async def _call(self, caller: Caller, command: ScheduleCall) -> Outcome:
+        try:
+            function = self._table.get(command.function, command.version)
+            context = await self._context(caller, command)
+            if function.effect_of(command.args) == "unsafe":
+                await self._mark(caller.key, command.id)
+            answer = await function.execute(command.args, context)
+            return self._completed(command, answer)
+        except FunctionFault as fault:
+            return self._failed(command.id, self._sound(fault.problem), fault.outcome)
+        except PerdureError as error:
+            return self._failed(
+                command.id,
+                problem("runtime", title=f"{command.function} cannot be called", detail=str(error)),
+                "definite",
+            )
+        except Exception as error:  # noqa: BLE001 - the border of user code: whatever it raises is the workflow's fault
+            detail = f"{type(error).__name__}: {error}"
+            return self._failed(
+                command.id, problem("runtime", title=f"{command.function} failed", detail=detail), "unknown"
+            )
+
+    def _completed(self, command: ScheduleCall, answer: Json | Result) -> Outcome:
+        output, usage = (answer.output, answer.usage) if isinstance(answer, Result) else (answer, None)
+        try:
+            output, usage = plain(output, self._result_bytes), plain(usage, self._result_bytes)
+        except NotJson as error:
+            detail = f"The result of {command.function} cannot be kept: {error}."
+            return self._failed(command.id, problem("runtime", title="result refused", detail=detail), "unknown")
+        return CallCompleted(now=self._clock.now(), id=command.id, output=output, usage=usage)
+
+    def _failed(self, id: str, error: Problem, outcome: Literal["definite", "unknown"]) -> CallFailed:
+        return CallFailed(now=self._clock.now(), id=id, error=error, outcome=outcome)
+
+    def _sound(self, error: Problem) -> Problem:
+        try:
+            sound = plain(error, self._result_bytes)
+        except NotJson as reason:
+            return problem(
+                "runtime",
+                title="fault refused",
+                detail=f"The problem that a function reported cannot be kept: {reason}.",
+            )
+        return sound if isinstance(sound, dict) else problem("runtime", detail=str(sound))
+
+    async def _context(self, caller: Caller, command: ScheduleCall) -> Context:
+        return Context(
+            tenant=caller.tenant,
+            run=caller.run,
+            path=command.path,
+            ref=command.ref,
+            key=command.key,
+            attempt=command.attempt,
+            deadline=command.deadline,
+            resources=caller.resources,
+            secret=await self._opened(caller.tenant, command.args),
+            progress=lambda data: self._progress(caller.key, command, data),
+        )
+
+    async def _opened(self, tenant: str, args: Json) -> Callable[[list[str]], Json]:
+        values: dict[str, Json] = {}
+        if args and handles.MARK in encode(args):
+            names: dict[str, None] = {}
+            handles.resolve(args, lambda path: names.setdefault(path[0]) or "")
+            for name in names:
+                found = await self._secrets.get(tenant, name) if self._secrets is not None else None
+                if found is not None:
+                    values[name] = found.value
+        return lambda path: _at(values, path)
+
+
+def outcome_unknown(command: ScheduleCall, now: int) -> CallFailed:
+    """The answer for an unsafe call that was sent by a process that died before it heard the answer."""
+    detail = (
+        f"{command.function} was being called when the process ended, and it is declared unsafe: whether it happened is "
+        "not known and it is not called again by itself. Look it up, then retry or skip the task."
+    )
+    return CallFailed(
+        now=now, id=command.id, error=problem("runtime", title="outcome unknown", detail=detail), outcome="unknown"
+    )
+
+
+def _timeout() -> Problem:
+    return problem("timeout", title="call timed out", detail="The call had no answer when its deadline came.")
+
+
+def _at(values: dict[str, Json], path: list[str]) -> Json:
+    place: Json = values
+    for part in path:
+        if not isinstance(place, dict) or part not in place:
+            raise FunctionFault(
+                problem("authorization", title="secret not available", detail=f"There is no secret {'.'.join(path)}.")
+            )
+        place = place[part]
+    return place

@@ -1,0 +1,437 @@
+"""The embedded engine as others see it (`ports/engine.py`): everything about one journal in one process."""
+
+import asyncio
+import logging
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Self
+
+from perdure.engines.embedded import exchange, history
+from perdure.engines.embedded.calls import Calls, Table
+from perdure.engines.embedded.definitions import runtime
+from perdure.engines.embedded.journal import Journal
+from perdure.engines.embedded.programs import Programs
+from perdure.engines.embedded.records import RunRecord, RunRow, Tuning
+from perdure.engines.embedded.residents import Residents
+from perdure.engines.embedded.subscriptions import Subscriptions
+from perdure.engines.embedded.timers import Timers
+from perdure.engines.embedded.values import NotJson, decode, encode, plain, read_fact, read_value, restored
+from perdure.engines.embedded.watchers import Watchers
+from perdure.engines.embedded.worker import Worker
+from perdure.engines.embedded.writer import Writer
+from perdure.errors import Conflict, Invalid, NotFound, PerdureError, Unavailable
+from perdure.interpreter.events import (
+    CancelRequested,
+    Event,
+    OperatorPatch,
+    ResumeRequested,
+    Started,
+    SuspendRequested,
+)
+from perdure.interpreter.machine import Program, step
+from perdure.language.values import Json, canonical
+from perdure.ports.clock import Clock
+from perdure.ports.engine import Entry, Run, Status
+from perdure.ports.secrets import Secrets
+
+_log = logging.getLogger("perdure.engine")
+_INPUT_BYTES = 64 * 1024 * 1024
+_LAST = 2**62
+
+
+class EmbeddedEngine:
+    """Runs documents in this process. `open` before anything else, `close` at the end."""
+
+    def __init__(
+        self,
+        directory: Path,
+        table: Table,
+        *,
+        clock: Clock,
+        secrets: Secrets | None = None,
+        tuning: Tuning | None = None,
+        vfs: str | None = None,
+    ) -> None:
+        self._directory = directory
+        self._table = table
+        self._clock = clock
+        self._secrets = secrets
+        self._tuning = tuning or Tuning()
+        self._vfs = vfs
+        self._tasks: list[asyncio.Task[None]] = []
+        self._journal: Journal
+        self._worker: Worker
+        self._is_open = False
+
+    def __repr__(self) -> str:
+        return f"EmbeddedEngine({str(self._directory)!r}, {self._worker if self._is_open else 'closed'})"
+
+    # Opening and closing
+
+    async def open(self) -> None:
+        """Open the journal and let every interrupted run go on. Conflict when another process works on it."""
+        self._journal = Journal(self._directory, vfs=self._vfs)
+        try:
+            self._assemble()
+            self._is_open = True
+            self._worker.writer.batch.add("add_opening", (self._worker.boot, self._clock.now()))
+            await self._worker.durable()
+            self._timers.refill()
+            await self._recover()
+        except BaseException:
+            self._is_open = False
+            await self._stop()
+            raise
+
+    async def close(self) -> None:
+        """Finish the pending commit and leave. Runs that are under way go on at the next opening."""
+        if self._is_open:
+            self._is_open = False
+            await self._stop()
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    @property
+    def stalled(self) -> str | None:
+        """Why the journal cannot be written at the moment, or None."""
+        return self._worker.writer.stalled if self._is_open else "closed"
+
+    def _assemble(self) -> None:
+        journal, clock, tuning = self._journal, self._clock, self._tuning
+        writer = Writer(journal, clock, tuning.commit)
+        self._watchers = Watchers(clock)
+        subscriptions = Subscriptions(lambda tenant, type: journal.read("subscriptions_of_type", (tenant, type)))
+        self._programs = Programs(self._table, self._definition)
+        self._timers = Timers(
+            clock,
+            tuning.timers,
+            lambda after, limit: journal.read("timers_after", (*after, limit)),
+            self._fire,
+        )
+        boot = journal.read("last_positions")[0][3] + 1
+        self._residents = Residents(journal, self._programs, writer, self._timers, subscriptions, clock, tuning, boot)
+        self._worker = Worker(
+            journal, writer, self._residents, self._programs, self._timers, subscriptions, self._watchers, clock, tuning
+        )
+        self._calls = self._worker.calls = Calls(
+            self._table, clock, secrets=self._secrets, limit=tuning.calls, result_bytes=tuning.result_bytes,
+            answer=self._worker.answer, mark=self._worker.mark_sent, progress=self._watchers.progress,
+        )  # fmt: skip
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(self._timers.run()), loop.create_task(self._sweep())]
+
+    def _fire(self, run: int, id: str) -> None:
+        self._worker.fire(run, id)
+
+    async def _recover(self) -> None:
+        for (key,) in self._journal.read("active_runs"):
+            try:
+                record = self._residents.get(key, ended=True)
+                if record is not None:
+                    self._worker.again(record)
+                    self._worker.settle(record)
+            except PerdureError as error:
+                _log.error("A run cannot go on: %s", error)
+            if len(self._residents.records) >= self._tuning.resident:
+                self._worker.arm()
+                await asyncio.sleep(0)
+        await self._worker.durable()
+
+    async def _sweep(self) -> None:
+        while True:
+            await self._residents.occupied.wait()
+            remaining = self._residents.sweep()
+            if self._worker.writer.batch:
+                self._worker.arm()
+            if remaining is not None:
+                await self._clock.sleep(remaining)
+
+    async def _stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        if hasattr(self, "_calls"):
+            await self._calls.close()
+            await self._worker.close()
+            self._watchers.shut()
+        self._journal.close()
+
+    # Beginning
+
+    async def start(
+        self,
+        tenant: str,
+        document: Json,
+        input: Json,
+        *,
+        run: str | None = None,
+        resources: dict[str, Json] | None = None,
+    ) -> str:
+        self._ready()
+        given = self._given(input)
+        definition, program = self._programs.add(document, resources)
+        if run is not None:
+            key = self._key(tenant, run)
+            if key is not None:
+                await self._same(key, definition, given)
+                return run
+        row = self._new_row(tenant, run or str(uuid.uuid4()), definition, program)
+        self._keep_definition(definition, program)
+        started = Started(now=row.started, run=row.id, tenant=tenant, seed=row.id, input=given, runtime=runtime())
+        self._worker.begin(row, program, started)
+        await self._worker.durable()
+        return row.id
+
+    async def publish(self, tenant: str, document: Json, resources: dict[str, Json]) -> str:
+        self._ready()
+        definition, program = self._programs.add(document, resources)
+        identity = (tenant, program.namespace, program.name, program.version)
+        rows = self._journal.read("published", identity)
+        if rows and rows[0][0] != definition:
+            name = f"{program.namespace}.{program.name}:{program.version}"
+            raise Conflict(f"{name} is published with another content.", hint="Give the document a new version.")
+        if not rows:
+            self._keep_definition(definition, program)
+            self._worker.writer.batch.add("add_published", (*identity, definition))
+            await self._worker.durable()
+        return definition
+
+    async def fork(
+        self, tenant: str, run: str, *, path: str | None = None, input: Json = None, document: Json = None
+    ) -> str:
+        self._ready()
+        origin = self._row(tenant, run)
+        program = self._programs.get(origin.definition, origin.program)
+        facts = list(history.facts_of(self._journal, origin, self._residents.blob))
+        kept = facts[: history.facts_until(facts, origin, program, path) if path is not None else 1]
+        definition = origin.definition
+        if document is not None:
+            definition, program = self._programs.add(document, program.resources)
+        row = self._new_row(tenant, str(uuid.uuid4()), definition, program, origin=origin.id)
+        first = kept[0][0]
+        assert isinstance(first, Started)
+        given = first.input if input is None or path is not None else self._given(input)
+        kept[0] = (
+            Started(now=first.now, run=row.id, tenant=tenant, seed=first.seed, input=given, runtime=first.runtime),
+            None,
+        )
+        self._keep_definition(definition, program)
+        record = self._worker.begin_again(row, program, kept)
+        await self._worker.durable()
+        return record.row.id
+
+    def _new_row(self, tenant: str, id: str, definition: str, program: Program, *, origin: str | None = None) -> RunRow:
+        worker = self._worker
+        worker.last_run += 1
+        return RunRow(
+            key=worker.last_run, id=id, tenant=tenant, namespace=program.namespace, name=program.name,
+            version=program.version, program=program.hash, definition=definition, started=self._clock.now(),
+            first=worker.last_fact + 1, mark=worker.last_event, origin=origin, parent=None, command=None, depth=0,
+        )  # fmt: skip
+
+    def _keep_definition(self, definition: str, program: Program) -> None:
+        if not self._journal.read("definition", (definition,)):
+            self._worker.writer.batch.add(
+                "add_definition", (definition, encode(program.document), encode(program.resources))
+            )
+
+    async def _same(self, key: int, definition: str, given: Json) -> None:
+        await self._worker.durable()
+        row = self._row_by_key(key)
+        if row.definition != definition or canonical(restored(self._input(row))) != canonical(given):
+            raise Conflict(f"The run {row.id} exists with another document or input.", hint="Choose another id.")
+
+    # Verbs
+
+    async def deliver(self, tenant: str, event: dict[str, Any]) -> bool:
+        self._ready()
+        for name in ("id", "source", "type"):
+            if not isinstance(event.get(name), str) or not event[name]:
+                raise Invalid(
+                    f"A CloudEvent needs `{name}` as a text.", hint="See cloudevents.io: id, source, type, specversion."
+                )
+        sound = self._given(event)
+        answer: list[bool] = []
+        self._worker.later(lambda: answer.append(exchange.publish(self._worker, tenant, sound)))
+        await self._done_later()
+        return answer == [True]
+
+    async def cancel(self, tenant: str, run: str, *, compensate: bool = False) -> None:
+        self._ready()
+        await self._tell(tenant, run, CancelRequested(now=self._clock.now(), compensate=compensate))
+
+    async def suspend(self, tenant: str, run: str) -> None:
+        self._ready()
+        await self._tell(tenant, run, SuspendRequested(now=self._clock.now()))
+
+    async def resume(self, tenant: str, run: str) -> None:
+        self._ready()
+        row = self._row(tenant, run)
+        if row.ended is not None:
+            raise Conflict(f"The run {run} has {row.status}.", hint=_AGAIN if row.status == "faulted" else None)
+        await self._tell(tenant, run, ResumeRequested(now=self._clock.now()))
+
+    async def retry(self, tenant: str, run: str, path: str | None = None) -> None:
+        self._ready()
+        await self._mend(tenant, run, OperatorPatch(now=self._clock.now(), action="retry", path=path))
+
+    async def skip(
+        self, tenant: str, run: str, path: str | None = None, *, output: Json = None, has_output: bool = False
+    ) -> None:
+        self._ready()
+        patch = OperatorPatch(
+            now=self._clock.now(), action="skip", path=path, output=self._given(output), has_output=has_output
+        )
+        await self._mend(tenant, run, patch)
+
+    async def _tell(self, tenant: str, run: str, event: Event) -> None:
+        row = self._row(tenant, run)
+        if row.ended is not None:
+            raise Conflict(f"The run {run} has {row.status}; that cannot be changed any more.")
+        self._worker.later(self._worker.take, row.key, event)
+        await self._done_later()
+
+    async def _mend(self, tenant: str, run: str, patch: OperatorPatch) -> None:
+        row = self._row(tenant, run)
+        if row.status in {"completed", "cancelled"}:
+            raise Conflict(f"The run {run} has {row.status}; there is nothing to mend.")
+        refused: list[str] = []
+
+        def mend() -> None:
+            record = self._residents.get(row.key, ended=True)
+            if record is None or not _fits(record, patch):
+                refused.append("no")
+                if record is not None:
+                    self._worker.settle(record)
+            else:
+                self._worker.apply(record, patch)
+
+        self._worker.later(mend)
+        await self._done_later()
+        if refused:
+            place = f"at {patch.path}" if patch.path else "that faulted"
+            raise Conflict(f"The run {run} has no task {place} that can be entered again now.")
+
+    async def _done_later(self) -> None:
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._worker.later(lambda: self._worker.writer.batch.after.append(lambda: done.done() or done.set_result(None)))
+        await done
+
+    # Reading
+
+    async def describe(self, tenant: str, run: str) -> Run:
+        self._ready(reading=True)
+        return self._run(self._row(tenant, run))
+
+    async def find(
+        self,
+        tenant: str,
+        *,
+        status: Status | None = None,
+        workflow: str | None = None,
+        limit: int = 100,
+        before: str | None = None,
+    ) -> list[Run]:
+        self._ready(reading=True)
+        last = _LAST if before is None else self._row(tenant, before).key
+        rows = self._journal.read(
+            "find_runs", {"tenant": tenant, "before": last, "status": status, "workflow": workflow, "limit": limit}
+        )
+        return [self._run(RunRow(*row), whole=False) for row in rows]
+
+    async def history(self, tenant: str, run: str) -> list[Entry]:
+        self._ready(reading=True)
+        return self._history(self._row(tenant, run))
+
+    async def wait(self, tenant: str, run: str) -> Run:
+        self._ready(reading=True)
+        row = self._row(tenant, run)
+        while row.ended is None:
+            await self._watchers.ended(row.key)
+            row = self._row(tenant, run)
+        return self._run(row)
+
+    async def watch(self, tenant: str, run: str) -> AsyncIterator[Entry]:
+        self._ready(reading=True)
+        row = self._row(tenant, run)
+        line = self._watchers.open(row.key)
+        try:
+            last = 0
+            for entry in self._history(row):
+                last = entry.number
+                yield entry
+            if self._row(tenant, run).ended is not None and line.empty():
+                return
+            while (live := await line.get()) is not None:
+                if live.number == 0 or live.number > last:
+                    last = max(last, live.number)
+                    yield live
+        finally:
+            self._watchers.close(row.key, line)
+
+    def _history(self, row: RunRow) -> list[Entry]:
+        return history.entries(
+            self._journal, row, self._programs.get(row.definition, row.program), self._residents.blob
+        )
+
+    def _run(self, row: RunRow, *, whole: bool = True) -> Run:
+        result = read_value(row.result, self._residents.blob) if whole and row.result else {}
+        return Run(
+            id=row.id, tenant=row.tenant, namespace=row.namespace, name=row.name, version=row.version,
+            program=row.program, status=row.status, started=row.started, updated=row.updated, ended=row.ended,  # type: ignore[arg-type]
+            input=restored(self._input(row)) if whole else None, output=restored(result.get("output")),
+            error=restored(result.get("error")), origin=row.origin,
+        )  # fmt: skip
+
+    def _input(self, row: RunRow) -> Json:
+        fact = read_fact(self._journal.read("journal_row", (row.first,))[0][0], self._residents.blob)
+        return fact.input if isinstance(fact, Started) else None
+
+    def _definition(self, hash: str) -> tuple[Json, dict[str, Json]] | None:
+        rows = self._journal.read("definition", (hash,))
+        return (decode(rows[0][0]), decode(rows[0][1])) if rows else None
+
+    def _key(self, tenant: str, run: str) -> int | None:
+        key = self._residents.keys.get((tenant, run))
+        if key is None:
+            rows = self._journal.read("key_of", (tenant, run))
+            key = rows[0][0] if rows else None
+        return key
+
+    def _row(self, tenant: str, run: str) -> RunRow:
+        rows = self._journal.read("run_by_public", (tenant, run))
+        if not rows:
+            raise NotFound(f"There is no run {run}.", hint="`perdure runs list` shows the runs there are.")
+        return RunRow(*rows[0])
+
+    def _row_by_key(self, key: int) -> RunRow:
+        return RunRow(*self._journal.read("run_by_key", (key,))[0])
+
+    def _given(self, value: Json) -> Json:
+        try:
+            return plain(value, _INPUT_BYTES)
+        except NotJson as error:
+            raise Invalid(f"That is not a JSON value that can be kept: {error}.") from None
+
+    def _ready(self, *, reading: bool = False) -> None:
+        if not self._is_open:
+            raise Unavailable("The engine is not open.")
+        if not reading and self._worker.writer.stalled is not None:
+            raise Unavailable(
+                f"The journal cannot be written at the moment ({self._worker.writer.stalled}); runs are held.",
+                hint="Make room on the disk; everything goes on by itself.",
+            )
+
+
+def _fits(record: RunRecord, patch: OperatorPatch) -> bool:
+    return bool(step(record.program, decode(encode(record.state)), patch)[1])
+
+
+_AGAIN = "`perdure runs retry` enters the faulted task again."

@@ -1,0 +1,118 @@
+"""What runs have to do with one another: events published and kept, subscriptions, children.
+
+Each function works inside the commit in the making (`Worker`), so that an event is stored together with the facts it
+causes in every run that waits for it, and a child begins together with what makes it findable.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from perdure.engines.embedded.definitions import find_published, runtime
+from perdure.engines.embedded.records import RunRecord, RunRow, child_id
+from perdure.engines.embedded.subscriptions import wants_earlier
+from perdure.engines.embedded.values import decode, encode, restored
+from perdure.errors import Exhausted, PerdureError
+from perdure.interpreter.commands import Emit, StartChild, Subscribe
+from perdure.interpreter.correlation import could_match
+from perdure.interpreter.events import CallCompleted, CancelRequested, ChildFailed, EventReceived, Started
+from perdure.interpreter.faults import problem
+from perdure.language.values import Json
+
+if TYPE_CHECKING:
+    from perdure.engines.embedded.worker import Worker
+
+_FORGET_EVERY = 500
+
+
+def publish(worker: "Worker", tenant: str, event: dict[str, Any]) -> bool:
+    """Keep an event and give it to everyone who waits for it. False: it was here before."""
+    source, id = str(event.get("source", "")), str(event.get("id", ""))
+    if worker.journal.read("has_event", (tenant, source, id)) or (tenant, source, id) in worker.unsaved_identities:
+        return False
+    worker.last_event += 1
+    seq, batch, now = worker.last_event, worker.writer.batch, worker.clock.now()
+    worker.unsaved_events[seq] = (tenant, event)
+    worker.unsaved_identities[tenant, source, id] = None
+    batch.add("add_event", (seq, tenant, source, id, str(event.get("type", "")), now, encode(event)))
+    if seq % _FORGET_EVERY == 0:
+        batch.add("forget_events", (now - worker.tuning.retention,))
+    for run, subscription in list(worker.subscriptions.matching(tenant, event)):
+        worker.take(run, EventReceived(now=now, id=subscription, event=event), seq)
+    batch.after.append(lambda: _is_kept(worker, seq, (tenant, source, id)))
+    return True
+
+
+def _is_kept(worker: "Worker", seq: int, identity: tuple[str, str, str]) -> None:
+    del worker.unsaved_events[seq]
+    del worker.unsaved_identities[identity]
+
+
+def emit(worker: "Worker", record: RunRecord, command: Emit) -> None:
+    """Publish an event of a run; the run's answer is in the same commit."""
+    publish(worker, record.row.tenant, restored(command.event))
+    worker.take(record.key, CallCompleted(now=worker.clock.now(), id=command.id))
+
+
+def subscribe(worker: "Worker", record: RunRecord, command: Subscribe) -> None:
+    """Offer the kept events in their order, then every new one (T14)."""
+    row, now = record.row, worker.clock.now()
+    after = record.upto.get(command.id, 0 if wants_earlier(command.filters) else row.mark)
+    events: list[tuple[int, Json]] = [
+        (seq, decode(body))
+        for seq, body in worker.journal.read("events_between", (row.tenant, after, now - worker.tuning.retention))
+    ]
+    events += [
+        (seq, event) for seq, (tenant, event) in worker.unsaved_events.items() if tenant == row.tenant and seq > after
+    ]
+    worker.subscriptions.add(row.tenant, record.key, command)
+    for seq, event in events:
+        if command.id not in record.open:
+            break
+        if could_match(command.filters, event):
+            worker.take(record.key, EventReceived(now=now, id=command.id, event=event), seq)
+
+
+def start_child(worker: "Worker", record: RunRecord, command: StartChild) -> None:
+    """Begin a child run, once."""
+    row = record.row
+    id = child_id(row.id, command.id)
+    known = (row.tenant, id) in worker.residents.keys or worker.journal.read("key_of", (row.tenant, id))
+    if not known:
+        try:
+            _begin_child(worker, row, command, id)
+        except PerdureError as error:
+            if command.awaited:
+                fault = problem(
+                    "configuration", title=f"{command.namespace}.{command.name} cannot be started", detail=str(error)
+                )
+                worker.take(record.key, ChildFailed(now=worker.clock.now(), id=command.id, error=fault))
+    if not command.awaited:
+        record.close_command(command.id)
+        if record.ended is not None:
+            worker.writer.batch.heads[record.key] = record.head_row()
+
+
+def cancel_child(worker: "Worker", row: RunRow, command: StartChild) -> None:
+    """Cancel the child of a parent that does not wait any more; nothing happens when it has ended."""
+    rows = worker.journal.read("key_of", (row.tenant, child_id(row.id, command.id)))
+    if rows:
+        worker.take(rows[0][0], CancelRequested(now=worker.clock.now()))
+
+
+def _begin_child(worker: "Worker", parent: RunRow, command: StartChild, id: str) -> None:
+    if parent.depth >= worker.tuning.depth:
+        raise Exhausted(f"Workflows start one another {parent.depth} levels deep; that is the limit.")
+    definition = find_published(worker.journal, parent.tenant, (command.namespace, command.name, command.version))
+    program = worker.programs.get(definition)
+    now = worker.clock.now()
+    worker.last_run += 1
+    row = RunRow(
+        key=worker.last_run, id=id, tenant=parent.tenant, namespace=program.namespace, name=program.name,
+        version=program.version, program=program.hash, definition=definition, started=now, first=worker.last_fact + 1,
+        mark=worker.last_event, origin=None, parent=parent.key if command.awaited else None, command=command.id,
+        depth=parent.depth + 1,
+    )  # fmt: skip
+    worker.begin(
+        row,
+        program,
+        Started(now=now, run=id, tenant=parent.tenant, seed=id, input=restored(command.input), runtime=runtime()),
+    )

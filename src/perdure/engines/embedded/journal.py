@@ -1,0 +1,216 @@
+"""The file of facts: the one place that opens the database, and the only one that knows its technology.
+
+A commit here is durable when it returns: WAL with `synchronous=FULL`, both read back, refused otherwise
+(`reliability.md` 2). One process at a time: a lock file, released by the kernel however the process ends.
+"""
+
+import fcntl
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import apsw
+
+from perdure.engines.embedded.batch import Batch
+from perdure.errors import Conflict, Invalid, Unavailable
+
+APPLICATION = 0x50657264  # "Perd"
+SCHEMA = 1
+MIGRATIONS: dict[int, str] = {}
+"""Schema version -> the SQL that makes the next one of it."""
+SYNCHRONOUS = ("FULL", 2)
+CHECKPOINT_PAGES = 2000
+_HERE = Path(__file__).parent
+
+Row = tuple[Any, ...]
+
+
+class CannotCommit(Exception):
+    """The disk did not take a commit. Nothing of it was stored; the same commit may be tried again."""
+
+
+def _read_queries() -> dict[str, str]:
+    parts = re.split(r"^-- name: (\w+)\n", (_HERE / "queries.sql").read_text(), flags=re.MULTILINE)
+    return dict(zip(parts[1::2], (text.strip() for text in parts[2::2]), strict=True))
+
+
+QUERIES = _read_queries()
+
+
+class Journal:
+    """An open journal. `commit` may be called from any one thread at a time, `read` from the thread that opened it."""
+
+    def __init__(self, directory: Path, *, vfs: str | None = None) -> None:
+        self.path = directory / "journal.db"
+        self._vfs = vfs
+        self._lock = Lock(directory / "journal.lock")
+        try:
+            self._writer = self._open_file()
+            self._reader = self._connect()
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def __repr__(self) -> str:
+        return f"Journal({str(self.path)!r})"
+
+    def read(self, query: str, values: Sequence[Any] | dict[str, Any] = ()) -> list[Row]:
+        """Committed rows. Unavailable when the file cannot be read."""
+        try:
+            return list(self._reader.execute(QUERIES[query], values))
+        except apsw.CorruptError as error:
+            raise Unavailable(f"The journal {self.path} is damaged ({error}).", hint=_RESTORE) from error
+        except apsw.Error as error:
+            raise Unavailable(f"The journal {self.path} cannot be read ({error}).", hint="Mend the disk.") from error
+
+    def commit(self, batch: Batch) -> None:
+        """Store everything in the batch, or nothing: CannotCommit."""
+        execute, many = self._writer.execute, self._writer.executemany
+        try:
+            execute("BEGIN IMMEDIATE")
+            for query, rows in batch.statements():
+                if len(rows) == 1:
+                    execute(QUERIES[query], rows[0])
+                else:
+                    many(QUERIES[query], rows)
+            execute("COMMIT")
+        except apsw.Error as error:
+            self._roll_back()
+            raise CannotCommit(f"{type(error).__name__.removesuffix('Error')}: {error}") from error
+
+    def close(self) -> None:
+        """Fold the log into the file and let the next process in."""
+        for connection in (self._reader, self._writer):
+            try:
+                connection.close()
+            except apsw.Error:
+                connection.close(force=True)
+        self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _roll_back(self) -> None:
+        if self._writer.in_transaction:
+            try:
+                self._writer.execute("ROLLBACK")
+            except apsw.Error:
+                if self._writer.in_transaction:
+                    self._writer.close(force=True)
+                    self._writer = self._connect()
+
+    def _open_file(self) -> apsw.Connection:
+        try:
+            connection = self._connect(check=True)
+            self._bring_up_to_date(connection)
+            return connection
+        except (apsw.NotADBError, apsw.CorruptError) as error:
+            raise Invalid(
+                f"{self.path} is not a journal, or it is damaged ({error}). Nothing was changed.", hint=_RESTORE
+            ) from error
+        except (apsw.CantOpenError, apsw.ReadOnlyError, apsw.PermissionsError, apsw.FullError, apsw.IOError) as error:
+            raise Unavailable(
+                f"The journal {self.path} cannot be opened ({error}).",
+                hint="Make the folder writable and leave room on the disk, or choose another with --data.",
+            ) from error
+
+    def _connect(self, *, check: bool = False) -> apsw.Connection:
+        connection = apsw.Connection(str(self.path), vfs=self._vfs)
+        if check:
+            self._refuse_foreign(connection)
+        connection.set_busy_timeout(5_000)
+        mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        connection.execute(f"PRAGMA synchronous = {SYNCHRONOUS[0]}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        connection.execute("PRAGMA cache_size = -16000")
+        level = connection.execute("PRAGMA synchronous").fetchone()
+        if mode != ("wal",) or level != (SYNCHRONOUS[1],):
+            connection.close()
+            raise Unavailable(
+                f"The disk under {self.path} does not support a write-ahead log with full synchronisation "
+                f"(journal_mode {mode}, synchronous {level}); results could be lost.",
+                hint="Keep the data folder on a local disk.",
+            )
+        return connection
+
+    def _refuse_foreign(self, connection: apsw.Connection) -> None:
+        application = _pragma(connection, "application_id")
+        version = _pragma(connection, "user_version")
+        tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        if application == 0 and version == 0 and tables == (0,):
+            return
+        if application != APPLICATION:
+            raise Invalid(
+                f"{self.path} is a database of another program. Nothing was changed.",
+                hint="Choose another folder with --data.",
+            )
+        if version > SCHEMA:
+            raise Invalid(
+                f"The journal {self.path} was written by a newer Perdure (schema {version}, this one knows {SCHEMA}). Nothing was changed.",
+                hint="Install that version, or choose another folder with --data.",
+            )
+        if any(step not in MIGRATIONS for step in range(version, SCHEMA)):
+            raise Invalid(
+                f"The journal {self.path} is of schema {version}, too old for this Perdure (schema {SCHEMA}). Nothing was changed.",
+                hint="Let its runs end with the version that wrote it, or choose another folder with --data.",
+            )
+
+    def _bring_up_to_date(self, connection: apsw.Connection) -> None:
+        fresh = _pragma(connection, "application_id") == 0
+        version = _pragma(connection, "user_version")
+        if not fresh and version == SCHEMA:
+            connection.execute("SELECT count(*) FROM heads WHERE parked = 0").fetchone()
+            return
+        steps = [(_HERE / "schema.sql").read_text()] if fresh else [MIGRATIONS[step] for step in range(version, SCHEMA)]
+        with connection:
+            for step in steps:
+                connection.execute(step)
+            connection.execute(f"PRAGMA application_id = {APPLICATION}")
+            connection.execute(f"PRAGMA user_version = {SCHEMA}")
+
+
+class Lock:
+    """One process a folder. The file names the holder; the lock itself goes with the process, even by kill -9."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise Unavailable(
+                f"{path.parent} cannot be used: {error.strerror}.", hint="Choose another folder with --data."
+            ) from error
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = os.read(self._file, 32).decode(errors="replace").strip() or "unknown"
+            os.close(self._file)
+            raise Conflict(
+                f"Another process (pid {holder}) works on {path.parent}.",
+                hint="Wait for it, stop it, or choose another folder with --data.",
+                pid=holder,
+            ) from None
+        os.ftruncate(self._file, 0)
+        os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+
+    def release(self) -> None:
+        """Let the next one in. The file stays: removing it would let two in."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+
+_RESTORE = "Restore the folder from a backup, or choose another folder with --data."
+
+
+def _pragma(connection: apsw.Connection, name: str) -> int:
+    row = connection.execute(f"PRAGMA {name}").fetchone()
+    return int(row[0]) if row else 0

@@ -1,0 +1,54 @@
+"""Compiled programs, the newest few in memory, each made from a definition that is kept by content hash."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+from perdure.errors import Bug, NotFound
+from perdure.interpreter.machine import Program, compile
+from perdure.language.values import Json, content_hash
+
+_KEPT = 256
+
+
+class Programs:
+    """Definition hash -> program. `read(hash)` gives the document and resources of a stored definition."""
+
+    def __init__(self, functions: Any, read: Callable[[str], tuple[Json, dict[str, Json]] | None]) -> None:
+        self._functions = functions
+        self._read = read
+        self._programs: OrderedDict[str, Program] = OrderedDict()
+
+    def __repr__(self) -> str:
+        return f"Programs({len(self._programs)})"
+
+    def add(self, document: Json, resources: dict[str, Json] | None) -> tuple[str, Program]:
+        """The hash and the program of a checked document."""
+        hash = content_hash([document, resources or {}])
+        program = self._programs.get(hash)
+        if program is None:
+            program = self._keep(hash, compile(document, resources or {}, self._functions))
+        return hash, program
+
+    def get(self, hash: str, expected: str | None = None) -> Program:
+        """The program of a stored definition; Bug when this Perdure makes another program of it than `expected`."""
+        program = self._programs.get(hash)
+        if program is None:
+            stored = self._read(hash)
+            if stored is None:
+                raise NotFound(f"The definition {hash} is not in the journal.")
+            program = self._keep(hash, compile(*stored, self._functions))
+        else:
+            self._programs.move_to_end(hash)
+        if expected is not None and program.hash != expected:
+            raise Bug(
+                f"This Perdure makes another program ({program.hash[:12]}) of the run's document than the one it began with ({expected[:12]}).",
+                hint="Let the run end with the version that started it.",
+            )
+        return program
+
+    def _keep(self, hash: str, program: Program) -> Program:
+        self._programs[hash] = program
+        if len(self._programs) > _KEPT:
+            self._programs.popitem(last=False)
+        return program

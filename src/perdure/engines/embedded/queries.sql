@@ -1,0 +1,89 @@
+-- Every statement of the embedded engine, by name. `journal.py` reads this file and nothing else writes SQL.
+
+-- name: add_blob
+INSERT OR IGNORE INTO blobs (hash, body) VALUES (?, ?)
+-- name: add_definition
+INSERT OR IGNORE INTO definitions (hash, document, resources) VALUES (?, ?, ?)
+-- name: add_published
+INSERT INTO published (tenant, namespace, name, version, definition) VALUES (?, ?, ?, ?, ?)
+-- name: add_run
+INSERT INTO runs (id, public, tenant, namespace, name, version, program, definition, started, first, mark, origin,
+    parent, command, depth) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+-- name: add_journal
+INSERT INTO journal (seq, run, prev, mark, body) VALUES (?, ?, ?, ?, ?)
+-- name: put_head
+INSERT INTO heads (run, head, status, updated, parked, ended, result) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (run) DO UPDATE SET head = excluded.head, status = excluded.status, updated = excluded.updated,
+    parked = excluded.parked, ended = excluded.ended, result = excluded.result
+-- name: put_snapshot
+INSERT OR REPLACE INTO snapshots (run, seq, body) VALUES (?, ?, ?)
+-- name: drop_snapshot
+DELETE FROM snapshots WHERE run = ?
+-- name: add_timer
+INSERT OR REPLACE INTO timers (due, run, id, boot) VALUES (?, ?, ?, ?)
+-- name: drop_timer
+DELETE FROM timers WHERE run = ? AND id = ?
+-- name: drop_timers
+DELETE FROM timers WHERE run = ?
+-- name: add_subscription
+INSERT OR REPLACE INTO subscriptions (tenant, type, run, id, filters) VALUES (?, ?, ?, ?, ?)
+-- name: drop_subscriptions
+DELETE FROM subscriptions WHERE run = ?
+-- name: add_event
+INSERT INTO events (seq, tenant, source, id, type, received, body) VALUES (?, ?, ?, ?, ?, ?, ?)
+-- name: forget_events
+DELETE FROM events WHERE seq IN (SELECT seq FROM events WHERE received < ? ORDER BY seq LIMIT 1000)
+-- name: move_timers
+UPDATE timers SET due = due + ? WHERE boot = ?
+-- name: add_opening
+INSERT INTO openings (boot, at) VALUES (?, ?)
+
+-- name: last_positions
+SELECT (SELECT coalesce(max(seq), 0) FROM journal), (SELECT coalesce(max(id), 0) FROM runs),
+    (SELECT coalesce(max(seq), 0) FROM events), (SELECT coalesce(max(boot), 0) FROM openings)
+-- name: run_by_public
+SELECT runs.*, heads.head, heads.status, heads.updated, heads.parked, heads.ended, heads.result
+FROM runs JOIN heads ON heads.run = runs.id WHERE runs.tenant = ? AND runs.public = ?
+-- name: run_by_key
+SELECT runs.*, heads.head, heads.status, heads.updated, heads.parked, heads.ended, heads.result
+FROM runs JOIN heads ON heads.run = runs.id WHERE runs.id = ?
+-- name: find_runs
+SELECT runs.*, heads.head, heads.status, heads.updated, heads.parked, heads.ended, NULL
+FROM runs JOIN heads ON heads.run = runs.id
+WHERE runs.tenant = :tenant AND runs.id < :before AND (:status IS NULL OR heads.status = :status)
+    AND (:workflow IS NULL OR runs.name = :workflow) ORDER BY runs.id DESC LIMIT :limit
+-- name: active_runs
+SELECT run FROM heads WHERE parked = 0 ORDER BY run
+-- name: journal_row
+SELECT body FROM journal WHERE seq = ?
+-- name: journal_chain
+WITH RECURSIVE chain (seq, prev, mark, body) AS (
+    SELECT seq, prev, mark, body FROM journal WHERE seq = :head AND seq > :base
+    UNION ALL
+    SELECT journal.seq, journal.prev, journal.mark, journal.body
+    FROM journal JOIN chain ON journal.seq = chain.prev WHERE chain.prev > :base
+) SELECT seq, mark, body FROM chain
+-- name: snapshot
+SELECT seq, body FROM snapshots WHERE run = ?
+-- name: blob
+SELECT body FROM blobs WHERE hash = ?
+-- name: definition
+SELECT document, resources FROM definitions WHERE hash = ?
+-- name: published
+SELECT definition FROM published WHERE tenant = ? AND namespace = ? AND name = ? AND version = ?
+-- name: key_of
+SELECT id FROM runs WHERE tenant = ? AND public = ?
+-- name: timers_after
+SELECT due, run, id FROM timers WHERE (due, run, id) > (?, ?, ?) ORDER BY due, run, id LIMIT ?
+-- name: subscriptions_of_type
+SELECT run, id, filters FROM subscriptions WHERE tenant = ? AND type IN (?, '') ORDER BY run
+-- name: has_event
+SELECT 1 FROM events WHERE tenant = ? AND source = ? AND id = ?
+-- name: events_between
+SELECT seq, body FROM events WHERE tenant = ? AND seq > ? AND received >= ? ORDER BY seq
+-- name: timers_of
+SELECT id, due FROM timers WHERE run = ?
+-- name: last_event
+SELECT coalesce(max(seq), 0) FROM events
+-- name: published_versions
+SELECT version, definition FROM published WHERE tenant = ? AND namespace = ? AND name = ?

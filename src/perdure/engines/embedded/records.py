@@ -1,0 +1,250 @@
+"""A run in memory: what the engine knows of it between two events."""
+
+import logging
+import uuid
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import msgspec
+
+from perdure.engines.embedded.values import Saved, pack
+from perdure.interpreter.commands import (
+    CancelWait,
+    Command,
+    Complete,
+    Emit,
+    Fault,
+    Lifecycle,
+    ScheduleCall,
+    StartChild,
+    StartTimer,
+    Subscribe,
+    Unsubscribe,
+    UpsertVisibility,
+)
+from perdure.interpreter.events import (
+    CallCompleted,
+    CallFailed,
+    ChildCompleted,
+    ChildFailed,
+    Event,
+    EventReceived,
+    OperatorPatch,
+    TimerFired,
+)
+from perdure.interpreter.faults import problem
+from perdure.interpreter.machine import Program, step
+from perdure.language.values import Json
+from perdure.ports.engine import ENDED
+
+_CHILDREN = uuid.UUID("6f0a4f0e-6b0f-5d1b-9d0c-2f6a1a7c3e55")
+_log = logging.getLogger("perdure.engine")
+_ANSWERS = (CallCompleted, CallFailed, TimerFired, ChildCompleted, ChildFailed)
+_ASKING = (ScheduleCall, StartTimer, Subscribe, Emit, StartChild)
+
+
+class Tuning(msgspec.Struct, frozen=True, kw_only=True):
+    """Limits of the engine. Everything has a default that suits one machine."""
+
+    idle: float = 1.0
+    """Seconds without an event after which a waiting run leaves memory."""
+    resident: int = 2_000
+    """Runs in memory at most, as far as they can leave it."""
+    snapshot_every: int = 100
+    """Facts of one run between two snapshots, at least."""
+    calls: int = 256
+    """Calls under way at once; more of them queue."""
+    timers: int = 10_000
+    """Timers of runs outside memory that are kept at hand."""
+    evict: str = "idle"
+    """`idle`; for tests `step` (snapshot and leave after each event) or `replay` (leave without a snapshot)."""
+    commit: str = "adaptive"
+    """`adaptive`, or `inline` or `thread` always (`writer.py`)."""
+    retention: int = 7 * 24 * 3600 * 1000
+    """Milliseconds for which CloudEvents are kept for later subscriptions."""
+    result_bytes: int = 16 * 1024 * 1024
+    """The largest result of one call, as JSON."""
+    depth: int = 64
+    """How deep workflows may start workflows."""
+
+
+class RunRow(NamedTuple):
+    """A row of `runs` with its row of `heads`."""
+
+    key: int
+    id: str
+    tenant: str
+    namespace: str
+    name: str
+    version: str
+    program: str
+    definition: str
+    started: int
+    first: int
+    mark: int
+    origin: str | None
+    parent: int | None
+    command: str | None
+    depth: int
+    head: int = 0
+    status: str = "pending"
+    updated: int = 0
+    parked: int = 0
+    ended: int | None = None
+    result: bytes | None = None
+
+
+_NEEDS_MEMORY = (ScheduleCall, Emit)
+
+
+class RunRecord:
+    """State, open commands and position of one run."""
+
+    __slots__ = (
+        "bytes_since", "closed", "ended", "entries", "error", "facts_since", "has_rows", "has_snapshot", "head", "open", "output",
+        "pins", "program", "result", "row", "sent", "snapshot_bytes", "state", "status", "updated", "upto",
+    )  # fmt: skip
+
+    def __init__(self, row: RunRow, program: Program) -> None:
+        self.row = row
+        self.program = program
+        self.state: dict[str, Any] | None = None
+        self.open: dict[str, Command] = {}
+        """Commands given out and not answered, by id: what to do again after a crash."""
+        self.closed: list[Command] = []
+        """Those that the last step answered or gave up."""
+        self.sent: dict[str, None] = {}
+        """Unsafe calls that were sent."""
+        self.upto: dict[str, int] = {}
+        self.entries = 0
+        self.head = row.head
+        self.status = row.status
+        self.updated = row.updated
+        self.ended = row.ended
+        self.result = row.result
+        self.has_rows = False
+        """Whether `timers` or `subscriptions` may hold rows of it."""
+        self.has_snapshot = False
+        self.facts_since = 0
+        self.bytes_since = 0
+        self.snapshot_bytes = 0
+        self.pins = 0
+        """Reasons to stay in memory: facts that are not durable yet, work that is about to be done for it."""
+        self.output: Json = None
+        self.error: dict[str, Any] | None = None
+
+    def __repr__(self) -> str:
+        return f"RunRecord({self.row.id!r}, {self.status}, open={len(self.open)}, pins={self.pins})"
+
+    @property
+    def key(self) -> int:
+        """The run's number in the journal."""
+        return self.row.key
+
+    @property
+    def can_park(self) -> bool:
+        """Whether everything it waits for can be found without it."""
+        return not any(isinstance(command, _NEEDS_MEMORY) or is_debt(command) for command in self.open.values())
+
+    @property
+    def wants_snapshot(self) -> bool:
+        """Whether enough happened: replay stays bounded, and writing snapshots costs no more than the facts did."""
+        return self.bytes_since >= self.snapshot_bytes
+
+    def timers(self) -> list[StartTimer]:
+        """Its open timers."""
+        return [command for command in self.open.values() if isinstance(command, StartTimer)]
+
+    def subscriptions(self) -> list[Subscribe]:
+        """Its open subscriptions."""
+        return [command for command in self.open.values() if isinstance(command, Subscribe)]
+
+    def saved(self, store: Callable[[bytes, bytes], None]) -> bytes:
+        """The body of a snapshot of it."""
+        saved = Saved(
+            state=self.state, open=list(self.open.values()), sent=list(self.sent), upto=self.upto, entries=self.entries
+        )
+        body = pack(saved, store)
+        self.snapshot_bytes = len(body)
+        self.facts_since = self.bytes_since = 0
+        self.has_snapshot = True
+        return body
+
+    def head_row(self, *, parked: bool = False) -> tuple[Any, ...]:
+        """Its row of `heads`. A run that has ended needs no memory either, once its debts are paid."""
+        parked = parked or (self.ended is not None and not self.open)
+        return (self.row.key, self.head, self.status, self.updated, int(parked), self.ended, self.result)
+
+    def step(self, fact: Event, mark: int | None = None) -> list[Command]:
+        """Hand a fact to the machine and keep account of what it asks for. A Bug of the machine faults the run."""
+        self.closed = []
+        if isinstance(fact, _ANSWERS):
+            self.close_command(fact.id)
+        elif isinstance(fact, EventReceived) and mark is not None:
+            self.upto[fact.id] = mark
+        self.updated = fact.now
+        try:
+            self.state, commands = step(self.program, self.state, fact)
+        except Exception as error:  # noqa: BLE001 - a bug of the machine must not stop the other runs
+            _log.exception("The machine failed on a fact of run %s", self.row.id)
+            commands = [
+                Fault(error=problem("runtime", title="bug in Perdure", detail=f"{type(error).__name__}: {error}"))
+            ]
+        for command in commands:
+            self._absorb(command)
+        return commands
+
+    def expects(self, event: Event, mark: int | None) -> bool:
+        """Whether the event can change anything: late, repeated and unknown answers do not even reach the journal."""
+        if self.ended is not None:
+            return isinstance(event, OperatorPatch)
+        if isinstance(event, EventReceived):
+            return event.id in self.open and (mark is None or mark > self.upto.get(event.id, -1))
+        id = getattr(event, "id", None)
+        return id is None or id in self.open
+
+    def _absorb(self, command: Command) -> None:
+        if isinstance(command, _ASKING):
+            self.open[command.id] = command
+        elif isinstance(command, Lifecycle):
+            self.entries += 1
+        elif isinstance(command, CancelWait | Unsubscribe):
+            self.close_command(command.id)
+        elif isinstance(command, UpsertVisibility):
+            self._show(str(command.values.get("status", self.status)))
+        elif isinstance(command, Complete):
+            self._end("completed", output=command.output)
+        elif isinstance(command, Fault):
+            self._end("faulted", error=command.error)
+        else:
+            self._end("cancelled")
+
+    def _show(self, status: str) -> None:
+        self.status = status
+        if status not in ENDED and self.ended is not None:
+            self.ended = self.result = self.error = None
+
+    def _end(self, status: str, *, output: Json = None, error: dict[str, Any] | None = None) -> None:
+        self.status, self.ended, self.output, self.error = status, self.updated, output, error
+        self.closed.extend(command for command in self.open.values() if not is_debt(command))
+        self.open = {id: command for id, command in self.open.items() if is_debt(command)}
+        self.sent.clear()
+        self.upto.clear()
+
+    def close_command(self, id: str) -> None:
+        """Forget an open command that is answered or given up."""
+        self.sent.pop(id, None)
+        self.upto.pop(id, None)
+        command = self.open.pop(id, None)
+        if command is not None:
+            self.closed.append(command)
+
+
+def is_debt(command: Command) -> bool:
+    """Whether the engine owes this even when the run has ended: a child that nobody waits for."""
+    return isinstance(command, StartChild) and not command.awaited
+
+
+def child_id(parent: str, command: str) -> str:
+    """The public id of the run that a StartChild of `parent` makes: the same after every crash."""
+    return str(uuid.uuid5(_CHILDREN, f"{parent}/{command}"))

@@ -1,0 +1,172 @@
+"""How facts become bytes and come back: msgspec JSON, big values once by content, outside data made harmless.
+
+A subtree of more than 8 KB is replaced by `{"$perdure.blob": hash}` from the leaves upwards, so the same value gets the
+same hash wherever it stands: in an event, in the state of a snapshot, inside another big value (`language.md` 6.5).
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import msgspec
+
+from perdure.interpreter import commands, events, handles
+from perdure.language.values import Json
+
+BLOB = "$perdure.blob"
+LIMIT = 8192
+_BLOB_BYTES = b'"$perdure.blob"'
+_TOO_DEEP = 500
+
+encode = msgspec.json.Encoder().encode
+decode = msgspec.json.Decoder().decode
+_strict = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode
+
+
+class Sent(msgspec.Struct, frozen=True, tag="sent", tag_field="kind"):
+    """An unsafe call is about to be sent. A mark of the engine's own: the machine never sees it."""
+
+    id: str
+    now: int
+
+
+Fact: TypeAlias = events.Event | Sent
+
+
+class Saved(msgspec.Struct):
+    """The body of a snapshot: the machine's state and what the engine knows besides."""
+
+    state: Json
+    open: list[commands.Command]
+    sent: list[str]
+    upto: dict[str, int]
+    """Subscription -> the last position in `events` that it was offered."""
+    entries: int
+    """Lifecycle commands so far: the number of the last history entry."""
+
+
+_decode_fact = msgspec.json.Decoder(Fact)
+_decode_saved = msgspec.json.Decoder(Saved)
+Load: TypeAlias = Callable[[bytes], bytes | None]
+"""Hash -> body of a big value, or None when there is none: then what looked like a reference was data."""
+
+
+class NotJson(ValueError):
+    """A value that JSON cannot hold; the text says where the trouble is."""
+
+
+def plain(value: Any, limit: int) -> Json:
+    """A private copy of a value from outside, as JSON has it. NotJson for NaN, bytes, objects, depth, size over `limit`."""
+    if value is None or value is True or value is False:
+        return value
+    try:
+        text = _strict(value).encode()
+        if len(text) > limit:
+            raise NotJson(f"it has {len(text):,} bytes, and {limit:,} are allowed")
+        if b"[" * 64 in text or text.count(b"[") + text.count(b"{") > _TOO_DEEP:
+            _check_depth(value)
+        return decode(text)
+    except RecursionError:
+        raise NotJson(f"it is nested more than {_TOO_DEEP} levels deep") from None
+    except NotJson:
+        raise
+    except (TypeError, ValueError, OverflowError) as error:
+        raise NotJson(str(error)) from None
+
+
+def _check_depth(value: Json) -> None:
+    level = [value]
+    for _ in range(_TOO_DEEP):
+        below: list[Json] = []
+        for item in level:
+            if isinstance(item, dict):
+                below.extend(part for part in item.values() if isinstance(part, dict | list | tuple))
+            elif isinstance(item, list | tuple):
+                below.extend(part for part in item if isinstance(part, dict | list | tuple))
+        if not below:
+            return
+        level = below
+    raise NotJson(f"it is nested more than {_TOO_DEEP} levels deep")
+
+
+def harmless(value: Json) -> Json:
+    """Outside data with keys of ours escaped (`handles.py`); most values pass untouched after one look."""
+    return handles.escape(value) if value and handles.MARK in encode(value) else value
+
+
+def restored(value: Json) -> Json:
+    """Undo `harmless` for what leaves."""
+    return handles.restore(value) if value and handles.MARK in encode(value) else value
+
+
+def pack(fact: Any, store: Callable[[bytes, bytes], None]) -> bytes:
+    """The bytes of a fact; `store(hash, body)` takes each big value out of it."""
+    body = encode(fact)
+    if len(body) <= LIMIT:
+        return body
+    shrunk = {key: _shrink(item, store)[0] for key, item in decode(body).items()}
+    return encode(shrunk)
+
+
+def read_fact(body: bytes, load: Load) -> Fact:
+    """What `pack` made bytes of."""
+    if _BLOB_BYTES not in body:
+        return _decode_fact.decode(body)
+    return msgspec.convert(_grow(decode(body), load), Fact)
+
+
+def read_saved(body: bytes, load: Load) -> Saved:
+    """A snapshot. Equal big values are separate objects: the machine may grow a list of its state in place."""
+    if _BLOB_BYTES not in body:
+        return _decode_saved.decode(body)
+    return msgspec.convert(_grow(decode(body), load), Saved)
+
+
+def read_value(body: bytes, load: Load) -> Json:
+    """A value of any shape that `pack` made bytes of."""
+    value = decode(body)
+    return _grow(value, load) if _BLOB_BYTES in body else value
+
+
+def _shrink(value: Json, store: Callable[[bytes, bytes], None]) -> tuple[Json, int]:
+    if isinstance(value, str):
+        return (value, len(value) + 2) if len(value) <= LIMIT else _store(value, store)
+    if isinstance(value, dict):
+        size, made = 2, {}
+        for key, item in value.items():
+            made[key], part = _shrink(item, store)
+            size += part + len(key) + 4
+        return (made, size) if size <= LIMIT else _store(made, store)
+    if isinstance(value, list):
+        parts = [_shrink(item, store) for item in value]
+        size = 2 + sum(part[1] + 1 for part in parts)
+        items = [part[0] for part in parts]
+        return (items, size) if size <= LIMIT else _store(items, store)
+    return value, 8
+
+
+def _store(value: Json, store: Callable[[bytes, bytes], None]) -> tuple[Json, int]:
+    body = encode(value)
+    digest = hashlib.sha256(body).digest()
+    store(digest, body)
+    return {BLOB: digest.hex()}, 85
+
+
+def _grow(value: Json, load: Load) -> Json:
+    if isinstance(value, dict):
+        if len(value) == 1 and isinstance(value.get(BLOB), str):
+            body = _fetch(value[BLOB], load)
+            if body is not None:
+                return read_value(body, load)
+        return {key: _grow(item, load) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_grow(item, load) for item in value]
+    return value
+
+
+def _fetch(name: str, load: Load) -> bytes | None:
+    try:
+        return load(bytes.fromhex(name))
+    except ValueError:
+        return None

@@ -1,0 +1,353 @@
+"""The loop around the machine. One step of one run: take a fact, decide, commit, execute.
+
+`_flush` takes everything that is known now, for all runs, into one commit. What a fact makes the machine ask for is
+executed in `_saved`, after that commit. Nothing else writes to the journal, and nothing reaches the world earlier.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from perdure.engines.embedded import exchange, history
+from perdure.engines.embedded.calls import Caller, Calls, outcome_unknown
+from perdure.engines.embedded.journal import Journal
+from perdure.engines.embedded.programs import Programs
+from perdure.engines.embedded.records import RunRecord, RunRow, Tuning, is_debt
+from perdure.engines.embedded.residents import Residents
+from perdure.engines.embedded.subscriptions import Subscriptions
+from perdure.engines.embedded.timers import Timers
+from perdure.engines.embedded.values import Sent, decode, encode, pack, restored
+from perdure.engines.embedded.watchers import Watchers
+from perdure.engines.embedded.writer import Writer
+from perdure.errors import Unavailable
+from perdure.interpreter import handles
+from perdure.interpreter.commands import (
+    Command,
+    Emit,
+    ScheduleCall,
+    StartChild,
+    StartTimer,
+    Subscribe,
+)
+from perdure.interpreter.events import ChildCompleted, ChildFailed, Event, Started, TimerFired
+from perdure.interpreter.faults import problem
+from perdure.ports.clock import Clock
+
+_log = logging.getLogger("perdure.engine")
+_HOLD = 0.25
+
+
+class Worker:
+    """Takes facts in, lets commands out."""
+
+    def __init__(
+        self, journal: Journal, writer: Writer, residents: Residents, programs: Programs, timers: Timers,
+        subscriptions: Subscriptions, watchers: Watchers, clock: Clock, tuning: Tuning,
+    ) -> None:  # fmt: skip
+        self.journal = journal
+        self.writer = writer
+        self.residents = residents
+        self.programs = programs
+        self.timers = timers
+        self.subscriptions = subscriptions
+        self.watchers = watchers
+        self.clock = clock
+        self.tuning = tuning
+        self.calls: Calls
+        self.last_fact, self.last_run, self.last_event, last_boot = journal.read("last_positions")[0]
+        self.boot: int = last_boot + 1
+        self.unsaved_events: dict[int, tuple[str, dict[str, Any]]] = {}
+        """Published and not durable yet: position -> (tenant, event)."""
+        self.unsaved_identities: dict[tuple[str, str, str], None] = {}
+        self._inbox: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
+        self._held: set[asyncio.Task[None]] = set()
+        self._armed = False
+        self.closed = False
+
+    def __repr__(self) -> str:
+        return f"Worker(inbox={len(self._inbox)}, {self.writer!r})"
+
+    # What others hand in
+
+    def later(self, work: Callable[..., None], *values: Any) -> None:
+        """Do this with the next commit."""
+        self._inbox.append((work, values))
+        self.arm()
+
+    def arm(self) -> None:
+        """Commit soon: after everything that is ready in the loop now had its say."""
+        if not self._armed and not self.closed:
+            self._armed = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def answer(self, key: int, event: Event) -> None:
+        """A fact for a run."""
+        self.later(self.take, key, event)
+
+    async def close(self) -> None:
+        """Take what is known, commit it, and stop."""
+        self._flush()
+        self.closed = True
+        for task in list(self._held):
+            task.cancel()
+        await asyncio.gather(*self._held, return_exceptions=True)
+        await self.writer.close()
+
+    def durable(self) -> asyncio.Future[None]:
+        """Done when everything taken so far is durable."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.writer.batch.after.append(partial(_resolve, future))
+        self.arm()
+        return future
+
+    # Take and decide
+
+    def _flush(self) -> None:
+        self._armed = False
+        moved = self.timers.jump()
+        if moved:
+            _log.warning("The wall clock was set by %+d ms; timers under way keep their time.", moved)
+            self.writer.batch.add("move_timers", (moved, self.boot))
+            self.writer.batch.after.append(self.timers.reset)
+        while self._inbox:
+            self._do(*self._inbox.popleft())
+        self.residents.shrink()
+        self.writer.commit()
+
+    def _do(self, work: Callable[..., None], values: tuple[Any, ...]) -> None:
+        try:
+            work(*values)
+        except Unavailable as error:
+            _log.error("The journal cannot be read (%s); a fact is held and tried again.", error)
+            self._held.add(task := asyncio.get_running_loop().create_task(self._try_again(work, values)))
+            task.add_done_callback(self._held.discard)
+        except Exception:  # noqa: BLE001 - one run's trouble must not stop the others
+            _log.exception("A fact could not be taken; its run is held until the next start")
+
+    async def _try_again(self, work: Callable[..., None], values: tuple[Any, ...]) -> None:
+        await self.clock.sleep(_HOLD)
+        self.later(work, *values)
+
+    def take(self, key: int, event: Event, mark: int | None = None) -> None:
+        """Record a fact and let the machine decide. One that changes nothing is not recorded."""
+        record = self.residents.get(key)
+        if record is not None and record.expects(event, mark):
+            self.apply(record, event, mark)
+        elif isinstance(event, TimerFired):
+            self.writer.batch.add("drop_timer", (key, event.id))
+
+    def begin(self, row: RunRow, program: Any, started: Started) -> RunRecord:
+        """A new run with its first fact."""
+        record = RunRecord(row, program)
+        self.residents.add(record)
+        self.writer.batch.add("add_run", tuple(row[:15]))
+        self.apply(record, started)
+        return record
+
+    def begin_again(self, row: RunRow, program: Any, facts: list[tuple[Event, int | None]]) -> RunRecord:
+        """A new run with facts of another one. Conflict when they do not fit its program; nothing is written then."""
+        record = RunRecord(row, program)
+        for number, (fact, mark) in enumerate(facts):
+            if number:
+                history.check_fit(record, fact)
+            record.step(fact, mark)
+        for command in [command for command in record.open.values() if is_debt(command)]:
+            record.close_command(command.id)
+        batch = self.writer.batch
+        batch.add("add_run", tuple(row[:15]))
+        for fact, mark in facts:
+            self._write(record, pack(fact, self.residents.store), mark)
+        self.residents.add(record)
+        if record.ended is not None:
+            self._end(record)
+        else:
+            self.residents.snapshot(record)
+        batch.heads[row.key] = record.head_row()
+        record.pins += 1
+        batch.after.append(partial(self._saved, record, list(record.open.values()), record.entries))
+        return record
+
+    def apply(self, record: RunRecord, event: Event, mark: int | None = None) -> None:
+        """Record a fact of a run that expects it, and decide."""
+        event = self._record(record, event, mark)
+        first = record.entries
+        commands = record.step(event, mark)
+        for command in record.closed:
+            self._close(record, command)
+        if record.ended is not None:
+            self._end(record)
+        batch = self.writer.batch
+        batch.heads[record.key] = record.head_row()
+        if record.facts_since >= self.tuning.snapshot_every and record.wants_snapshot and record.ended is None:
+            self.residents.snapshot(record)
+        record.pins += 1
+        batch.after.append(partial(self._saved, record, commands, first))
+
+    def mark_sent(self, key: int, id: str) -> asyncio.Future[None]:
+        """Store that an unsafe call is being sent; done when that is durable, cancelled when nobody waits any more."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.later(self._mark, key, id, future)
+        return future
+
+    def _mark(self, key: int, id: str, future: "asyncio.Future[None]") -> None:
+        record = self.residents.get(key)
+        if record is None or id not in record.open:
+            future.cancel()
+            return
+        batch = self.writer.batch
+        self._write(record, encode(Sent(id=id, now=self.clock.now())), None)
+        record.sent[id] = None
+        record.pins += 1
+        batch.heads[key] = record.head_row()
+        batch.after.append(partial(self._saved, record, [], record.entries))
+        batch.after.append(partial(_resolve, future))
+
+    def _record(self, record: RunRecord, event: Event, mark: int | None) -> Event:
+        body = pack(event, self.residents.store)
+        if handles.MARK in body and handles.MARK in encode(event):
+            event = msgspec.convert(handles.escape(decode(encode(event))), type(event))
+            body = pack(event, self.residents.store)
+        self._write(record, body, mark)
+        return event
+
+    def _write(self, record: RunRecord, body: bytes, mark: int | None) -> None:
+        self.last_fact += 1
+        self.writer.batch.add("add_journal", (self.last_fact, record.key, record.head, mark, body))
+        record.head = self.last_fact
+        record.facts_since += 1
+        record.bytes_since += len(body)
+
+    def _close(self, record: RunRecord, command: Command) -> None:
+        batch = self.writer.batch
+        if record.has_rows and isinstance(command, StartTimer):
+            batch.add("drop_timer", (record.key, command.id))
+        batch.after.append(partial(self._give_up, record, command))
+
+    def _end(self, record: RunRecord) -> None:
+        batch, row = self.writer.batch, record.row
+        result = {"output": record.output} if record.error is None else {"error": record.error}
+        record.result = pack(result, self.residents.store)
+        if record.has_rows:
+            batch.add("drop_timers", (row.key,))
+            batch.add("drop_subscriptions", (row.key,))
+        if record.has_snapshot:
+            batch.snapshots[row.key] = None
+            record.has_snapshot = False
+        if row.parent is None or row.command is None:
+            return
+        now = self.clock.now()
+        if record.status == "completed":
+            self.later(self.take, row.parent, ChildCompleted(now=now, id=row.command, output=restored(record.output)))
+        else:
+            error = record.error or problem(
+                "runtime", title="cancelled", detail=f"The child run {row.id} was cancelled."
+            )
+            self.later(self.take, row.parent, ChildFailed(now=now, id=row.command, error=error))
+
+    # Execute, after the commit
+
+    def _saved(self, record: RunRecord, commands: list[Command], first: int) -> None:
+        record.pins -= 1
+        for command in commands:
+            execute = _EXECUTE.get(type(command))
+            if execute is not None and not self.closed:
+                execute(self, record, command)
+        self.watchers.tell(record, commands, first)
+        if record.ended is not None:
+            self.settle(record)
+            return
+        self.residents.touch(record)
+        self.settle(record)
+
+    def settle(self, record: RunRecord) -> None:
+        """Let a run go that has nothing to do at the moment, or nothing any more."""
+        if record.pins:
+            return
+        if record.ended is None:
+            self.residents.rest(record)
+            if self.writer.batch:
+                self.arm()
+        elif not record.open:
+            self.residents.drop(record)
+            self.subscriptions.leave(record.key)
+            self.watchers.end(record.key)
+
+    def _give_up(self, record: RunRecord, command: Command) -> None:
+        key = record.key
+        if isinstance(command, ScheduleCall):
+            self.calls.cancel(key, command.id)
+            self.timers.cancel(0, f"{key}:{command.id}")
+        elif isinstance(command, StartTimer):
+            self.timers.cancel(key, command.id)
+        elif isinstance(command, Subscribe):
+            self.subscriptions.remove(key, command.id)
+        elif isinstance(command, StartChild) and command.awaited:
+            self.later(exchange.cancel_child, self, record.row, command)
+
+    def call(self, record: RunRecord, command: ScheduleCall) -> None:
+        """Make a call, or say that it may have happened."""
+        if command.id not in record.open:
+            return
+        if command.id in record.sent and not self.calls.is_under_way(record.key, command.id):
+            self.answer(record.key, outcome_unknown(command, self.clock.now()))
+            return
+        row = record.row
+        if command.deadline is not None:
+            self.timers.arm(0, f"{row.key}:{command.id}", command.deadline)
+        self.calls.start(Caller(row.key, row.tenant, row.id, record.program.resources), command)
+
+    def wait(self, record: RunRecord, command: StartTimer) -> None:
+        """Arm a timer."""
+        if command.id in record.open:
+            self.timers.arm(record.key, command.id, command.due)
+
+    def fire(self, key: int, id: str) -> None:
+        """A timer is due: one of a run, or the deadline of a call."""
+        if key:
+            self.later(self._fire, key, id)
+        else:
+            run, _, call = id.partition(":")
+            self.calls.expire(int(run), call)
+
+    def _fire(self, key: int, id: str) -> None:
+        record = self.residents.get(key)
+        command = record.open.get(id) if record is not None else None
+        due = command.due if isinstance(command, StartTimer) else 0
+        self.take(key, TimerFired(now=max(self.clock.now(), due), id=id))
+
+    def deferred(self, record: RunRecord, command: Any, work: Callable[..., None]) -> None:
+        """Do something for a command with the next commit; the run stays in memory until then."""
+        record.pins += 1
+        self.later(self._unpinned, record, command, work)
+
+    def _unpinned(self, record: RunRecord, command: Any, work: Callable[..., None]) -> None:
+        record.pins -= 1
+        if command.id in record.open:
+            work(self, record, command)
+        self.settle(record)
+
+    def again(self, record: RunRecord) -> None:
+        """After a crash: do what was given out and not answered."""
+        for command in list(record.open.values()):
+            execute = _EXECUTE.get(type(command))
+            if execute is not None:
+                execute(self, record, command)
+
+
+def _resolve(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+_EXECUTE: dict[type, Callable[[Worker, RunRecord, Any], None]] = {
+    ScheduleCall: Worker.call,
+    StartTimer: Worker.wait,
+    Subscribe: lambda worker, record, command: worker.deferred(record, command, exchange.subscribe),
+    Emit: lambda worker, record, command: worker.deferred(record, command, exchange.emit),
+    StartChild: lambda worker, record, command: worker.deferred(record, command, exchange.start_child),
+}
