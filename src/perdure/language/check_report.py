@@ -7,10 +7,12 @@ from itertools import islice
 
 from msgspec import structs
 
+from perdure.language import read
 from perdure.language.findings import Finding, Severity
 from perdure.language.read import Reading
 
 CODES: dict[str, str] = {
+    **read.CODES,
     "alone": "A key that admits no other key stands beside others.",
     "arguments": "The arguments do not fit the function's input schema.",
     "bad-text": "A text does not have the form that its field asks for.",
@@ -50,7 +52,7 @@ CODES: dict[str, str] = {
     "skipped-then": "The then of a task that can be skipped counts only when the task is performed.",
     "unreachable-task": "No path leads to a task.",
 }
-"""Every code of a finding about a document's meaning -> what it is about, in one sentence."""
+"""Every code of a finding -> what it is about, in one sentence."""
 
 
 MAX_FINDINGS = 1_000

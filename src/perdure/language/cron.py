@@ -19,8 +19,6 @@ _FIELDS: tuple[tuple[str, int, int, dict[str, int]], ...] = (
     ("day of the week", 0, 7, _DAYS),
 )
 _LONGEST_MONTH = {month: 29 if month == 2 else calendar.monthrange(2001, month)[1] for month in range(1, 13)}
-_HORIZON = timedelta(days=366 * 9)
-"""29 February is at most eight years away, and any weekday restriction is an alternative, not a condition."""
 
 
 class Cron:
@@ -39,8 +37,7 @@ class Cron:
     def next_after(self, moment: datetime) -> datetime:
         """The first matching minute strictly after a moment, in the moment's own time zone."""
         found = moment.replace(second=0, microsecond=0) + timedelta(minutes=1)
-        limit = found + _HORIZON
-        while found < limit:
+        while True:  # ends: `parse` admits only days that exist; 29 February on a given weekday comes within 40 years
             if found.month not in self.months:
                 found = (found.replace(day=1, hour=0, minute=0) + timedelta(days=32)).replace(day=1)
             elif not self._has_day(found):
@@ -51,7 +48,6 @@ class Cron:
                 found += timedelta(minutes=1)
             else:
                 return found
-        raise ValueError(f"'{self.text}' names no day within nine years.")
 
     def _has_day(self, moment: datetime) -> bool:
         day = moment.day in self.days

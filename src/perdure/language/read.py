@@ -27,6 +27,24 @@ MAX_DIGITS = 400
 
 Place = tuple[int, int]
 
+CODES: dict[str, str] = {
+    "alias": "An alias names nothing, or what it stands in.",
+    "duplicate-key": "A key stands twice in one object.",
+    "empty-document": "There is nothing in the text.",
+    "key-not-text": "A key is not a plain text.",
+    "not-utf-8": "The text is not UTF-8.",
+    "number": "A number that JSON does not have, or that is too large.",
+    "several-documents": "The text holds more than one document.",
+    "tag": "YAML tags are refused.",
+    "too-deep": "The text is nested too deeply.",
+    "too-large": "The text is too large.",
+    "too-many-aliases": "The text uses too many aliases.",
+    "too-many-values": "The text holds too many values.",
+    "yaml-syntax": "The text is neither YAML nor JSON.",
+    "yaml-version": "The text asks for another version of YAML.",
+}
+"""Every code of a finding about a text -> what it is about, in one sentence."""
+
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _TRUTH = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _integer = re.compile(r"[-+]?[0-9]+\Z")

@@ -1,0 +1,42 @@
+"""Single values and lints: schemas, cron expressions, and what works but may not be meant."""
+
+import pytest
+
+from tests.unit.language.documents import complete, expected, found, messages
+
+VALUES = {
+    "schemas": """
+        input: { schema: { document: { type: objekt } } }  #! schema 30
+        do:
+          - a: { wait: PT1S, output: { schema: { document: true } } }
+          - b: { wait: PT1S, export: { schema: { format: "json:2020-12", document: { pattern: "[" } } } }  #! schema 76
+          - c: { wait: PT1S, input: { schema: { resource: { endpoint: "https://x/s.json" } } } }
+    """,
+    "cron": """
+        schedule: { cron: banana }  #! cron 19 #? schedule-needs-up 1
+    """,
+    "a good schedule": """
+        schedule: { cron: "0 0 * * *" }  #? schedule-needs-up 1
+    """,
+    "the password grant": """
+        use:
+          authentications:
+            a: { oidc: { authority: "https://x", grant: password, username: a, password: b } }  #? password-grant 42
+            b: { oauth2: { authority: "https://x", grant: client_credentials } }
+    """,
+    "skipped tasks": """
+        do:
+          - a: { if: .x, wait: PT1S, then: end }  #? skipped-then 30
+          - b: { do: [ c: { if: .y, wait: PT1S, then: exit } ] }  #? skipped-then 41
+    """,
+}
+
+
+@pytest.mark.parametrize("body", VALUES.values(), ids=VALUES)
+def test_findings_stand_where_they_are(body):
+    text = complete(body)
+    assert found(text) == expected(text)
+
+
+def test_the_hint_for_a_cron_expression_is_an_example():
+    assert "For example '0 8 * * 1-5'" in messages(complete("schedule: { cron: banana }"))
