@@ -6,7 +6,6 @@ its 512-byte sectors may or may not be there. Truncations and deletions behave l
 is not modelled.
 """
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -33,12 +32,12 @@ class Recorder(apsw.VFS):  # type: ignore[misc]
         self.log: list[Operation] = []
         super().__init__(name, "")
 
-    def xOpen(self, name: Any, flags: list[int]) -> "RecordedFile":  # noqa: N802 (SQLite's name)
+    def xOpen(self, name: Any, flags: list[int]) -> "RecordedFile":
         return RecordedFile(self.log, name, flags)
 
-    def xDelete(self, name: str, sync_directory: bool) -> None:  # noqa: N802
-        self.log.append(Operation("truncate", os.path.basename(name), 0))
-        self.log.append(Operation("sync", os.path.basename(name)))
+    def xDelete(self, name: str, sync_directory: bool) -> None:
+        self.log.append(Operation("truncate", Path(name).name, 0))
+        self.log.append(Operation("sync", Path(name).name))
         super().xDelete(name, sync_directory)
 
 
@@ -48,18 +47,18 @@ class RecordedFile(apsw.VFSFile):  # type: ignore[misc]
     def __init__(self, log: list[Operation], name: Any, flags: list[int]) -> None:
         super().__init__("", name, flags)
         full = name.filename() if isinstance(name, apsw.URIFilename) else name
-        self._name = os.path.basename(full or "temporary")
+        self._name = Path(full or "temporary").name
         self._log = log
 
-    def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802
+    def xWrite(self, data: bytes, offset: int) -> None:
         self._log.append(Operation("write", self._name, offset, bytes(data)))
         super().xWrite(data, offset)
 
-    def xTruncate(self, size: int) -> None:  # noqa: N802
+    def xTruncate(self, size: int) -> None:
         self._log.append(Operation("truncate", self._name, size))
         super().xTruncate(size)
 
-    def xSync(self, flags: int) -> None:  # noqa: N802
+    def xSync(self, flags: int) -> None:
         super().xSync(flags)
         self._log.append(Operation("sync", self._name))
 
