@@ -15,7 +15,9 @@ from perdure.language.grammar import ARGUMENTS
 _bare_path = re.compile(r"\.[A-Za-z_][A-Za-z0-9_.\[\]\"]*\Z")
 _bare_variable = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)[A-Za-z0-9_.\[\]\"]*\Z")
 _quoted = re.compile(r'"(?:[^"\\]|\\.)*"')
-_grouped = re.compile(r"\([^()]*\)|\{[^{}]*\}|\[[^\[\]]+\]")
+_iteration = re.compile(r"(?<=[\w.\])\"?])\[\]")
+_grouped = re.compile(r"\([^()]*\)|\{[^{}]*\}|\[[^\[\]]*\]")
+_MANY = "\0"
 _ONE_OUTPUT = re.compile(r"\b(reduce|foreach|def|label|empty|if|try)\b|\?//")
 
 
@@ -123,10 +125,10 @@ def _lint_outputs(source: str, site: Site, report: Report) -> None:
     text = _quoted.sub('""', source)
     if _ONE_OUTPUT.search(text):
         return
-    previous = ""
+    previous, text = "", _iteration.sub(_MANY, text)
     while previous != text:
-        previous, text = text, _grouped.sub("()", text)
-    if "[]" in text or "," in text:
+        previous, text = text, _grouped.sub("_", text)
+    if _MANY in text or "," in text:
         hint = "Collect them in [ ], or take one with first( )."
         message = "The expression may give several outputs; only the first counts."
         report.lint("several-outputs", site.pointer, message, hint, at_key=False)

@@ -67,10 +67,11 @@ def _check_others(report: Report, use: Json, known: _Known) -> None:
         report.error("reserved-name", "/use/catalogs/default", message, "Choose another.", at_key=True)
     seen: set[str] = set()
     for index, name in enumerate(use["secrets"] if known.use["secrets"] else ()):
+        if not isinstance(name, str):
+            continue
         if name in seen:
             report.error("duplicate-name", f"/use/secrets/{index}", f"The secret '{shown(name)}' stands here twice.")
-        elif isinstance(name, str):
-            seen.add(name)
+        seen.add(name)
 
 
 def _check_call(call: Call, report: Report, known: _Known) -> None:

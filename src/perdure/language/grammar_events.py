@@ -80,18 +80,11 @@ EVENT_SHAPES: dict[str, Shape] = {
     "event-match": Shape(
         "The attributes that an event must have: equal to a value, or fulfilling a condition in ${ } (T15).",
         {
-            key: Field(Template(), f"The event's {key}.", "E10, T15")
-            for key in (
-                "id",
-                "source",
-                "type",
-                "time",
-                "subject",
-                "datacontenttype",
-                "dataschema",
-                "data",
-                "specversion",
-            )
+            **{
+                key: Field(TEXT, f"The event's {key}.", "E10, T15")
+                for key in ("id", "source", "type", "time", "subject", "datacontenttype", "dataschema", "specversion")
+            },
+            "data": Field(Template(), "The event's data.", "E10, T15"),
         },
         minimum=1,
         extra=Template(),

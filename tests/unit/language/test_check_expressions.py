@@ -81,7 +81,7 @@ EXPRESSIONS = {
               listen: { to: { any: [], until: ". | length > 3" } }
               foreach:
                 item: event
-                do: [ x: { set: { a: "${ [$event, $index] }", b: "${ $item }" } } ]  #! expression 56
+                do: [ x: { set: { a: "${ [$event, $index] }", b: "${ $item }" } } ]  #! expression 58
                 output: { as: $event }
                 export: { as: "$context + { last: $index }" }
               output: { as: $event }  #! expression 21
@@ -108,13 +108,14 @@ EXPRESSIONS = {
                   all:
                     - with: { type: a, data: "${ .t > $input.limit }", x: "${ $y }" }  #! expression 67
                       correlate: { id: { from: .data.id, expect: "${ $workflow.id }" }, b: { from: "..[" } }  #! expression 92
-                    - { with: { type: a }, correlate: { c: {} } }  #! missing-key 57
+                    - { with: { type: a }, correlate: { c: {} } }  #! missing-key 49
     """,
     "several outputs": r"""
         do:
           - a: { set: "{ a: 1 }, { a: 2 }" }  #? several-outputs 15
           - b: { set: { a: "${ .[] }", b: "${ [.[] | .x, .y] }", c: "${ first(.[]) }" } }  #? several-outputs 20
-          - c: { set: { a: "${ reduce .[] as $x (0; . + $x) }", b: '${ "a, b[]" }', c: "${ {a: 1, b: [2, 3]} }" } }
+          - c: { set: { a: "${ reduce .[] as $x (0; . + $x) }", b: '${ "a, b[]" }', c: "${ {a: 1, b: [2, [3]]} + [] }" } }
+          - d: { set: '.a["b"][] | .x' }  #? several-outputs 15
     """,
     "texts that look like expressions": """
         do:
