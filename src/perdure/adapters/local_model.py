@@ -94,12 +94,12 @@ def _serve(options: argparse.Namespace, directory: Path, report: Report) -> int:
             shown = {"port": server.server_port, "pid": os.getpid(), "model": path.stem}
             kept = {**shown, "token": token, "weights": options.weights, "threads": options.threads}
             _write(state, kept)
+            # First the state, then (by ending) the lock: who waits for the lock never meets a state that is over.
+            server.on_stop = lambda: state.unlink(missing_ok=True)
             signal.signal(signal.SIGTERM, lambda *_: server.stop())
             signal.signal(signal.SIGINT, lambda *_: server.stop())
             report(shown)
             server.serve_forever()
-            # First the state, then (by ending) the lock: who waits for the lock finds no stale state.
-            state.unlink(missing_ok=True)
     return 0
 
 

@@ -33,10 +33,12 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, port: int, answers: Answers, *, token: str, model: str, idle: float) -> None:
-        super().__init__(("127.0.0.1", port), Handler)
+        super().__init__(("127.0.0.1", port), Exchange)
         self.answers = answers
         self.token = token
         self.model = model
+        self.on_stop: Callable[[], None] = lambda: None
+        """Called before this server says that it will stop."""
         self._idle = idle
         self._guard = threading.Lock()
         self._open = 0
@@ -59,11 +61,12 @@ class Server(ThreadingHTTPServer):
             self.stop()
 
     def stop(self) -> None:
-        """End soon; safe to call from any thread."""
+        """End soon; safe to call from any thread and from a signal handler."""
+        self.on_stop()
         threading.Thread(target=self.shutdown, daemon=True).start()
 
 
-class Handler(BaseHTTPRequestHandler):
+class Exchange(BaseHTTPRequestHandler):
     """Routes: GET /health, GET /v1/models, POST /v1/chat/completions, POST /shutdown."""
 
     protocol_version = "HTTP/1.1"

@@ -1,0 +1,106 @@
+"""What the shop and the model wrote down by themselves: counted, shown, and watched for the moment of a kill."""
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass
+class Moment:
+    """The moment when a ledger holds so many lines of one event."""
+
+    when: str
+    ledger: Path
+    event: str
+    times: int
+
+    def has_come(self) -> bool:
+        """Whether it has come; the last line must be that event, so that what it began is still under way."""
+        lines = read(self.ledger)
+        return bool(lines) and lines[-1]["event"] == self.event and _count(lines, self.event) >= self.times
+
+
+def read(ledger: Path) -> list[dict]:
+    """All whole lines of a ledger."""
+    if not ledger.exists():
+        return []
+    return [json.loads(line) for line in ledger.read_text().splitlines(keepends=True) if line.endswith("\n")]
+
+
+def proof(model: Path, shop: Path, kills: int) -> dict:
+    """Numbers that neither Perdure nor this demonstration made: they come from the other processes."""
+    asked, done = read(model), read(shop)
+    computed = Counter(line["key"] for line in asked if line["event"] == "computed")
+    refunds = Counter(line["answer"]["order"] for line in done if line["event"] == "refund")
+    tickets = Counter(line["answer"]["message"] for line in done if line["event"] == "ticket")
+    return {
+        "kills": kills,
+        "model": None
+        if not model.exists()
+        else {
+            "questions": len(computed),
+            "computations": sum(computed.values()),
+            "computedTwice": sum(1 for times in computed.values() if times > 1),
+            "askedAgain": _count(asked, "joined") + _count(asked, "stored"),
+            "inputTokens": sum(line.get("inputTokens", 0) for line in asked),
+            "outputTokens": sum(line.get("outputTokens", 0) for line in asked),
+        },
+        "shop": {
+            "refunds": sum(refunds.values()),
+            "refundedTwice": sum(1 for times in refunds.values() if times > 1),
+            "reversals": _count(done, "reversal"),
+            "tickets": sum(tickets.values()),
+            "ticketsTwice": sum(1 for times in tickets.values() if times > 1),
+            "askedAgain": _count(done, "asked-again"),
+        },
+    }
+
+
+def is_clean(proof_: dict) -> bool:
+    """Whether nothing was done twice."""
+    model = proof_["model"] or {"computedTwice": 0}
+    return not (model["computedTwice"] or proof_["shop"]["refundedTwice"] or proof_["shop"]["ticketsTwice"])
+
+
+def show(result: dict, seconds: float) -> None:
+    """The table, and the proof in words, on standard output."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in ("message", "customer", "order", "product", "amount", "what happened", "why a person looks"):
+        table.add_column(column, overflow="fold")
+    for row in result["results"]:
+        facts, amount = row["facts"], row["amount"]
+        shown = "" if amount is None else f"{amount:.2f}"
+        style = {"refund": "green", "person": "yellow"}.get(row["route"], "")
+        why = "; ".join(row["doubts"]) if row["route"] == "person" else ""
+        cells = (row["id"], facts["customer"], facts["order"], facts["product"], shown, row["result"], why)
+        table.add_row(*cells, style=style)
+    console.print()
+    console.print(table)
+    console.print()
+    for line in _sentences(result["proof"], len(result["results"]), seconds):
+        console.print(line, highlight=False)
+
+
+def _sentences(proof_: dict, messages: int, seconds: float) -> list[str]:
+    model, shop = proof_["model"], proof_["shop"]
+    lines = [f"{messages} messages in {seconds:.1f} s; the process was killed {proof_['kills']} times."]
+    if model:
+        lines.append(
+            f"model    {model['questions']} questions, {model['computations']} computations"
+            f" ({model['inputTokens']} + {model['outputTokens']} tokens); asked again after a kill:"
+            f" {model['askedAgain']}; computed twice: {model['computedTwice']}"
+        )
+    lines.append(
+        f"shop     {shop['refunds']} refunds, {shop['reversals']} taken back, {shop['tickets']} tickets;"
+        f" asked again after a kill: {shop['askedAgain']}; done twice: {shop['refundedTwice'] + shop['ticketsTwice']}"
+    )
+    return lines
+
+
+def _count(lines: list[dict], event: str) -> int:
+    return sum(1 for line in lines if line["event"] == event)
