@@ -29,7 +29,12 @@ STANDARD: dict[str, int] = {
 
 
 def problem(
-    name: str, *, status: int | None = None, title: str | None = None, detail: str | None = None, instance: str | None = None
+    name: str,
+    *,
+    status: int | None = None,
+    title: str | None = None,
+    detail: str | None = None,
+    instance: str | None = None,
 ) -> Problem:
     """A problem of a standard type. KeyError when `name` is none of STANDARD."""
     made: Problem = {"type": BASE + name, "status": STANDARD[name] if status is None else status}
@@ -54,3 +59,11 @@ def is_same_type(left: object, right: object) -> bool:
         return True
     name = standard_name(left)
     return name is not None and name == standard_name(right)
+
+
+class WorkflowFault(Exception):
+    """A workflow's own fault on its way to the machine, which turns it into a value of the history."""
+
+    def __init__(self, problem_: Problem) -> None:
+        super().__init__(problem_["type"])
+        self.problem = problem_

@@ -14,7 +14,7 @@ from perdure.language.values import Json
 
 SECRET = "$perdure.secret"
 PARTS = "$perdure.parts"
-MARK = b'$perdure.'
+MARK = b"$perdure."
 """An encoded value without these bytes needs no escaping and no restoring: look before walking."""
 
 _reserved = re.compile(r"^\$+perdure\.")

@@ -1,0 +1,140 @@
+"""Compensation (language.md 5.4): what has to be undone, and the undoing, last in, first out.
+
+`state.sagas` holds a stack for each saga frame (the run is one): entries `{order, node, path, ref, output, input,
+context, vars?}`. A frame of kind `compensation` under the saga frame works the stack off; an entry leaves it only
+when its handler has succeeded, so nothing is forgotten when the undoing itself is cut short.
+"""
+
+from typing import Any
+
+from perdure.interpreter import dataflow, lifecycle
+from perdure.interpreter.faults import Problem
+from perdure.interpreter.outcomes import WAITS, Failing, Outcome
+from perdure.interpreter.outcomes import begin as begin_list
+from perdure.interpreter.program import Frame, Node
+from perdure.interpreter.state import Run
+from perdure.language.values import Json
+
+
+def push(run: Run, node: Node, frame: Frame, output: Json) -> None:
+    """A task with a compensation has completed."""
+    assert node.compensate is not None
+    state = run.state
+    entry: dict[str, Any] = {
+        "order": _next(run),
+        "node": node.compensate.pointer,
+        "path": frame["path"],
+        "ref": frame["ref"],
+        "output": output,
+        "input": frame["input"],
+        "context": dataflow.context(run, frame),
+    }
+    variables = _variables(run, frame)
+    if variables:
+        entry["vars"] = variables
+    state["sagas"].setdefault(_saga_of(run, frame)["path"], []).append(entry)
+
+
+def _next(run: Run) -> int:
+    number: int = run.state.get("order", 0) + 1
+    run.state["order"] = number
+    return number
+
+
+def _saga_of(run: Run, frame: Frame) -> Frame:
+    """The nearest saga frame around a frame."""
+    while frame["parent"] is not None:
+        frame = run.frames[frame["parent"]]
+        if frame["kind"] not in _OWN and run.program.nodes[frame["node"]].is_saga:
+            return frame
+    return frame
+
+
+_OWN = frozenset({"extended", "branch", "compensation"})
+"""Frames of the machine that carry the node of another frame."""
+
+
+def _variables(run: Run, frame: Frame) -> dict[str, Json]:
+    """All loop and catch variables that reach a task; the innermost name wins."""
+    found: dict[str, Json] = {}
+    while frame["parent"] is not None:
+        frame = run.frames[frame["parent"]]
+        found = {**frame.get("vars", {}), **found}
+    return found
+
+
+def succeed(run: Run, frame: Frame) -> None:
+    """An inner saga has succeeded: its stack moves as one onto the enclosing frame."""
+    entries = run.state["sagas"].pop(frame["path"], None)
+    if entries:
+        for entry in entries:
+            entry["order"] = _next(run)
+        run.state["sagas"].setdefault(_saga_of(run, frame)["path"], []).extend(entries)
+
+
+def hand_up(run: Run, frame: Frame) -> None:
+    """An inner saga is cancelled: what it had done is undone by the enclosing frame, in order of completion."""
+    stacks = run.state["sagas"]
+    outer = stacks.setdefault(_saga_of(run, frame)["path"], [])
+    outer.extend(stacks.pop(frame["path"]))
+    outer.sort(key=lambda entry: entry["order"])
+
+
+def begin(run: Run, owner: Frame, reason: dict[str, Any]) -> Frame:
+    """Start undoing what happened inside `owner`; `reason` is `{"fault": problem}` or `{"cancel": true}`."""
+    for command in list(owner.get("waits", ())):  # its own clock stops with it
+        owner["waits"].remove(command)
+        run.give_up(command)
+    frame: Frame = {
+        "path": owner["path"] + "/compensation",
+        "node": owner["node"],
+        "ref": owner["ref"],
+        "kind": "compensation",
+        "parent": owner["path"],
+        "scope": owner["path"] + "/compensation",
+        "started": run.now,
+        "input": owner.get("input"),
+        "reason": reason,
+    }
+    for key in ("at", "depth"):
+        if key in owner:
+            frame[key] = owner[key]
+    run.place(frame)
+    _next_handler(run, frame)
+    return frame
+
+
+def _next_handler(run: Run, frame: Frame) -> Outcome:
+    entry = run.state["sagas"][frame["parent"]][-1]
+    frame["context"] = entry["context"]
+    frame["vars"] = {**entry.get("vars", {}), "input": entry["input"], "output": entry["output"]}
+    return begin_list(frame, entry["node"], entry["path"], entry["output"])
+
+
+def list_done(run: Run, node: Node, frame: Frame, value: Json) -> Outcome:
+    """A handler has succeeded."""
+    stacks = run.state["sagas"]
+    stack = stacks[frame["parent"]]
+    stack.pop()
+    frame.pop("ending", None)  # there is nothing to end but the handler
+    if stack:
+        return _next_handler(run, frame)
+    del stacks[frame["parent"]]
+    owner = run.frames[frame["parent"]]
+    run.drop(frame)
+    if "cancel" in frame["reason"]:
+        lifecycle.cancelled(run)
+        return WAITS
+    return Failing(owner, frame["reason"]["fault"])
+
+
+def blamed(run: Run, frame: Frame, problem: Problem) -> Problem:
+    """A handler failed for good: the run faults with the first error, which names the handler in its detail."""
+    entry = run.state["sagas"][frame["parent"]][-1]
+    reason = frame["reason"].get("fault")
+    told = problem.get("detail") or problem.get("title") or problem["type"]
+    sentence = f"The compensation of {entry['ref']} failed: {told}"
+    if reason is None:
+        return {**problem, "detail": sentence}
+    detail = reason.get("detail")
+    return {**reason, "detail": sentence if detail is None else f"{detail} {sentence}"}

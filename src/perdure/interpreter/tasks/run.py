@@ -1,0 +1,69 @@
+"""`run.workflow`: another workflow as a run of its own (language.md B15, B18, T9)."""
+
+from perdure.interpreter import dataflow, keys
+from perdure.interpreter.commands import StartChild
+from perdure.interpreter.compiler import Builder, Surroundings
+from perdure.interpreter.events import ChildCompleted, ChildFailed, Event
+from perdure.interpreter.faults import WorkflowFault
+from perdure.interpreter.outcomes import WAITS, Outcome
+from perdure.interpreter.program import Frame, Node, Site, invalid
+from perdure.interpreter.state import Run as Run_
+
+
+class Child:
+    """A compiled `run.workflow`."""
+
+    __slots__ = ("awaited", "input", "name", "namespace", "silent", "version")
+
+    def __init__(self, namespace: str, name: str, version: str, input_: Site) -> None:
+        self.namespace = namespace
+        self.name = name
+        self.version = version
+        self.input = input_
+        self.awaited = True
+        self.silent = False
+
+
+def compile(builder: Builder, node: Node, around: Surroundings, targets: dict[str, int] | None) -> None:
+    definition = node.definition["run"]
+    workflow = definition.get("workflow")
+    if workflow is None:
+        raise invalid(node.pointer + "/run", "containers, scripts and shell commands are not supported yet.")
+    input_ = builder.template(workflow.get("input", {}), "body", around, node.pointer + "/run/workflow/input")
+    body = Child(workflow["namespace"], workflow["name"], str(workflow.get("version", "latest")), input_)
+    body.awaited = definition.get("await") is not False
+    body.silent = definition.get("return") == "none"
+    node.body = body
+
+
+def start(run: Run_, node: Node, frame: Frame) -> Outcome:
+    given = dataflow.evaluate(run, frame, node.body.input, frame["input"])
+    if not isinstance(given, dict):
+        raise dataflow.fault("expression", f"The input of a workflow must be an object, not {dataflow.kind(given)}.")
+    frame["key"] = keys.for_call(run, frame)
+    frame["given"] = given
+    if node.body.awaited:
+        return again(run, node, frame)
+    run.commands.append(_command(run, node, frame, run.new_id()))
+    return None if node.body.silent else frame["input"]
+
+
+def _command(run: Run_, node: Node, frame: Frame, command: str) -> StartChild:
+    body = node.body
+    return StartChild(
+        id=command, path=frame["path"], namespace=body.namespace, name=body.name, version=body.version,
+        input=frame["given"], awaited=body.awaited, key=frame["key"],
+    )  # fmt: skip
+
+
+def again(run: Run_, node: Node, frame: Frame) -> Outcome:
+    run.commands.append(_command(run, node, frame, run.wait(frame, "child")))
+    return WAITS
+
+
+def answered(run: Run_, node: Node, frame: Frame, purpose: str, event: Event) -> Outcome:
+    del frame["key"]
+    if isinstance(event, ChildFailed):
+        raise WorkflowFault({**event.error, "instance": frame["ref"]})
+    assert isinstance(event, ChildCompleted)
+    return None if node.body.silent else event.output

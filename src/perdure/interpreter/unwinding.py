@@ -1,0 +1,133 @@
+"""How a fault goes up (language.md E2, E4, T20 to T23, 5.4), and how parts of a run are cancelled.
+
+First somebody is looked for who takes the fault, then everything below is given up. When nobody takes it, nothing is:
+the run faults with its frames parked, so that an operator can mend it (`operator.py`).
+"""
+
+from perdure.interpreter import keys, lifecycle, retry, saga
+from perdure.interpreter.dataflow import raw_of
+from perdure.interpreter.faults import Problem, WorkflowFault
+from perdure.interpreter.program import Frame
+from perdure.interpreter.state import Run
+from perdure.interpreter.tasks import fork as fork_
+
+
+def fail(run: Run, frame: Frame, problem: Problem) -> Frame | None:
+    """This task fails. Gives the frame that goes on, if any does."""
+    if "instance" not in problem:
+        problem = {**problem, "instance": frame["ref"]}
+    if run.state["sagas"].get(frame["path"]) and frame["path"] in run.frames:
+        cancel_below(run, frame, {})
+        return saga.begin(run, frame, {"fault": problem})
+    if frame["parent"] is None:
+        return _uncaught(run, frame, problem)
+    return _rise(run, frame, frame["parent"], problem)
+
+
+def fail_inside(run: Run, frame: Frame, problem: Problem) -> Frame | None:
+    """What this frame is doing fails (the time limit of one attempt): the frame itself may take the fault."""
+    return _rise(run, None, frame["path"], {**problem, "instance": frame["ref"]})
+
+
+def fail_run(run: Run, problem: Problem) -> Frame | None:
+    """The run fails as a whole, and no `catch` is asked (E4)."""
+    root = run.frames[""]
+    if run.state["sagas"]:
+        cancel_below(run, root, {})
+        return saga.begin(run, root, {"fault": problem})
+    return _uncaught(run, root, problem)
+
+
+def _rise(run: Run, failing: Frame | None, above: str, problem: Problem) -> Frame | None:
+    """Find who takes the fault, from the frame at `above` upwards."""
+    owner = run.frames[above]
+    while True:
+        kind = owner["kind"]
+        if kind == "try" and owner["phase"] == "try":
+            try:
+                decision = retry.decide(run, owner, problem)
+            except WorkflowFault as failed:  # the filter itself failed, and that fault goes on instead
+                problem, decision = {"instance": owner["ref"], **failed.problem}, None
+            if decision is not None:
+                _give_up_below(run, owner, failing, problem)
+                return retry.take(run, owner, problem, decision)
+        elif kind == "branch" and fork_.absorbs(run, owner):
+            _give_up_below(run, owner, failing, problem)
+            return fork_.lose(run, owner)
+        elif kind == "compensation":
+            problem = saga.blamed(run, owner, problem)
+            break
+        if run.state["sagas"].get(owner["path"]):
+            _give_up_below(run, owner, failing, problem)
+            return saga.begin(run, owner, {"fault": problem})
+        if failing is None:
+            failing = owner
+        if owner["parent"] is None:
+            break
+        owner = run.frames[owner["parent"]]
+    return _uncaught(run, owner if failing is None else failing, problem)
+
+
+def _uncaught(run: Run, failing: Frame, problem: Problem) -> None:
+    """Nobody takes it: the run faults, and all that an operator needs stays."""
+    if failing["kind"] not in INTERNAL:
+        run.tell("task.faulted.v1", failing, error=problem)
+    parked = {
+        "path": failing["path"],
+        "parent": failing["parent"],
+        "node": failing["node"],
+        "ref": failing["ref"],
+        "raw": None if failing["parent"] is None else raw_of(failing),
+        "tries": failing.get("tries", 1),
+        "at": run.now,
+    }
+    if "key" in failing:
+        keys.remember(run, failing)
+    cancel_below(run, failing, {})
+    if failing["parent"] is not None:
+        run.drop(failing)
+    lifecycle.faulted(run, problem, parked)
+
+
+INTERNAL = frozenset({"workflow", "branch", "extended", "compensation"})
+"""Frames that are no tasks: nothing of them is on the timeline."""
+
+
+def _give_up_below(run: Run, owner: Frame, failing: Frame | None, problem: Problem) -> None:
+    """Everything under `owner` ends: the tasks on the way of the fault as faulted, all others as cancelled."""
+    way: dict[str, Problem] = {}
+    frame = failing
+    while frame is not None and frame["path"] != owner["path"]:
+        way[frame["path"]] = problem
+        frame = run.frames.get(frame["parent"])
+    if failing is not None and failing["path"] not in run.frames:
+        run.tell("task.faulted.v1", failing, error=problem)
+    cancel_below(run, owner, way)
+
+
+def cancel_below(run: Run, owner: Frame, way: dict[str, Problem]) -> None:
+    """Drop all frames under `owner`, the deepest first."""
+    found: list[Frame] = []
+    pending = children(run, owner)
+    while pending:
+        frame = pending.pop()
+        found.append(frame)
+        pending.extend(children(run, frame))
+    for frame in reversed(found):
+        if frame["kind"] not in INTERNAL:
+            if frame["path"] in way:
+                run.tell("task.faulted.v1", frame, error=way[frame["path"]])
+            else:
+                run.tell("task.cancelled.v1", frame)
+        if "key" in frame and keys.may_come_again(run, frame):
+            keys.remember(run, frame)
+        if frame["path"] in run.state["sagas"]:
+            saga.hand_up(run, frame)
+        run.drop(frame)
+
+
+def children(run: Run, frame: Frame) -> list[Frame]:
+    """The frames directly under this one, in declared order."""
+    if frame["kind"] == "fork":
+        return [run.frames[path] for path in frame.get("branches", ()) if path in run.frames]
+    return [run.frames[frame["child"]]] if "child" in frame else []
