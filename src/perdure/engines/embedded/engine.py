@@ -69,8 +69,11 @@ class EmbeddedEngine:
 
     # Opening and closing
 
-    async def open(self) -> None:
-        """Open the journal and let every interrupted run go on. Conflict when another process works on it."""
+    async def open(self, *, recover: bool = True) -> None:
+        """Open the journal and let every interrupted run go on. Conflict when another process works on it.
+
+        Without `recover` only those runs go on that are started, forked, resumed, retried, skipped or cancelled here.
+        """
         self._journal = Journal(self._directory, vfs=self._vfs)
         try:
             self._assemble()
@@ -78,7 +81,10 @@ class EmbeddedEngine:
             self._worker.writer.batch.add("add_opening", (self._worker.boot, self._clock.now()))
             await self._worker.durable()
             self._timers.refill()
-            await self._recover()
+            if recover:
+                await self._recover()
+            else:
+                self._worker.driven = set()
         except BaseException:
             self._is_open = False
             await self._stop()
@@ -181,6 +187,7 @@ class EmbeddedEngine:
             key = self._key(tenant, run)
             if key is not None:
                 await self._same(key, definition, given)
+                self._worker.choose(key)
                 return run
         row = self._new_row(tenant, run or str(uuid.uuid4()), definition, program)
         self._keep_definition(definition, program)
@@ -265,6 +272,7 @@ class EmbeddedEngine:
 
     async def cancel(self, tenant: str, run: str, *, compensate: bool = False) -> None:
         self._ready()
+        self._worker.choose(self._row(tenant, run).key, again=False)
         await self._tell(tenant, run, CancelRequested(now=self._clock.now(), compensate=compensate))
 
     async def suspend(self, tenant: str, run: str) -> None:
@@ -276,6 +284,7 @@ class EmbeddedEngine:
         row = self._row(tenant, run)
         if row.ended is not None:
             raise Conflict(f"The run {run} has {row.status}.", hint=_AGAIN if row.status == "faulted" else None)
+        self._worker.choose(row.key)
         await self._tell(tenant, run, ResumeRequested(now=self._clock.now()))
 
     async def retry(self, tenant: str, run: str, path: str | None = None) -> None:
@@ -302,6 +311,7 @@ class EmbeddedEngine:
         row = self._row(tenant, run)
         if row.status in {"completed", "cancelled"}:
             raise Conflict(f"The run {run} has {row.status}; there is nothing to mend.")
+        self._worker.choose(row.key)
         refused: list[str] = []
 
         def mend() -> None:

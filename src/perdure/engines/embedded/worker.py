@@ -17,7 +17,7 @@ from perdure.engines.embedded import exchange, history
 from perdure.engines.embedded.calls import Caller, Calls, outcome_unknown
 from perdure.engines.embedded.journal import Journal
 from perdure.engines.embedded.programs import Programs
-from perdure.engines.embedded.records import RunRecord, RunRow, Tuning, is_debt
+from perdure.engines.embedded.records import RunRecord, RunRow, Tuning, child_id, is_debt
 from perdure.engines.embedded.residents import Residents
 from perdure.engines.embedded.subscriptions import Subscriptions
 from perdure.engines.embedded.timers import Timers
@@ -68,6 +68,8 @@ class Worker:
         self._held: set[asyncio.Task[None]] = set()
         self._armed = False
         self.closed = False
+        self.driven: set[int] | None = None
+        """Runs that go on here; None: every run. What happens to any other is recorded, and done at a later opening."""
 
     def __repr__(self) -> str:
         return f"Worker(inbox={len(self._inbox)}, {self.writer!r})"
@@ -143,6 +145,7 @@ class Worker:
 
     def begin(self, row: RunRow, program: Any, started: Started) -> RunRecord:
         """A new run with its first fact."""
+        self.drive(row.key)
         record = RunRecord(row, program)
         self.residents.add(record)
         self.writer.batch.add("add_run", tuple(row[:15]))
@@ -158,6 +161,7 @@ class Worker:
             record.step(fact, mark)
         for command in [command for command in record.open.values() if is_debt(command)]:
             record.close_command(command.id)
+        self.drive(row.key)
         batch = self.writer.batch
         batch.add("add_run", tuple(row[:15]))
         for fact, mark in facts:
@@ -252,6 +256,10 @@ class Worker:
     # Execute, after the commit
 
     def _saved(self, record: RunRecord, commands: list[Command], first: int) -> None:
+        if self.driven is not None and record.key not in self.driven:
+            # Still pinned: it must not be parked with commands that nobody executed.
+            self.watchers.tell(record, commands, first)
+            return
         record.pins -= 1
         for command in commands:
             execute = _EXECUTE.get(type(command))
@@ -315,6 +323,8 @@ class Worker:
             self.calls.expire(int(run), call)
 
     def _fire(self, key: int, id: str) -> None:
+        if self.driven is not None and key not in self.driven:
+            return
         record = self.residents.get(key)
         command = record.open.get(id) if record is not None else None
         due = command.due if isinstance(command, StartTimer) else 0
@@ -329,6 +339,29 @@ class Worker:
         record.pins -= 1
         if command.id in record.open:
             work(self, record, command)
+        self.settle(record)
+
+    def drive(self, key: int) -> bool:
+        """Let a run go on here. False when it does already."""
+        if self.driven is None or key in self.driven:
+            return False
+        self.driven.add(key)
+        return True
+
+    def choose(self, key: int, *, again: bool = True) -> None:
+        """Let an interrupted run go on here, with the children it waits for; `again`: also do what it waits for."""
+        if not self.drive(key):
+            return
+        record = self.residents.get(key, ended=True)
+        if record is None:
+            return
+        for command in list(record.open.values()):
+            if isinstance(command, StartChild) and command.awaited:
+                rows = self.journal.read("key_of", (record.row.tenant, child_id(record.row.id, command.id)))
+                for (child,) in rows:
+                    self.choose(child, again=again)
+        if again:
+            self.again(record)
         self.settle(record)
 
     def again(self, record: RunRecord) -> None:

@@ -1,0 +1,90 @@
+"""The composition root: the only module that knows concrete classes.
+
+It builds the parts from settings and hands them to one another; it decides nothing while a run goes on.
+"""
+
+import contextlib
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+
+from perdure.adapters.clock import SystemClock
+from perdure.adapters.egress import HttpEgress
+from perdure.adapters.local_model_client import LocalModel
+from perdure.adapters.openai import OpenAIModel
+from perdure.engines.embedded.engine import EmbeddedEngine
+from perdure.functions import python
+from perdure.functions.infer import Infer
+from perdure.functions.table import Table
+from perdure.language.values import Json
+from perdure.ports.function import Function
+from perdure.ports.model import Model
+from perdure.settings import Settings
+
+LOOPBACK = ("127.0.0.1",)
+
+
+class Installation:
+    """Everything one process needs to run documents."""
+
+    def __init__(self, engine: EmbeddedEngine, table: Table, egress: list[HttpEgress]) -> None:
+        self.engine = engine
+        self.table = table
+        self._egress = egress
+
+    def __repr__(self) -> str:
+        return f"Installation({self.engine!r}, {self.table!r})"
+
+    @contextlib.asynccontextmanager
+    async def open(self, *, drive: bool = True) -> AsyncIterator[None]:
+        """Open the journal. Interrupted runs go on with `drive`; else only those that are asked for."""
+        await self.engine.open(recover=drive)
+        try:
+            yield
+        finally:
+            await self.engine.close()
+            for egress in self._egress:
+                await egress.close()
+
+    async def resolve(self, document: Json) -> dict[str, Json]:
+        """The outside documents that a document names by fixed addresses."""
+        return {}
+
+
+def embedded(
+    directory: Path, settings: Settings, *, modules: Iterable[str] = (), secrets_file: str | None = None
+) -> Installation:
+    """The engine of one process on a data directory, not open yet."""
+    clock = SystemClock()
+    egress, loopback = HttpEgress(settings.egress_allow), HttpEgress(LOOPBACK)
+    table = Table(
+        [
+            Infer(_models(settings, directory, clock, egress, loopback), "openai" if settings.model_url else "local"),
+            *_own(settings, modules),
+        ]
+    )
+    engine = EmbeddedEngine(directory, table, clock=clock)
+    return Installation(engine, table, [egress, loopback])
+
+
+def table(settings: Settings, *, modules: Iterable[str] = ()) -> Table:
+    return embedded(Path(), settings, modules=modules).table
+
+
+def _models(
+    settings: Settings, directory: Path, clock: SystemClock, egress: HttpEgress, loopback: HttpEgress
+) -> dict[str, Model]:
+    models: dict[str, Model] = {
+        "local": LocalModel(
+            loopback, clock, directory=directory / "model", file=settings.model_file, threads=settings.model_threads
+        )
+    }
+    if settings.model_url:
+        models["openai"] = OpenAIModel(
+            egress, clock, url=settings.model_url, key=settings.model_key, model=settings.model_name
+        )
+    return models
+
+
+def _own(settings: Settings, modules: Iterable[str]) -> list[Function]:
+    named = [function for module in (*settings.functions, *modules) for function in python.load(module)]
+    return [*python.installed(), *named]
