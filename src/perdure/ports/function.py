@@ -32,6 +32,10 @@ class Result(msgspec.Struct, frozen=True):
     usage: dict[str, Any] | None = None
 
 
+def _any_host(name: str) -> tuple[str, ...]:
+    return ()
+
+
 class Context(msgspec.Struct, frozen=True, kw_only=True):
     """What surrounds one call."""
 
@@ -48,6 +52,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     """Outside documents pinned at publish, by absolute address (`functions/resolve.py`)."""
     secret: Callable[[list[str]], Json]
     """Resolves a secret path. FunctionFault `authorization`/403 when it is missing or forbidden."""
+    secret_hosts: Callable[[str], tuple[str, ...]] = _any_host
+    """The hosts that the secret of this name may be sent to (`*.example.com` patterns); empty: any."""
     progress: Callable[[dict[str, Any]], None]
     """Report something for the timeline of a live viewer (tokens so far, bytes so far); not journaled."""
 

@@ -1,0 +1,1 @@
+"""What `call:` reaches: one file a function. Effects live here and nowhere below."""
