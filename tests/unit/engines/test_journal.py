@@ -47,7 +47,9 @@ def test_a_second_opening_names_the_holder(tmp_path):
 
 def test_a_killed_process_leaves_no_lock(tmp_path):
     code = "import sys,pathlib;from perdure.engines.embedded.journal import Journal;j=Journal(pathlib.Path(sys.argv[1]));print('open',flush=True);sys.stdin.read()"
-    child = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True)
+    child = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True
+    )
     assert child.stdout.readline() == "open\n"
     with pytest.raises(Conflict, match=f"pid {child.pid}"):
         Journal(tmp_path)
@@ -57,7 +59,8 @@ def test_a_killed_process_leaves_no_lock(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", [b"not a database at all, but long enough to look like a file" * 50, b"SQLite format 3\x00" + b"\xff" * 4096]
+    "content",
+    [b"not a database at all, but long enough to look like a file" * 50, b"SQLite format 3\x00" + b"\xff" * 4096],
 )
 def test_a_damaged_file_is_left_alone(tmp_path, content):
     path = tmp_path / "journal.db"
