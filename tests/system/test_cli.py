@@ -136,7 +136,7 @@ def test_findings_have_their_place(program):
 @pytest.mark.parametrize(
     ("name", "content", "part"),
     [
-        ("broken.yaml", "document: { dsl: [", "line 1"),
+        ("broken.yaml", "document: { dsl: [", "broken.yaml: line 2"),
         ("empty.yaml", "", "empty"),
         ("text.yaml", "just text", "error"),
         ("binary.yaml", "\x00\x01", "line 1"),

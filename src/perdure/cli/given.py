@@ -55,6 +55,14 @@ def read_document(source: str) -> Reading:
     return read(content)
 
 
+def runnable(source: str) -> Reading:
+    """A document. Invalid names the file and the place when it cannot be read."""
+    try:
+        return read_document(source)
+    except Unreadable as error:
+        raise Invalid(f"{source}: {error.message}", hint=error.hint) from None
+
+
 def json_argument(text: str | None, option: str, default: Json = None) -> Json:
     """The value of an option that takes JSON, `@FILE` (JSON or YAML by its suffix), or `-` for standard input."""
     if text is None:

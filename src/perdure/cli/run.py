@@ -53,7 +53,7 @@ def execute(options: argparse.Namespace) -> int:
         raise Invalid("Standard input can be the document or the input, not both.", hint="Give one of them as a file.")
     desk = drive.Desk(options)
     sources = [options.file, *options.workflow]
-    readings = [given.read_document(source) for source in sources]
+    readings = [given.runnable(source) for source in sources]
     input_ = given.json_argument(options.input, "--input", default={})
 
     async def start(installation: "Installation") -> str:

@@ -227,7 +227,7 @@ def _fork(desk: drive.Desk, options: argparse.Namespace) -> int:
     if options.path and options.input:
         raise Invalid("--input replaces the run's input, so it does not go with --path.")
     input_ = given.json_argument(options.input, "--input")
-    document = given.read_document(options.document).value if options.document else None
+    document = given.runnable(options.document).value if options.document else None
 
     async def fork(installation: "Installation") -> str:
         run = await installation.engine.fork(
