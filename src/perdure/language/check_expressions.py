@@ -76,10 +76,17 @@ def _template(site: Site, offered: frozenset[str], report: Report, *, loose: boo
 def _uri(site: Site, offered: frozenset[str], report: Report) -> frozenset[str]:
     if templates.whole(site.text) is not None:
         return _field(site, offered, report)
-    return _fixed_uri(site, offered, report)
+    return _uri_template(site, offered, report)
 
 
-def _fixed_uri(site: Site, _offered: frozenset[str], _report: Report) -> frozenset[str]:
+def _fixed_uri(site: Site, offered: frozenset[str], report: Report) -> frozenset[str]:
+    _uri_template(site, offered, report)
+    if uri_templates.variables(site.text):
+        raise ExpressionFault("A fixed URI is expected here: it is fetched when the workflow is published.")
+    return frozenset()
+
+
+def _uri_template(site: Site, _offered: frozenset[str], _report: Report) -> frozenset[str]:
     if not site.text.strip():
         raise ExpressionFault("A URI is expected here, not an empty text.")
     if templates.whole(site.text) is not None:
@@ -102,6 +109,7 @@ _FORMS: dict[str, Callable[[Site, frozenset[str], Report], frozenset[str]]] = {
     "field": _field,
     "wrapped": _wrapped,
     "uri": _uri,
+    "uri-template": _uri_template,
     "fixed-uri": _fixed_uri,
     "duration": _duration,
 }

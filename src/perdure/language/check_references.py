@@ -19,7 +19,7 @@ class Functions(Protocol):
     """The default catalog."""
 
     def schema_of(self, name: str, version: str | None) -> dict[str, Json] | None:
-        """The JSON Schema of a function's arguments; None when there is none."""
+        """The JSON Schema of a function's arguments; None when there is no such function or version."""
         ...
 
     def names(self) -> list[str]:
@@ -89,6 +89,9 @@ def _check_call(call: Call, report: Report, known: _Known) -> None:
         if catalog not in catalogs:
             hint = nearest(catalog, [*catalogs, "default"]) or "Define it under use: catalogs."
             report.error("unknown-name", pointer, f"'{shown(catalog)}' is not defined in use.catalogs.", hint)
+        elif version is None:
+            hint = f"Write for example '{name}:1.0.0@{catalog}'."
+            report.error("unknown-function", pointer, "A function of a catalog is called with its version.", hint)
     elif known.functions is None:
         if name.casefold() in BUILT_IN_CALLS:
             message = f"There is no function '{shown(name)}'."
@@ -97,13 +100,18 @@ def _check_call(call: Call, report: Report, known: _Known) -> None:
         hint_ = nearest(name, [*BUILT_IN_CALLS, *known.use["functions"], *known.catalog])
         report.error("unknown-function", pointer, f"There is no function '{shown(name)}'.", hint_)
     else:
-        _check_arguments(call, report, known.functions.schema_of(name, version))
+        schema = known.functions.schema_of(name, version)
+        if schema is None:
+            message = f"The function '{shown(name)}' has no version {shown(version)}."
+            report.error("unknown-function", pointer, message, f"Write '{name}' for the newest.")
+        else:
+            _check_arguments(call, report, schema)
 
 
-def _check_arguments(call: Call, report: Report, schema: dict[str, Json] | None) -> None:
+def _check_arguments(call: Call, report: Report, schema: dict[str, Json]) -> None:
     """What can be told before the run: missing and unknown arguments, and the constant ones."""
     given = call.task.get("with", {})
-    if schema is None or not isinstance(given, dict):
+    if not isinstance(given, dict):
         return
     pointer = below(call.pointer, "with") if "with" in call.task else call.pointer
     properties = schema.get("properties", {})

@@ -20,7 +20,7 @@ from perdure.language.check_scalars import (
 )
 from perdure.language.check_survey import Call, Named, Scope, Site, Survey, TaskEntry, TaskList
 from perdure.language.grammar import BUILT_IN_CALLS, NOT_SUPPORTED_YET, SHAPES
-from perdure.language.grammar_tasks import COMMON, TASK_KINDS
+from perdure.language.grammar_tasks import CAUGHT, COMMON, TASK_KINDS
 from perdure.language.values import Json
 
 
@@ -34,6 +34,7 @@ class Walk:
     def document(self, value: Json) -> Survey:
         """Walks the whole document."""
         self.object("workflow", value, "", Scope("task-body"))
+        _bind_policies(self.survey)
         return self.survey
 
     def value(self, kind: kinds.Kind, value: Json, pointer: str, scope: Scope) -> None:
@@ -156,7 +157,8 @@ class Walk:
 
     def _uri(self, kind: kinds.Uri, value: Json, pointer: str, scope: Scope) -> None:
         if expect(self.report, "text", value, pointer):
-            self.survey.sites.append(Site("uri" if kind.expression else "fixed-uri", value, pointer, scope))
+            form = "uri" if kind.expression else "uri-template" if kind.template else "fixed-uri"
+            self.survey.sites.append(Site(form, value, pointer, scope))
 
     def _duration(self, _kind: kinds.Duration, value: Json, pointer: str, scope: Scope) -> None:
         if isinstance(value, str):
@@ -188,7 +190,7 @@ class Walk:
         if not expect(self.report, "object", value, pointer) or not kind.of_task:
             return
         if "compensate" in value:
-            inside = Scope("task-body", frozenset({"output"}))
+            inside = Scope("task-body", frozenset({"input", "output"}))
             self.single(value["compensate"], below(pointer, "compensate"), inside)
         if "saga" in value:
             self.value(kinds.Flag(), value["saga"], below(pointer, "saga"), scope)
@@ -199,6 +201,8 @@ class Walk:
         self.object(kind.shape, value, pointer, scope)
         if kind.shape in ("oauth2", "oidc") and isinstance(value, dict) and "grant" in value:
             self.survey.grants.append((value["grant"], below(pointer, "grant")))
+        if kind.shape == "catch" and isinstance(value, dict) and isinstance(value.get("retry"), str):
+            self.survey.caught.append((value["retry"], _bound(CAUGHT[0], value)))
 
     def _items(self, kind: kinds.Items, value: Json, pointer: str, scope: Scope) -> None:
         if expect(self.report, "list", value, pointer):
@@ -381,3 +385,16 @@ def _bound(bind: kinds.Bind, owner: dict[str, Json]) -> str:
     for key in bind.path:
         found = found.get(key) if isinstance(found, dict) else None
     return found if is_variable(found) else bind.default
+
+
+def _bind_policies(survey: Survey) -> None:
+    """A policy of use.retries sees the error under the names of the catches that use it, if they agree (T21)."""
+    names: dict[str, frozenset[str]] = {}
+    for policy, variable in survey.caught:
+        prefix = below("/use/retries", policy) + "/"
+        names[prefix] = names.get(prefix, frozenset({variable})) & {variable}
+    for index, site in enumerate(survey.sites):
+        if site.pointer.startswith("/use/retries/"):
+            prefix = "/".join(site.pointer.split("/")[:4]) + "/"
+            scope = Scope(site.scope.row, names.get(prefix, site.scope.variables))
+            survey.sites[index] = site._replace(scope=scope)

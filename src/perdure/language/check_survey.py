@@ -19,7 +19,8 @@ class Scope(NamedTuple):
 class Site(NamedTuple):
     """An expression, template or URI: its text, where it stands and what it may use.
 
-    `form` is field (bare jq or `${ }`), wrapped (one `${ }`), template (plain text or one `${ }`) or uri.
+    `form` is field (bare jq or `${ }`), wrapped (one `${ }`), template (plain text or one `${ }`), duration, uri (an
+    expression too), uri-template or fixed-uri.
     """
 
     form: str
@@ -72,6 +73,7 @@ class Survey:
         self.calls: list[Call] = []
         self.schemas: list[tuple[Json, str]] = []
         self.crons: list[tuple[str, str]] = []
+        self.caught: list[tuple[str, str]] = []
         self.grants: list[tuple[Json, str]] = []
         self.exports: list[tuple[str, Scope]] = []
 

@@ -20,6 +20,7 @@ from perdure.language.grammar_kinds import (
     Choice,
     Cron,
     Duration,
+    Either,
     Entries,
     Expression,
     Field,
@@ -63,6 +64,9 @@ NOT_SUPPORTED_YET = (
 
 DIRECTIVES = ("continue", "exit", "end")
 BUILT_IN_CALLS = ("http", "openapi", "grpc", "asyncapi", "a2a", "mcp")
+
+_FIXED = Uri(expression=False, template=False)
+_FIXED_ENDPOINT = Either(text=_FIXED, object=Object("fixed-endpoint"))
 
 SHAPES: dict[str, Shape] = {
     "workflow": Shape(
@@ -174,7 +178,7 @@ SHAPES: dict[str, Shape] = {
                 Text(r"json(?::.+)?", "'json', or 'json:' and a version"), "The kind of schema; json by default.", "B25"
             ),
             "document": Field(JsonSchema(), "The schema itself.", "B25"),
-            "resource": Field(Object("resource"), "Where the schema is.", "B25"),
+            "resource": Field(Object("fixed-resource"), "Where the schema is.", "B25"),
         },
         one_of=(("document", "resource"),),
     ),
@@ -192,9 +196,23 @@ SHAPES: dict[str, Shape] = {
             "authentication": Field(POLICY, "How to authenticate.", "B2, E5"),
         },
     ),
+    "fixed-resource": Shape(
+        "Something at an address that is known before the run: it is fetched when the workflow is published.",
+        {
+            "name": Field(Text(free=True), "A name for people.", "B25"),
+            "endpoint": Field(_FIXED_ENDPOINT, "Where it is.", "B2, B25", required=True),
+        },
+    ),
+    "fixed-endpoint": Shape(
+        "An address that is known before the run, and how to authenticate there.",
+        {
+            "uri": Field(_FIXED, "The address.", "B2, B25", required=True),
+            "authentication": Field(POLICY, "How to authenticate.", "B2, E5"),
+        },
+    ),
     "catalog": Shape(
         "A place that holds functions at functions/{name}/{version}/function.yaml.",
-        {"endpoint": Field(ENDPOINT, "Its address.", "E8", required=True)},
+        {"endpoint": Field(_FIXED_ENDPOINT, "Its address.", "E8", required=True)},
     ),
     "extension": Shape(
         "Tasks to perform before and after every task of a kind.",
@@ -220,7 +238,7 @@ SHAPES: dict[str, Shape] = {
                 "E9",
                 required=True,
             ),
-            "when": Field(Expression(condition=True), "Whether it applies.", "E9", row="task-entry"),
+            "when": Field(Expression(), "Whether it applies.", "E9", row="task-entry"),
             "before": Field(Tasks(), "Tasks before it; `then: exit` replaces it.", "E9"),
             "after": Field(Tasks(), "Tasks after it.", "E9"),
         },

@@ -68,7 +68,7 @@ CALL_SHAPES: dict[str, Shape] = {
         "An operation of an OpenAPI document (Swagger 2.0, OpenAPI 3.x).",
         {
             "document": Field(Object("resource"), "The document.", "B3", required=True),
-            "operationId": Field(TEXT, "The operation.", "B3", required=True),
+            "operationId": Field(Text(), "The operation.", "B3", required=True),
             "parameters": Field(Template(takes=("object",)), "Its parameters.", "B3"),
             "authentication": Field(POLICY, "How to authenticate.", "B3, E5"),
             "output": _OUTPUT,

@@ -20,6 +20,8 @@ TIME = Template(
     says="a date and time like 2026-01-31T12:00:00Z",
 )
 
+_SCALAR = Template(takes=("text", "number", "boolean"))
+
 EVENT_SHAPES: dict[str, Shape] = {
     "strategy": Shape(
         "The events to wait for.",
@@ -37,7 +39,7 @@ EVENT_SHAPES: dict[str, Shape] = {
             "any": Field(Items(Object("event-filter")), "An event for any filter; empty for every event.", "B13"),
             "one": Field(Object("event-filter"), "One event.", "B13"),
             "until": Field(
-                Either(text=Expression(condition=True), object=Object("strategy")),
+                Either(text=Expression(), object=Object("strategy")),
                 "With any: goes on until this holds, or until these events.",
                 "B13, T13",
             ),
@@ -73,8 +75,11 @@ EVENT_SHAPES: dict[str, Shape] = {
             "dataschema": Field(Uri(), "The schema of its data.", "B10"),
             "data": Field(Template(), "Its data.", "B10"),
             "specversion": Field(Choice(("1.0",)), "The version of CloudEvents.", "B10"),
+            "extensions": Field(
+                Entries(_SCALAR), "Extension attributes; they may also stand beside these keys.", "B10"
+            ),
         },
-        extra=Template(takes=("text", "number", "boolean")),
+        extra=_SCALAR,
         extra_keys=r"[a-z0-9]+",
     ),
     "event-match": Shape(

@@ -66,9 +66,7 @@ class Choice(Record):
 
 
 class Expression(Record):
-    """Bare jq or `${ }` (T30). A condition must give a boolean (T32)."""
-
-    condition: bool = False
+    """Bare jq or `${ }` (T30)."""
 
 
 class Wrapped(Record):
@@ -88,9 +86,10 @@ class TextValue(Record):
 
 
 class Uri(Record):
-    """A URI reference or URI template (B25); with `expression`, also one `${ }` as a whole."""
+    """A URI reference. It may be a `template` (B25) or an `expression`: one `${ }` as a whole."""
 
     expression: bool = True
+    template: bool = True
 
 
 class Duration(Record):

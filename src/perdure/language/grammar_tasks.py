@@ -39,11 +39,11 @@ CAUGHT = (Bind(("as",), "error"),)
 EACH = (Bind(("item",), "item"), Bind(("at",), "index"))
 
 COMMON: dict[str, Field] = {
-    "if": Field(Expression(condition=True), "Whether the task is performed at all.", "B1, T4", row="task-entry"),
+    "if": Field(Expression(), "Whether the task is performed at all.", "B1, T4", row="task-entry"),
     "input": Field(Object("input"), "The task's input.", "B1, C2", row="task-entry"),
     "output": Field(Object("output"), "The task's output.", "B1, C3", row="task-output"),
     "export": Field(Object("export"), "What the task writes into the context.", "B1, C4", row="task-export"),
-    "timeout": Field(TIMEOUT, "How long the task may take: inline, or a name.", "B1, E4", row="task-entry"),
+    "timeout": Field(TIMEOUT, "How long the task may take: inline, or a name.", "B1, E4"),
     "then": Field(Target(), "Where to go next: continue, exit, end or a task of this list.", "B1, E1"),
     "metadata": Field(Metadata(), "Anything else; Perdure reads compensate, saga and compete.", "B1"),
 }
@@ -93,7 +93,7 @@ TASK_SHAPES: dict[str, Shape] = {
         "Performs tasks for each item.",
         {
             "for": Field(Object("for-what"), "What to go through.", "B11", required=True),
-            "while": Field(Expression(condition=True), "Goes on while this holds.", "B11, T12", binds=LOOP),
+            "while": Field(Expression(), "Goes on while this holds.", "B11, T12", binds=LOOP),
             "do": Field(Tasks(), "The tasks for each item.", "B11", required=True, binds=LOOP),
         },
     ),
@@ -247,7 +247,7 @@ TASK_SHAPES: dict[str, Shape] = {
     "case": Shape(
         "A case: the first one that matches counts.",
         {
-            "when": Field(Expression(condition=True), "Whether it matches; without it, it always does.", "B21"),
+            "when": Field(Expression(), "Whether it matches; without it, it always does.", "B21"),
             "then": Field(Target(), "Where to go then.", "B21, T17", required=True),
         },
     ),
@@ -263,8 +263,8 @@ TASK_SHAPES: dict[str, Shape] = {
         {
             "errors": Field(Object("catch-errors"), "Which errors.", "B22, T21"),
             "as": Field(Variable(), "The variable of the error; error by default.", "B22"),
-            "when": Field(Expression(condition=True), "Only if this holds.", "B22, T21", binds=CAUGHT),
-            "exceptWhen": Field(Expression(condition=True), "Not if this holds.", "B22, T21", binds=CAUGHT),
+            "when": Field(Expression(), "Only if this holds.", "B22, T21", binds=CAUGHT),
+            "exceptWhen": Field(Expression(), "Not if this holds.", "B22, T21", binds=CAUGHT),
             "retry": Field(
                 Either(text=Reference("retries"), object=Object("retry")),
                 "When and how often to try again: inline, or a name.",
@@ -282,8 +282,8 @@ TASK_SHAPES: dict[str, Shape] = {
     "retry": Shape(
         "When and how often to try again.",
         {
-            "when": Field(Expression(condition=True), "Only if this holds.", "B23, T21"),
-            "exceptWhen": Field(Expression(condition=True), "Not if this holds.", "B23, T21"),
+            "when": Field(Expression(), "Only if this holds.", "B23, T21"),
+            "exceptWhen": Field(Expression(), "Not if this holds.", "B23, T21"),
             "delay": Field(Duration(), "The time between attempts.", "B23, T25"),
             "backoff": Field(Object("backoff"), "How that time grows.", "B23, T25"),
             "limit": Field(Object("retry-limit"), "When to give up.", "B23, T24"),

@@ -10,6 +10,7 @@ RULES
 import math
 import re
 from collections.abc import Iterable
+from itertools import takewhile
 from typing import Any
 
 import yaml
@@ -207,9 +208,7 @@ class _Builder:
         value: dict[str, Json] = {}
         children: dict[Any, Mark] = {}
         mark = Mark(*_of(start), children)
-        for event in self._events:
-            if isinstance(event, yaml.MappingEndEvent):
-                break
+        for event in takewhile(lambda event: not isinstance(event, yaml.MappingEndEvent), self._events):
             key = self._key(event)
             if key in value:
                 message = (
@@ -228,9 +227,7 @@ class _Builder:
         value: list[Json] = []
         children: dict[Any, Mark] = {}
         mark = Mark(*_of(start), children)
-        for event in self._events:
-            if isinstance(event, yaml.SequenceEndEvent):
-                break
+        for event in takewhile(lambda event: not isinstance(event, yaml.SequenceEndEvent), self._events):
             item, child = self._node(event)
             children[len(value)] = child
             value.append(item)

@@ -81,6 +81,8 @@ class Generator:
                 return _TEXTS[pattern] if pattern else "a text"
             case kinds.Choice(values):
                 return self._random.choice(values)
+            case kinds.Uri(_, False):
+                return "https://example.com/fixed"
             case kinds.Whole(minimum, _):
                 return self._random.choice([minimum or 0, 5])
             case _:

@@ -36,6 +36,11 @@ EXPRESSIONS = {
           authentications:
             a: { oauth2: { authority: "https://x", grant: refresh_token, endpoints: { token: "${ .x }", revocation: /r } } }  #! expression 86
     """,
+    "addresses that are fetched at publish": """
+        use:
+          catalogs: { a: { endpoint: "${ .x }" }, b: { endpoint: { uri: "https://x/{y}" } }, c: { endpoint: "https://x" } }  #! expression 30, uri 65
+        input: { schema: { resource: { endpoint: "https://x/{y}" } } }  #! uri 42
+    """,
     "durations": """
         do:
           - a: { wait: PT30S }
@@ -75,6 +80,18 @@ EXPRESSIONS = {
               try: [ x: { wait: PT1S } ]
               catch: { as: err, when: $err.status == 1, do: [ y: { set: { a: "${ $error }" } } ] }  #! expression 70
     """,
+    "the caught error in policies that have a name": """
+        use:
+          retries:
+            mine: { when: $err.status == 503, exceptWhen: $error }  #! expression 51
+            both: { when: $err.status == 503, exceptWhen: $error }  #! expression 19, expression 51
+            plain: { when: $error.status == 503, exceptWhen: $err }  #! expression 54
+        do:
+          - a: { try: [ x: { wait: PT1S } ], catch: { retry: mine, as: err } }
+          - b: { try: [ x: { wait: PT1S } ], catch: { retry: both, as: err } }
+          - c: { try: [ x: { wait: PT1S } ], catch: { retry: both } }
+          - d: { try: [ x: { wait: PT1S } ], catch: { retry: plain } }
+    """,
     "events one by one": """
         do:
           - a:
@@ -94,11 +111,12 @@ EXPRESSIONS = {
         do:
           - a:
               if: $input == 1  #! expression 11
+              timeout: { after: "${ $input.t }" }
               input: { from: $output }  #! expression 22
               set: { a: "${ $output }", b: "${ [$input, $authorization, $runtime] }" }  #! expression 17
               output: { as: "[$input, $output]" }
               export: { as: "$context + { o: $output }" }
-              metadata: { compensate: { set: { a: "${ [$output, $input, $context] }" } } }
+              metadata: { compensate: { if: $input == 1, set: { a: "${ [$output, $input, $context] }" } } }
     """,
     "filters": """
         do:

@@ -12,6 +12,8 @@ class Catalog:
         return ["infer", "shout", "agent", "linked"]
 
     def schema_of(self, name, version):
+        if name in {"shout", "agent"}:
+            return {} if version in {None, "1"} else None
         if name == "infer":
             return {
                 "type": "object",
@@ -19,14 +21,12 @@ class Catalog:
                 "required": ["model"],
                 "additionalProperties": False,
             }
-        if name == "linked":
-            return {
-                "$defs": {"n": {"type": "integer"}},
-                "properties": {"n": {"$ref": "#/$defs/n"}, "free": True, "never": False},
-                "additionalProperties": False,
-                "patternProperties": {"^x": {}},
-            }
-        return None
+        return {
+            "$defs": {"n": {"type": "integer"}},
+            "properties": {"n": {"$ref": "#/$defs/n"}, "free": True, "never": False},
+            "additionalProperties": False,
+            "patternProperties": {"^x": {}},
+        }
 
 
 FUNCTIONS = Catalog()
@@ -83,6 +83,8 @@ NAMES = {
           - h: { call: HTTP }  #! unknown-function 16
           - i: { call: shot }  #! unknown-function 16
           - j: { call: "a b" }  #! unknown-function 16
+          - l: { call: "agent:2" }  #! unknown-function 16
+          - m: { call: "log@mine" }  #! unknown-function 16
           - k: { call: "own@default" }  #! unknown-function 16
     """,
     "arguments": """

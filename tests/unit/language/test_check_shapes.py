@@ -200,8 +200,12 @@ SHAPES = {
               fork: { branches: [ x: { set: { a: 1 } } ] }
               metadata: { compete: some }  #! unknown-value 28
     """,
+    "a schedule of another type": """
+        schedule: { cron: 5 }  #! wrong-type 19 #? schedule-needs-up 1
+    """,
     "what is to come is checked in full": """
         do:
+          - z: { call: asyncapi, with: { document: { endpoint: "https://x" }, channel: c, subscription: { filter: 5, consume: { amount: 0 } } } }  #! not-supported-yet 10, wrong-type 107, out-of-range 129
           - a: { call: grpc, with: { proto: { endpoint: "file://x" }, service: { name: S, host: h, port: 99999 }, method: M } }  #! not-supported-yet 10, out-of-range 98
           - b: { call: asyncapi, with: { document: { endpoint: "https://x" }, operation: o, channel: c, message: {} } }  #! not-supported-yet 10, conflict 85
           - c: { call: a2a, with: { method: message/sent } }  #! not-supported-yet 10, missing-key 21, unknown-value 37
