@@ -86,7 +86,7 @@ def _parts(text: str, section: str, designators: tuple[tuple[str, int], ...]) ->
 
 
 def _rounded(fraction: str, unit: int) -> int:
-    scale = 10 ** len(fraction)
+    scale: int = 10 ** len(fraction)
     return (2 * int(fraction or "0") * unit + scale) // (2 * scale)
 
 

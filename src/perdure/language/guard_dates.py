@@ -5,7 +5,7 @@ A broken-down time is jq's: `[year, month from 0, day, hours, minutes, seconds, 
 
 import calendar
 import re
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from purejq.errors import JqError
@@ -16,7 +16,7 @@ from perdure.language.values import Json
 
 _DAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
 _MONTHS = tuple("January February March April May June July August September October November December".split())
-_EPOCH = datetime(1970, 1, 1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _COMPOSED = {"T": "%H:%M:%S", "D": "%m/%d/%y", "F": "%Y-%m-%d", "R": "%H:%M", "c": "%a %b %e %H:%M:%S %Y"}
 
 
@@ -73,7 +73,7 @@ def _moment(value: Json, who: str) -> datetime:
         year, month, day, hours, minutes, seconds = (
             int(part) for part in (value + [0, 0, 1, 0, 0, 0][len(value) :])[:6]
         )
-        start = datetime(year + month // 12, month % 12 + 1, 1)
+        start = datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC)
         return start + timedelta(days=day - 1, hours=hours, minutes=minutes, seconds=seconds)
     except (OverflowError, ValueError):
         raise JqError("The time is outside of the years 1 to 9999") from None
@@ -194,4 +194,5 @@ def _read(found: dict[str, str | None]) -> datetime:
     hour = int(given.get("H", "0"))
     if "I" in given:
         hour = int(given["I"]) % 12 + (12 if given.get("p", "").upper() == "PM" else 0)
-    return datetime(day.year, day.month, day.day, hour, int(given.get("M", "0")), min(int(given.get("S", "0")), 59))
+    minute, second = int(given.get("M", "0")), min(int(given.get("S", "0")), 59)
+    return datetime(day.year, day.month, day.day, hour, minute, second, tzinfo=UTC)

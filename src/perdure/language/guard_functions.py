@@ -5,7 +5,7 @@ the machine are written anew.
 """
 
 from collections.abc import Callable
-from math import atan2, isnan
+from math import atan2
 from typing import Any
 
 import msgspec
@@ -118,6 +118,8 @@ def _has(value: Json, _env: Env, key: Json) -> Json:
         return key in value
     if isinstance(value, list) and is_number(key):
         return bool(0 <= key < len(value))
+    if value is None and (isinstance(key, str) or is_number(key)):
+        return False
     raise JqError(f"Cannot check whether {type_name(value)} has a key of type {type_name(key)}")
 
 
@@ -137,15 +139,13 @@ def _endswith(value: Json, _env: Env, end: Json) -> Json:
 
 
 def _ltrimstr(value: Json, env: Env, start: Json) -> Json:
-    if not isinstance(value, str) or not isinstance(start, str):
-        return value
+    _texts("startswith", value, start)
     env.spend(len(value) >> 6)
     return value.removeprefix(start)
 
 
 def _rtrimstr(value: Json, env: Env, end: Json) -> Json:
-    if not isinstance(value, str) or not isinstance(end, str):
-        return value
+    _texts("endswith", value, end)
     env.spend(len(value) >> 6)
     return value.removesuffix(end)
 
@@ -180,8 +180,6 @@ def array(value: Json, what: str) -> list[Json]:
 
 
 def _add(value: Json, env: Env) -> Json:
-    if value is None:
-        return None
     if not isinstance(value, list | dict):
         raise JqError(f"Cannot iterate over {describe(value)}")
     items = value if isinstance(value, list) else list(value.values())
@@ -269,10 +267,11 @@ def _transpose(value: Json, env: Env) -> Json:
 
 
 def to_entries(value: Json, env: Env) -> Json:
-    if not isinstance(value, dict):
+    if not isinstance(value, list | dict):
         raise JqError(f"{describe(value)} has no keys")
     env.spend(len(value) + 1)
-    return [{"key": key, "value": item} for key, item in value.items()]
+    pairs = enumerate(value) if isinstance(value, list) else value.items()
+    return [{"key": key, "value": item} for key, item in pairs]
 
 
 def from_entries(value: Json, env: Env) -> Json:
@@ -368,9 +367,7 @@ def _atan2(_value: Json, _env: Env, y: Json, x: Json) -> Json:
 
 
 def _abs(value: Json, _env: Env) -> Json:
-    if not is_number(value):
-        raise JqError(f"{describe(value)} has no absolute value")
-    return value if isnan(value) else abs(value)
+    return abs(value) if is_number(value) else value
 
 
 def _toarray(value: Json, _env: Env) -> Json:
@@ -439,8 +436,8 @@ FUNCTIONS: dict[tuple[str, int], Function] = {
     ("mktime", 0): guard_dates.mktime,
     ("strftime", 1): guard_dates.strftime,
     ("strptime", 1): guard_dates.strptime,
-    ("test", 1): guard_regex.test,
-    ("test", 2): guard_regex.test,
+    ("test", 1): guard_regex.matches,
+    ("test", 2): guard_regex.matches,
     ("split", 2): guard_regex.split,
 }
 """(name, number of arguments) -> function(input, env, argument values)."""

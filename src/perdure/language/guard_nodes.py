@@ -192,17 +192,14 @@ def _alternative(node: Any, site: Site) -> Filter:
         a, b = left.direct, right.direct
 
         def direct(value: Json, env: Env) -> Json:
-            try:
-                found = a(value, env)
-            except JqError:
-                found = None
+            found = a(value, env)
             return found if truthy(found) else b(value, env)
 
         return one(direct, left.cost + right.cost + 1)
 
     def values(value: Json, env: Env) -> Iterator[Json]:
         found = False
-        for item in _until_error(left, value, env):
+        for item in left.values(value, env):
             if truthy(item):
                 found = True
                 yield item
@@ -210,18 +207,6 @@ def _alternative(node: Any, site: Site) -> Filter:
             yield from right.values(value, env)
 
     return Filter(values)
-
-
-def _until_error(source: Filter, value: Json, env: Env) -> Iterator[Json]:
-    outputs = source.values(value, env)
-    while True:
-        try:
-            item = next(outputs, _ABSENT)
-        except JqError:
-            return
-        if item is _ABSENT:
-            return
-        yield item
 
 
 def _negate(node: Any, site: Site) -> Filter:
@@ -410,16 +395,16 @@ def _reduce(node: Any, site: Site) -> Filter:
             for bound in ({single: item},) if single is not None else bindings(compiled, item, env, names):
                 env.spend(2)
                 inner = Env(bound, env)
+                last = state
                 if update.direct is not None:
                     env.spend(update.cost)
-                    state = update.direct(state, inner)
+                    state = update.direct(last, inner)
                 else:
-                    last = _ABSENT
-                    for last in update.values(state, inner):
-                        pass
-                    if last is _ABSENT:
+                    state = _ABSENT
+                    for output in update.values(last, inner):
+                        state = output
+                    if state is _ABSENT:
                         return _ABSENT
-                    state = last
         return state
 
     if start.direct is not None and update.direct is not None:

@@ -266,8 +266,6 @@ def _iterate(node: Any, site: Site) -> Paths:
 
     def paths(value: Json, path: Path, env: Env) -> _Found:
         for place, item in source.paths(value, path, env):
-            if item is None:
-                continue
             if not isinstance(item, list | dict):
                 raise JqError(f"Cannot iterate over {type_name(item)} ({encode(item)[:24]})")
             for key, inner in enumerate(item) if isinstance(item, list) else item.items():
@@ -322,7 +320,7 @@ def _alternative(node: Any, site: Site) -> Paths:
 
     def paths(value: Json, path: Path, env: Env) -> _Found:
         found = False
-        for place, item in _until_error(left, value, path, env):
+        for place, item in left.paths(value, path, env):
             if truthy(item):
                 found = True
                 yield place, item

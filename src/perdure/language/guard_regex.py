@@ -54,13 +54,13 @@ def _expression(value: Json, pattern: Json, flags: Json) -> tuple[Any, str]:
     return _compiled(pattern, flags.replace("g", "")), flags
 
 
-def test(value: Json, env: Env, pattern: Json, flags: Json = None) -> Json:
+def matches(value: Json, env: Env, pattern: Json, flags: Json = None) -> Json:
     if isinstance(pattern, list):
         pattern, flags = (*pattern, None)[:2] if pattern else (None, None)
-    return next(_matches(value, env, pattern, flags, every=False), None) is not None
+    return next(_found(value, env, pattern, flags, every=False), None) is not None
 
 
-def _matches(value: Json, env: Env, pattern: Json, flags: Json, *, every: bool) -> Iterator[Any]:
+def _found(value: Json, env: Env, pattern: Json, flags: Json, *, every: bool) -> Iterator[Any]:
     """The first match or, asked by `g` or `every`, all.
 
     The first search pays for the slowest way of RE2 through the text (7 ns a byte and instruction, measured), further
@@ -89,7 +89,7 @@ def _arguments(value: Json, env: Env, pattern: Filter, flags: Filter | None) -> 
 
 def match(value: Json, env: Env, pattern: Filter, flags: Filter | None = None) -> Iterator[Json]:
     for given, flag in _arguments(value, env, pattern, flags):
-        for found in _matches(value, env, given, flag, every=False):
+        for found in _found(value, env, given, flag, every=False):
             yield _match(found)
 
 
@@ -111,20 +111,20 @@ def _captured(found: Any) -> Json:
 
 def capture(value: Json, env: Env, pattern: Filter, flags: Filter | None = None) -> Iterator[Json]:
     for given, flag in _arguments(value, env, pattern, flags):
-        for found in _matches(value, env, given, flag, every=False):
+        for found in _found(value, env, given, flag, every=False):
             yield _captured(found)
 
 
 def scan(value: Json, env: Env, pattern: Filter, flags: Filter | None = None) -> Iterator[Json]:
     for given, flag in _arguments(value, env, pattern, flags):
-        for found in _matches(value, env, given, flag, every=True):
+        for found in _found(value, env, given, flag, every=True):
             yield list(found.groups()) if found.re.groups else found.group()
 
 
 def split(value: Json, env: Env, pattern: Json, flags: Json) -> list[str]:
     parts = []
     last = 0
-    for found in _matches(value, env, pattern, flags, every=True):
+    for found in _found(value, env, pattern, flags, every=True):
         parts.append(value[last : found.start()])
         last = found.end()
     parts.append(value[last:])
@@ -151,7 +151,7 @@ def _replaced(
     for given, flag in _arguments(value, env, pattern, flags):
         texts: list[list[str]] = [[]]
         last = 0
-        for found in _matches(value, env, given, flag, every=every):
+        for found in _found(value, env, given, flag, every=every):
             between = value[last : found.start()]
             last = found.end()
             news = [_text(item) for item in new.values(_captured(found), env)]

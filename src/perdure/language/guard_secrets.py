@@ -69,7 +69,7 @@ def _if(node: Any, found: set[str]) -> Any:
 
 
 def _text(node: Any, found: set[str]) -> Any:
-    """`"Bearer \\($secrets.t)"`: a text with handles is a list of parts, joined where the secret is resolved."""
+    """A text with handles in it is a list of parts, joined where the secrets are resolved."""
     pieces = [piece if isinstance(piece, str) else _part(piece, found) for piece in node[2]]
     if not any(isinstance(piece, tuple) and piece[0] == "handle" for piece in pieces):
         _refuse_inside(node)

@@ -228,6 +228,13 @@ def _children(value: Json, env: Env, given: tuple[Filter, ...]) -> Iterator[Json
     return (item for item in given[0].values(value, env) for _ in _select(item, env, given[1]))
 
 
+def _repeat(value: Json, env: Env, body: Filter) -> Iterator[Json]:
+    """The outputs of the body on one input, again and again."""
+    while True:
+        env.spend(1)
+        yield from body.values(value, env)
+
+
 def _while(value: Json, env: Env, condition: Filter, step: Filter) -> Iterator[Json]:
     """`while(condition; step)`: outputs as long as the condition holds."""
     return _unfold(value, env, lambda item: _while_branch(item, env, condition, step))
@@ -306,20 +313,16 @@ def _limit(value: Json, env: Env, count: Filter, items: Filter) -> Iterator[Json
 
 def _skip(value: Json, env: Env, count: Filter, items: Filter) -> Iterator[Json]:
     for limit in _counts("skip", value, env, count):
-        seen = 0
-        for item in items.values(value, env):
+        for seen, item in enumerate(items.values(value, env), 1):
             env.spend(1)
-            seen += 1
             if seen > limit:
                 yield item
 
 
 def _nth(value: Json, env: Env, count: Filter, items: Filter) -> Iterator[Json]:
     for limit in _counts("nth", value, env, count):
-        seen = 0
-        for item in items.values(value, env):
+        for seen, item in enumerate(items.values(value, env), 1):
             env.spend(1)
-            seen += 1
             if seen > limit:
                 yield item
                 break
@@ -341,11 +344,12 @@ def _first(value: Json, env: Env, items: Filter) -> Iterator[Json]:
 
 
 def _last(value: Json, env: Env, items: Filter) -> Iterator[Json]:
-    item: Json = _ABSENT
+    last: Json = _ABSENT
     for item in items.values(value, env):
         env.spend(1)
-    if item is not _ABSENT:
-        yield item
+        last = item
+    if last is not _ABSENT:
+        yield last
 
 
 def _path(value: Json, env: Env, target: Filter) -> Iterator[Json]:
@@ -417,11 +421,12 @@ def _first_path(value: Json, path: Path, env: Env, items: Filter) -> Iterator[tu
 
 
 def _last_path(value: Json, path: Path, env: Env, items: Filter) -> Iterator[tuple[Path, Json]]:
-    found = None
+    last = None
     for found in items.paths(value, path, env):
         env.spend(1)
-    if found is not None:
-        yield found
+        last = found
+    if last is not None:
+        yield last
 
 
 def _limit_paths(value: Json, path: Path, env: Env, count: Filter, items: Filter) -> Iterator[tuple[Path, Json]]:
@@ -475,7 +480,7 @@ STREAMS: dict[tuple[str, int], Callable[..., Iterator[Json]]] = {
     ("recurse", 0): _recurse,
     ("recurse", 1): _recurse,
     ("recurse", 2): _recurse,
-    ("repeat", 1): _recurse,
+    ("repeat", 1): _repeat,
     ("while", 2): _while,
     ("until", 2): _until,
     ("combinations", 0): _combinations,

@@ -231,7 +231,7 @@ def _check_height(tree: Any) -> None:
 
 
 def _located(message: str) -> ExpressionFault:
-    """purejq's parse error: `... at position N`, where N is one of our offsets."""
+    """The parse error of purejq: `... at position N`, where N is one of our offsets."""
     message = message.replace("EOF None", "the end").replace("Unexpected token None", "Unexpected end")
     text, found, position = message.rpartition(" at position ")
     if found and position.isdigit():

@@ -140,7 +140,7 @@ def order(value: Json) -> tuple[Any, ...]:
 def equal(left: Json, right: Json, env: Env) -> bool:
     kind = type(left)
     if kind is type(right) and kind not in (list, dict):
-        return bool(left == right) or (left != left and right != right)
+        return bool(left == right)
     if is_number(left) and is_number(right):
         return bool(left == right)
     if kind is not type(right):
