@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from perdure.adapters.clock import SystemClock, TestClock
@@ -86,8 +87,9 @@ async def place(request: pytest.FixtureRequest, tmp_path: Path, world: World) ->
 
 @pytest.fixture(params=["default", "evict-each-step", "replay-each-step", "one-timer"])
 async def still_place(request: pytest.FixtureRequest, tmp_path: Path, world: World) -> AsyncIterator[Place]:
-    """A place where time stands still until the test lets it pass."""
-    made = Place(tmp_path, world, TestClock(), EMBEDDED[request.param])
+    """A place where time stands still until the test lets it pass, and where everything happens in the loop's thread."""
+    tuning = msgspec.structs.replace(EMBEDDED[request.param], commit="inline")
+    made = Place(tmp_path, world, TestClock(), tuning)
     await made.engine.open()
     yield made
     await made.engine.close()

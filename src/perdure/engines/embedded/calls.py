@@ -20,7 +20,7 @@ from perdure.interpreter.faults import Problem, problem
 from perdure.language.values import Json
 from perdure.ports.clock import Clock
 from perdure.ports.function import Context, Function, FunctionFault, Result
-from perdure.ports.secrets import Secrets
+from perdure.ports.secrets import Secret, Secrets
 
 Outcome = CallCompleted | CallFailed
 
@@ -182,6 +182,7 @@ class Calls:
         return sound if isinstance(sound, dict) else problem("runtime", detail=str(sound))
 
     async def _context(self, caller: Caller, command: ScheduleCall) -> Context:
+        opened = await self._opened(caller.tenant, command.args)
         return Context(
             tenant=caller.tenant,
             run=caller.run,
@@ -191,20 +192,21 @@ class Calls:
             attempt=command.attempt,
             deadline=command.deadline,
             resources=caller.resources,
-            secret=await self._opened(caller.tenant, command.args),
+            secret=lambda path: _at(opened, path),
+            secret_hosts=lambda name: opened[name].hosts if name in opened else (),
             progress=lambda data: self._progress(caller.key, command, data),
         )
 
-    async def _opened(self, tenant: str, args: Json) -> Callable[[list[str]], Json]:
-        values: dict[str, Json] = {}
+    async def _opened(self, tenant: str, args: Json) -> dict[str, Secret]:
+        opened: dict[str, Secret] = {}
         if args and handles.MARK in encode(args):
-            names: dict[str, None] = {}
-            handles.resolve(args, lambda path: names.setdefault(path[0]) or "")
-            for name in names:
+            names: list[str] = []
+            handles.resolve(args, lambda path: names.append(path[0]))
+            for name in dict.fromkeys(names):
                 found = await self._secrets.get(tenant, name) if self._secrets is not None else None
                 if found is not None:
-                    values[name] = found.value
-        return lambda path: _at(values, path)
+                    opened[name] = found
+        return opened
 
 
 def outcome_unknown(command: ScheduleCall, now: int) -> CallFailed:
@@ -222,12 +224,11 @@ def _timeout() -> Problem:
     return problem("timeout", title="call timed out", detail="The call had no answer when its deadline came.")
 
 
-def _at(values: dict[str, Json], path: list[str]) -> Json:
-    place: Json = values
+def _at(opened: dict[str, Secret], path: list[str]) -> Json:
+    place: Json = {name: secret.value for name, secret in opened.items()}
     for part in path:
         if not isinstance(place, dict) or part not in place:
-            raise FunctionFault(
-                problem("authorization", title="secret not available", detail=f"There is no secret {'.'.join(path)}.")
-            )
+            detail = f"There is no secret {'.'.join(path)}."
+            raise FunctionFault(problem("authorization", title="secret not available", detail=detail))
         place = place[part]
     return place

@@ -18,11 +18,11 @@ def runtime() -> dict[str, Any]:
 def find_published(journal: Journal, tenant: str, identity: tuple[str, str, str]) -> str:
     """The definition of a published workflow; version `latest` is the highest. NotFound says what there is."""
     namespace, name, version = identity
-    versions = dict(journal.read("published_versions", (tenant, namespace, name)))
+    versions: dict[str, str] = dict(journal.read("published_versions", (tenant, namespace, name)))
     if version == "latest" and versions:
-        return str(versions[max(versions, key=order)])
+        return versions[max(versions, key=order)]
     if version in versions:
-        return str(versions[version])
+        return versions[version]
     known = f"Published versions: {', '.join(sorted(versions, key=order))}." if versions else "Publish it first."
     raise NotFound(f"There is no published workflow {namespace}.{name}:{version}.", hint=known)
 

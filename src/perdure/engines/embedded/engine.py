@@ -29,7 +29,8 @@ from perdure.interpreter.events import (
     Started,
     SuspendRequested,
 )
-from perdure.interpreter.machine import Program, step
+from perdure.interpreter.machine import step
+from perdure.interpreter.program import Program
 from perdure.language.values import Json, canonical
 from perdure.ports.clock import Clock
 from perdure.ports.engine import Entry, Run, Status
@@ -331,7 +332,7 @@ class EmbeddedEngine:
 
     async def _done_later(self) -> None:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._worker.later(lambda: self._worker.writer.batch.after.append(lambda: done.done() or done.set_result(None)))
+        self._worker.later(self._worker.resolve, done)
         await done
 
     # Reading

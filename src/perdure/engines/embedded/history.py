@@ -9,7 +9,7 @@ from perdure.engines.embedded.watchers import entries_of
 from perdure.errors import Conflict, NotFound
 from perdure.interpreter.commands import Lifecycle
 from perdure.interpreter.events import Event
-from perdure.interpreter.machine import Program
+from perdure.interpreter.program import Program
 from perdure.ports.engine import Entry
 
 

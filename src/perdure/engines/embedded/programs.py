@@ -5,7 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 from perdure.errors import Bug, NotFound
-from perdure.interpreter.machine import Program, compile
+from perdure.interpreter.machine import compile
+from perdure.interpreter.program import Program
 from perdure.language.values import Json, content_hash
 
 _KEPT = 256

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from perdure.engines.embedded.values import Saved, pack
+from perdure.engines.embedded.values import Asking, Saved, pack
 from perdure.interpreter.commands import (
     CancelWait,
     Command,
@@ -33,7 +33,8 @@ from perdure.interpreter.events import (
     TimerFired,
 )
 from perdure.interpreter.faults import problem
-from perdure.interpreter.machine import Program, step
+from perdure.interpreter.machine import step
+from perdure.interpreter.program import Program
 from perdure.language.values import Json
 from perdure.ports.engine import ENDED
 
@@ -109,9 +110,9 @@ class RunRecord:
         self.row = row
         self.program = program
         self.state: dict[str, Any] | None = None
-        self.open: dict[str, Command] = {}
+        self.open: dict[str, Asking] = {}
         """Commands given out and not answered, by id: what to do again after a crash."""
-        self.closed: list[Command] = []
+        self.closed: list[Asking] = []
         """Those that the last step answered or gave up."""
         self.sent: dict[str, None] = {}
         """Unsafe calls that were sent."""
@@ -240,7 +241,7 @@ class RunRecord:
             self.closed.append(command)
 
 
-def is_debt(command: Command) -> bool:
+def is_debt(command: Asking) -> bool:
     """Whether the engine owes this even when the run has ended: a child that nobody waits for."""
     return isinstance(command, StartChild) and not command.awaited
 

@@ -159,7 +159,7 @@ class Residents:
         for seq, body in self._journal.read("snapshot", (row.key,)):
             saved = read_saved(body, self.blob)
             record.state, record.upto, record.entries = saved.state, saved.upto, saved.entries
-            record.open = {getattr(command, "id"): command for command in saved.open}
+            record.open = {command.id: command for command in saved.open}
             record.sent = dict.fromkeys(saved.sent)
             record.has_snapshot = record.has_rows = True
             record.snapshot_bytes = len(body)

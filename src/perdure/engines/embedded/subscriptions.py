@@ -63,9 +63,10 @@ class Subscriptions:
         """(run, subscription) of everyone who might take the event, each once, oldest run first."""
         found: dict[tuple[int, str], Filters] = {}
         type = event.get("type")
+        type = type if isinstance(type, str) else ""
         for place in ((tenant, type), (tenant, "")):
             found.update(self._by_type.get(place, {}))
-        for run, id, filters in self._read(tenant, type if isinstance(type, str) else ""):
+        for run, id, filters in self._read(tenant, type):
             if run not in self._runs:
                 found[run, id] = msgspec.json.decode(filters)
         for key in sorted(found):

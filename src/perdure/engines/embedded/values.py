@@ -32,13 +32,17 @@ class Sent(msgspec.Struct, frozen=True, tag="sent", tag_field="kind"):
 
 
 Fact: TypeAlias = events.Event | Sent
+Asking: TypeAlias = (
+    commands.ScheduleCall | commands.StartTimer | commands.Subscribe | commands.Emit | commands.StartChild
+)
+"""Commands that stay open until something answers them or they are given up."""
 
 
 class Saved(msgspec.Struct):
     """The body of a snapshot: the machine's state and what the engine knows besides."""
 
     state: Json
-    open: list[commands.Command]
+    open: list[Asking]
     sent: list[str]
     upto: dict[str, int]
     """Subscription -> the last position in `events` that it was offered."""
@@ -46,7 +50,7 @@ class Saved(msgspec.Struct):
     """Lifecycle commands so far: the number of the last history entry."""
 
 
-_decode_fact = msgspec.json.Decoder(Fact)
+_decode_fact: msgspec.json.Decoder[Fact] = msgspec.json.Decoder(Fact)
 _decode_saved = msgspec.json.Decoder(Saved)
 Load: TypeAlias = Callable[[bytes], bytes | None]
 """Hash -> body of a big value, or None when there is none: then what looked like a reference was data."""
@@ -113,7 +117,8 @@ def read_fact(body: bytes, load: Load) -> Fact:
     """What `pack` made bytes of."""
     if _BLOB_BYTES not in body:
         return _decode_fact.decode(body)
-    return msgspec.convert(_grow(decode(body), load), Fact)
+    grown: Fact = msgspec.convert(_grow(decode(body), load), Fact)
+    return grown
 
 
 def read_saved(body: bytes, load: Load) -> Saved:

@@ -21,7 +21,7 @@ from perdure.engines.embedded.records import RunRecord, RunRow, Tuning, child_id
 from perdure.engines.embedded.residents import Residents
 from perdure.engines.embedded.subscriptions import Subscriptions
 from perdure.engines.embedded.timers import Timers
-from perdure.engines.embedded.values import Sent, decode, encode, pack, restored
+from perdure.engines.embedded.values import Asking, Sent, decode, encode, pack, restored
 from perdure.engines.embedded.watchers import Watchers
 from perdure.engines.embedded.writer import Writer
 from perdure.errors import Unavailable
@@ -103,9 +103,13 @@ class Worker:
     def durable(self) -> asyncio.Future[None]:
         """Done when everything taken so far is durable."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.writer.batch.after.append(partial(_resolve, future))
+        self.resolve(future)
         self.arm()
         return future
+
+    def resolve(self, future: "asyncio.Future[None]") -> None:
+        """Finish a future with the commit in the making."""
+        self.writer.batch.after.append(partial(_resolve, future))
 
     # Take and decide
 
@@ -226,7 +230,7 @@ class Worker:
         record.facts_since += 1
         record.bytes_since += len(body)
 
-    def _close(self, record: RunRecord, command: Command) -> None:
+    def _close(self, record: RunRecord, command: Asking) -> None:
         batch = self.writer.batch
         if record.has_rows and isinstance(command, StartTimer):
             batch.add("drop_timer", (record.key, command.id))
@@ -285,7 +289,7 @@ class Worker:
             self.subscriptions.leave(record.key)
             self.watchers.end(record.key)
 
-    def _give_up(self, record: RunRecord, command: Command) -> None:
+    def _give_up(self, record: RunRecord, command: Asking) -> None:
         key = record.key
         if isinstance(command, ScheduleCall):
             self.calls.cancel(key, command.id)
