@@ -28,7 +28,6 @@ _WORDS = {
     "workflow.correlation-completed.v1": "got its event",
     "task.created.v1": "created",
     "task.started.v1": "started",
-    "task.waiting.v1": "waits",
     "task.skipped.v1": "skipped",
     "task.suspended.v1": "suspended",
     "task.resumed.v1": "goes on",
@@ -94,7 +93,11 @@ def sentence(entry: Entry) -> str:
 
 def told(entry: Entry) -> tuple[str, str, str]:
     """Who, what happened, and what is known about it."""
-    return label(entry.path) or "run", _WORDS.get(entry.type, entry.type), "; ".join(_details(entry))
+    word = _WORDS.get(entry.type, entry.type)
+    if entry.type.endswith(".status-changed.v1"):
+        status = str(entry.data.get("status", "changed"))
+        word = {"waiting": "waits"}.get(status, status)
+    return label(entry.path) or "run", word, "; ".join(_details(entry))
 
 
 def label(path: str) -> str:
@@ -136,6 +139,8 @@ def waiting(wait: Json) -> str:
         return _short(wait)
     if isinstance(due := wait.get("until"), int):
         return "until " + time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(due / 1000))
+    if wait.get("kind") == "event" and not wait.get("filters"):
+        return "for an event"
     types = [
         str(part.get("with", {}).get("type", "any type")) for part in wait.get("filters", []) if isinstance(part, dict)
     ]
