@@ -41,6 +41,12 @@ def test_a_path_is_shown_as_its_task_names(path, label):
         ),
         (entry("workflow.faulted.v1", path="", error={"type": "x", "title": "Bad"}), "run faulted: Bad"),
         (entry("something.new.v9"), "greet something.new.v9"),
+        (entry("task.status-changed.v1", status="waiting", wait={"kind": "event"}), "greet waits: for an event"),
+        (
+            entry("task.status-changed.v1", status="waiting", wait={"filters": [{"with": {"type": "a.b"}}]}),
+            "greet waits: for an event of a.b",
+        ),
+        (entry("task.retried.v1", attempt=2, due=1500), "greet is tried again: attempt 2; in 1.5 s"),
     ],
 )
 def test_an_entry_in_words(given, text):
