@@ -85,10 +85,15 @@ def _serve(options: argparse.Namespace, directory: Path, report: Report) -> int:
             return 0
         try:
             path = weights(options.weights)
-            answers = Answers(load(path, threads=options.threads), Ledger(options.ledger))
+            compute = load(path, threads=options.threads)
         except (FileNotFoundError, ImportError) as error:
             report({"error": str(error) if isinstance(error, FileNotFoundError) else MISSING})
             return 1
+        except RuntimeError as error:
+            report({"error": f"The weights {path} cannot be loaded: {error}."})
+            return 1
+        ledger = Ledger(options.ledger)
+        answers = Answers(compute, ledger)
         token = secrets.token_urlsafe(32)
         with Server(options.port, answers, token=token, model=path.stem, idle=options.idle) as server:
             shown = {"port": server.server_port, "pid": os.getpid(), "model": path.stem}
@@ -100,6 +105,7 @@ def _serve(options: argparse.Namespace, directory: Path, report: Report) -> int:
             signal.signal(signal.SIGINT, lambda *_: server.stop())
             report(shown)
             server.serve_forever()
+        ledger.close()
     return 0
 
 

@@ -139,8 +139,8 @@ class Exchange(BaseHTTPRequestHandler):
         wanted = {**request, "cache_prompt": True}
         wanted.setdefault("temperature", 0)
         most = request.get("max_tokens") or _MOST_TOKENS
-        if not isinstance(most, int):
-            raise Refused(400, "max_tokens must be a whole number.")
+        if type(most) is not int or most < 1:
+            raise Refused(400, "max_tokens must be a whole number above 0.")
         wanted["max_tokens"] = most
         status, body = self.server.answers.answer(self.headers.get("idempotency-key", ""), raw, wanted)
         if status == 200:

@@ -1,0 +1,122 @@
+"""The HTTP side of the local model over real connections; what computes is a function of the test."""
+
+import contextlib
+import http.client
+import json
+import threading
+
+import pytest
+
+from perdure.adapters.egress import HttpEgress
+from perdure.adapters.local_model_answers import Answers, Ledger
+from perdure.adapters.local_model_server import Server
+
+
+def compute(request):
+    if request["messages"][0].get("content") == "break":
+        raise ZeroDivisionError("inside")
+    said = {"role": "assistant", "content": str(request.get("max_tokens"))}
+    return {"choices": [{"message": said, "finish_reason": "stop"}], "usage": {"prompt_tokens": 1}}
+
+
+@contextlib.contextmanager
+def serving(idle=600.0):
+    server = Server(0, Answers(compute, Ledger(None)), token="t0k", model="tiny", idle=idle)
+    thread = threading.Thread(target=lambda: server.serve_forever(poll_interval=0.01))
+    thread.start()
+    try:
+        yield server, thread
+    finally:
+        server.stop()
+        thread.join(10)
+        server.server_close()
+
+
+async def ask(server, path, body=None, **more):
+    egress = HttpEgress(["127.0.0.1"])
+    headers = {"authorization": f"Bearer {more.pop('token', 't0k')}", **more}
+    content = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
+    address = f"http://127.0.0.1:{server.server_port}{path}"
+    try:
+        response = await egress.request("GET" if body is None else "POST", address, headers=headers, body=content)
+    finally:
+        await egress.close()
+    return response.status, json.loads(response.body)
+
+
+HELLO = {"messages": [{"role": "user", "content": "hello"}]}
+
+
+async def test_its_routes():
+    with serving() as (server, _):
+        assert (await ask(server, "/health"))[1]["model"] == "tiny"
+        assert (await ask(server, "/v1/models"))[1]["data"][0]["id"] == "tiny"
+        status, body = await ask(server, "/v1/chat/completions", {**HELLO, "max_tokens": 5})
+        assert (status, body["model"], body["choices"][0]["message"]["content"]) == (200, "tiny", "5")
+        assert (await ask(server, "/v1/chat/completions", HELLO))[1]["choices"][0]["message"]["content"] == "1024"
+        assert (await ask(server, "/elsewhere"))[0] == 404
+
+
+@pytest.mark.parametrize("path", ["/health", "/v1/models", "/elsewhere"])
+async def test_nothing_without_the_token(path):
+    with serving() as (server, _):
+        assert (await ask(server, path, token="wrong"))[0] == 401
+        assert (await ask(server, "/v1/chat/completions", HELLO, token=""))[0] == 401
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"not json",
+        [],
+        {},
+        {"messages": []},
+        {"messages": "hello"},
+        {**HELLO, "stream": True},
+        {**HELLO, "max_tokens": "many"},
+        {**HELLO, "max_tokens": -1},
+    ],
+)
+async def test_what_is_no_request(body):
+    with serving() as (server, _):
+        status, told = await ask(server, "/v1/chat/completions", body)
+        assert status == 400
+        assert told["error"]["message"].endswith(".")
+        assert (await ask(server, "/health"))[0] == 200
+
+
+@pytest.mark.parametrize(("length", "expected"), [("9000000", 413), ("", 411), ("many", 411)])
+def test_a_size_that_is_refused_before_it_is_read(length, expected):
+    with serving() as (server, _):
+        connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
+        connection.putrequest("POST", "/v1/chat/completions")
+        connection.putheader("authorization", "Bearer t0k")
+        if length:
+            connection.putheader("content-length", length)
+        connection.endheaders()
+        assert connection.getresponse().status == expected
+        connection.close()
+
+
+async def test_a_broken_computation_is_told():
+    with serving() as (server, _):
+        status, told = await ask(server, "/v1/chat/completions", {"messages": [{"content": "break"}]})
+        assert status == 500
+        assert "ZeroDivisionError" in told["error"]["message"]
+
+
+async def test_it_ends_when_told_and_says_so_before():
+    with serving() as (server, thread):
+        told = []
+        server.on_stop = lambda: told.append(True)
+        assert (await ask(server, "/shutdown", {}))[0] == 200
+        assert told
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+async def test_it_ends_when_nobody_asks():
+    with serving(idle=0.05) as (_, thread):
+        thread.join(10)
+        assert not thread.is_alive()
