@@ -80,6 +80,10 @@ def test_a_killed_run_goes_on_where_it_was(program):
     assert code == -signal.SIGKILL
     (row,) = json.loads(program.run("runs", "list", "--json").stdout)
     assert (row["id"], row["ended"]) == ("r-1", None)
+    forgotten = program.run("runs", "resume", "r-1", "--quiet")
+    assert (forgotten.returncode, forgotten.stdout) == (2, "")
+    assert "note" in forgotten.stderr
+    assert "--functions" in forgotten.stderr
     done = program.run("runs", "resume", "r-1", "--functions", "notes", "--quiet")
     assert (done.returncode, done.stdout) == (0, '"second"\n'), done.stderr
     assert ledger(program).count("second") == 1

@@ -31,19 +31,24 @@ def data_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def functions_argument(parser: argparse.ArgumentParser) -> None:
+    """`--functions`, wherever a document is compiled."""
+    parser.add_argument(
+        "--functions",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="Python module (name, or path of a .py file) with functions of your own; may be given several times.",
+    )
+
+
 def drive_arguments(parser: argparse.ArgumentParser) -> None:
     """What every verb takes that drives a run."""
     data_argument(parser)
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--follow", action="store_true", help="Print every entry of the history as a line.")
     shown.add_argument("--quiet", action="store_true", help="Show no progress; only the output or the fault.")
-    parser.add_argument(
-        "--functions",
-        action="append",
-        default=[],
-        metavar="MODULE",
-        help="Python module with functions of your own; may be given several times.",
-    )
+    functions_argument(parser)
     parser.add_argument("--secrets", metavar="FILE", help="File (JSON or YAML) that maps secret names to values.")
 
 

@@ -5,7 +5,7 @@ import sys
 
 import msgspec
 
-from perdure.cli import given
+from perdure.cli import drive, given
 
 _EPILOG = """\
 examples:
@@ -24,9 +24,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     showing.add_argument("name", metavar="NAME", help="A name from the list.")
     for verb in (listing, showing):
         verb.add_argument("--json", action="store_true", help="Print JSON.")
-        verb.add_argument(
-            "--functions", action="append", default=[], metavar="MODULE", help="Module with functions of your own."
-        )
+        drive.functions_argument(verb)
 
 
 def execute(options: argparse.Namespace) -> int:

@@ -48,6 +48,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     showing.add_argument("--json", action="store_true", help="Print JSON.")
     history = _verb(verbs, "history", "Print the history of a run, one line an entry.")
     history.add_argument("--json", action="store_true", help="Print a JSON array.")
+    drive.functions_argument(history)
     resume = _verb(verbs, "resume", "Go on with an interrupted or suspended run, to its end.", run=False, drives=True)
     resume.add_argument("run", nargs="?", metavar="ID", help=_RUN_HELP)
     resume.add_argument("--all", action="store_true", help="Go on with every run that has not ended.")
@@ -66,7 +67,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(options: argparse.Namespace) -> int:
     """Do the verb."""
-    return _VERBS[options.verb](drive.Desk(options), options)
+    try:
+        return _VERBS[options.verb](drive.Desk(options), options)
+    except Invalid as error:
+        if "there is no function" not in error.message:
+            raise
+        hint = "Give the module that holds it with --functions, as when the run was started."
+        raise Invalid(error.message, hint=hint) from None
 
 
 def _verb(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from perdure.cli import given
+from perdure.cli import drive, given
 from perdure.errors import MEANINGS, Invalid, PerdureError
 from perdure.language.findings import Finding
 from perdure.language.read import Unreadable
@@ -32,9 +32,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument("files", nargs="+", metavar="FILE", help="A document, or - for standard input.")
     parser.add_argument("--json", action="store_true", help="Print the findings as a JSON array on standard output.")
-    parser.add_argument(
-        "--functions", action="append", default=[], metavar="MODULE", help="Module with functions of your own."
-    )
+    drive.functions_argument(parser)
 
 
 def execute(options: argparse.Namespace) -> int:
