@@ -95,7 +95,7 @@ class Builder:
         section = document.get("output") or {}
         root.output_as = self.transformation(section.get("as"), "workflow.output", nowhere, "/output/as")
         root.output_schema = self.schema(section.get("schema"), "/output/schema")
-        root.after = self.limit(document.get("timeout"), "entry", nowhere, "/timeout")
+        root.after = self.limit(document.get("timeout"), "workflow.input", nowhere, "/timeout")
         root.is_saga = True
         self.tasks(document["do"], "/do", nowhere)
         self._called_functions()

@@ -11,17 +11,17 @@ from perdure.interpreter.program import CONTINUE, END, Frame, Node
 from perdure.interpreter.state import Run
 from perdure.language.values import Json
 
+GOING = frozenset({"running", "waiting"})
+"""Phases in which a run moves."""
+
 _OVER = 1_000_000_000
 """A `pc` behind the end of every list."""
-
-DEEPEST = 200
-"""Functions that call functions, at most."""
 
 
 def drive(run: Run) -> None:
     """Let everything that can go on do so; what is too much for one step waits for a timer that is due at once."""
     ready = run.ready
-    while ready:
+    while ready and run.state["status"] in GOING:
         if run.budget <= 0:
             if not any(wait["purpose"] == "slice" for wait in run.waits.values()):
                 run.timer(run.frames[""], "slice", run.now)
@@ -32,7 +32,6 @@ def drive(run: Run) -> None:
                 ready.appendleft(frame["path"])
                 break
             frame = advance(run, frame)
-    run.state["ready"] = list(ready)
 
 
 def advance(run: Run, frame: Frame) -> Frame | None:
@@ -100,7 +99,10 @@ def enter(run: Run, node: Node, parent: Frame, raw: Json) -> Frame | None:
 
 def _frame(run: Run, node: Node, parent: Frame, raw: Json) -> Frame:
     path = parent["prefix"] + node.step
-    if node.looped:
+    wrapped = _is_wrapped(node, parent)
+    if wrapped:
+        path += parent["mark"]
+    elif node.looped:
         path += _visit(parent, node)
     frame: Frame = {
         "path": path,
@@ -118,6 +120,8 @@ def _frame(run: Run, node: Node, parent: Frame, raw: Json) -> Frame:
         frame["depth"] = parent["depth"]
     if "deadline" in parent:
         frame["deadline"] = parent["deadline"]
+    if wrapped and "base" in parent:
+        frame["base"] = parent["base"]
     if "again" in parent:  # an operator's retry is another attempt at another path
         frame["base"] = path
         frame["tries"] = parent.pop("again")
@@ -132,9 +136,6 @@ def _is_wrapped(node: Node, parent: Frame) -> bool:
 
 def _visit(parent: Frame, node: Node) -> str:
     """The mark of a later visit after a backward jump (6.2)."""
-    if _is_wrapped(node, parent):
-        mark: str = parent["mark"]
-        return mark
     visits = parent.setdefault("visits", {})
     number = visits[str(node.index)] = visits.get(str(node.index), 0) + 1
     return "" if number == 1 else f"+{number}"

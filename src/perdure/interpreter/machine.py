@@ -22,6 +22,7 @@ from typing import Any
 
 from perdure.errors import Bug, Invalid
 from perdure.interpreter import extensions, flow, lifecycle, operator, saga, unwinding
+from perdure.interpreter.cancelling import INTERNAL, cancel_below
 from perdure.interpreter.commands import Command
 from perdure.interpreter.compiler import Builder
 from perdure.interpreter.events import (
@@ -118,6 +119,7 @@ def step(program: Program, state: State | None, event: Event) -> tuple[State, li
             flow.drive(run)
         if state["status"] in ("running", "waiting"):
             run.show("running" if state["busy"] else "waiting")
+        state["ready"] = list(run.ready)
     return state, run.commands
 
 
@@ -127,7 +129,7 @@ def step(program: Program, state: State | None, event: Event) -> tuple[State, li
 def _started(run: Run, event: Started) -> None:
     run.state["status"] = "running"
     try:
-        run.ready.append(lifecycle.begin(run)["path"])
+        run.go_on(lifecycle.begin(run))
     except WorkflowFault as failed:
         unwinding.fail(run, run.frames[""], failed.problem)
 
@@ -150,8 +152,7 @@ def _answered(run: Run, event: Any) -> bool:
         going = unwinding.fail(run, frame, failed.problem)
     else:
         going = flow.settle(run, node, frame, outcome)
-    if going is not None:
-        run.ready.append(going["path"])
+    run.go_on(going)
     return True
 
 
@@ -167,8 +168,7 @@ def _late(run: Run, entry: dict[str, Any]) -> bool:
     else:
         detail = "The attempt took longer than the retry policy allows."
         going = unwinding.fail_inside(run, frame, problem("timeout", detail=detail))
-    if going is not None:
-        run.ready.append(going["path"])
+    run.go_on(going)
     return True
 
 
@@ -187,8 +187,7 @@ def _received(run: Run, event: EventReceived) -> bool:
         if outcome is False:
             return False
         going = flow.settle(run, node, frame, outcome)
-    if going is not None:
-        run.ready.append(going["path"])
+    run.go_on(going)
     return True
 
 
@@ -206,17 +205,24 @@ def _cancel(run: Run, event: CancelRequested) -> None:
     undoing = event.compensate and bool(run.state["sagas"])
     run.state.pop("held", None)
     run.ready.clear()
-    unwinding.cancel_below(run, root, {})
+    cancel_below(run, root, {})
     if undoing:
         run.state["status"] = "running"
-        run.ready.append(saga.begin(run, root, {"cancel": True})["path"])
+        run.go_on(saga.begin(run, root, {"cancel": True}))
     else:
         lifecycle.cancelled(run)
 
 
 def _suspend(run: Run, event: SuspendRequested) -> None:
     run.tell("workflow.suspended.v1")
+    _tell_all(run, "task.suspended.v1")
     run.show("suspended")
+
+
+def _tell_all(run: Run, type_: str) -> None:
+    for frame in run.frames.values():
+        if frame["kind"] not in INTERNAL:
+            run.tell(type_, frame)
 
 
 def _hold(run: Run, event: Any) -> bool:
@@ -229,6 +235,7 @@ def _hold(run: Run, event: Any) -> bool:
 
 def _resume(run: Run, event: ResumeRequested) -> None:
     run.tell("workflow.resumed.v1")
+    _tell_all(run, "task.resumed.v1")
     run.show("running")
     for entry in run.waits.values():
         entry.pop("held", None)

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from perdure.interpreter import flow, keys, lifecycle, unwinding
+from perdure.interpreter.cancelling import INTERNAL, cancel_below
 from perdure.interpreter.dataflow import duration, raw_of
 from perdure.interpreter.events import Event, EventReceived, OperatorPatch
 from perdure.interpreter.faults import WorkflowFault
@@ -56,7 +57,7 @@ def patch(run: Run, event: OperatorPatch) -> bool:
     if fault is not None and path == fault["path"]:
         return _mend(run, event, fault)
     frame = run.frames.get(path)
-    if frame is None or frame["parent"] is None or frame["kind"] in unwinding.INTERNAL:
+    if frame is None or frame["parent"] is None or frame["kind"] in INTERNAL:
         return False
     if fault is not None:
         _reopen(run, fault)
@@ -65,7 +66,7 @@ def patch(run: Run, event: OperatorPatch) -> bool:
     node = run.program.nodes[frame["node"]]
     if "key" in frame:
         keys.remember(run, frame)
-    unwinding.cancel_below(run, frame, {})
+    cancel_below(run, frame, {})
     run.tell("task.cancelled.v1", frame)
     run.drop(frame)
     if event.action == "retry":
@@ -95,41 +96,43 @@ def _mend_run(run: Run, event: OperatorPatch, fault: dict[str, Any]) -> bool:
     _reopen(run, fault)
     root = run.frames[""]
     if event.action == "skip":
-        unwinding.cancel_below(run, root, {})
+        cancel_below(run, root, {})
         lifecycle.completed(run, event.output if event.has_output else run.state["raw"])
         return True
-    if fault["error"].get("instance") == "/output":
-        run.ready.append("")
-        return True
-    if "child" in root or run.ready:
-        return True
-    tries = fault["tries"] + 1
+    if root["list"] and fault["error"].get("instance") == "/output":
+        run.go_on(root)
+    elif "child" in root or run.ready:
+        _renew(run)
+    else:
+        _begin_again(run, fault["tries"] + 1)
+    return True
+
+
+def _begin_again(run: Run, tries: int) -> None:
+    """The whole run from its input, at other paths than before."""
     run.frames.clear()
-    for command in list(run.waits):
-        run.give_up(command)
     try:
         frame = lifecycle.begin(run)
     except WorkflowFault as failed:
         run.frames[""]["tries"] = tries
         unwinding.fail(run, run.frames[""], failed.problem)
-        return True
+        return
     frame["tries"] = tries
     frame["prefix"] = f"~~{tries}/do"
-    run.ready.append("")
-    return True
+    run.go_on(frame)
 
 
 def _retry(run: Run, parent: Frame, raw: Json, tries: int) -> None:
     """Let the parent enter the task once more, as another attempt."""
     parent["value"] = raw
     parent["again"] = tries + 1
-    run.ready.append(parent["path"])
+    run.go_on(parent)
 
 
 def _skip(run: Run, frame: Frame, parent: Frame, output: Json, then: int) -> None:
     run.tell("task.completed.v1", frame, output=output, skipped=True)
     flow.arrive(run, parent, output, then)
-    run.ready.append(parent["path"])
+    run.go_on(parent)
 
 
 def _reopen(run: Run, fault: dict[str, Any]) -> None:
@@ -140,20 +143,20 @@ def _reopen(run: Run, fault: dict[str, Any]) -> None:
     del state["fault"], state["error"]
     for frame in run.frames.values():
         for clock in ("deadline", "limit", "until"):
-            if clock in frame and not isinstance(frame[clock], list):
+            if clock in frame:
                 frame[clock] += stood
     run.tell("workflow.resumed.v1")
     run.show("running")
     reissued: set[str] = set()
     for entry in parked.values():
-        frame = run.frames.get(entry["path"])
-        if frame is None:
+        waiting = run.frames.get(entry["path"])
+        if waiting is None:
             continue
         if "due" in entry:
-            _restart(run, frame, entry, stood)
-        elif frame["path"] not in reissued:
-            reissued.add(frame["path"])
-            run.program.kinds[frame["kind"]].again(run, run.program.nodes[frame["node"]], frame)
+            _restart(run, waiting, entry, stood)
+        elif waiting["path"] not in reissued:
+            reissued.add(waiting["path"])
+            run.program.kinds[waiting["kind"]].again(run, run.program.nodes[waiting["node"]], waiting)
 
 
 def _restart(run: Run, frame: Frame, entry: dict[str, Any], stood: int) -> None:
@@ -164,7 +167,7 @@ def _restart(run: Run, frame: Frame, entry: dict[str, Any], stood: int) -> None:
     run.timer(frame, entry["purpose"], due)
 
 
-def renew(run: Run) -> None:
+def _renew(run: Run) -> None:
     """A run that faulted at its own timeout gets the whole of it once more."""
     root = run.frames[""]
     node = run.program.nodes[""]

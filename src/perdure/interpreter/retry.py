@@ -93,6 +93,7 @@ def take(run: Run, frame: Frame, problem: Problem, decision: dict[str, Any]) -> 
             return None
         return attempt(run, frame)
     frame["phase"] = "catch"
+    _bound(run, frame, [])
     frame["vars"] = {body.name: problem}
     if body.has_then:
         frame["then"] = body.then
@@ -116,4 +117,15 @@ def attempt(run: Run, frame: Frame) -> Frame:
         limits.append(frame["until"])
     if limits:
         run.timer(frame, "attempt", min(limits))
+    _bound(run, frame, limits)
     return frame
+
+
+def _bound(run: Run, frame: Frame, limits: list[int]) -> None:
+    """How long what begins now is of any use: the earliest of all limits around it."""
+    around = run.frames[frame["parent"]].get("deadline")
+    known = [limit for limit in (around, frame.get("limit"), *limits) if limit is not None]
+    if known:
+        frame["deadline"] = min(known)
+    else:
+        frame.pop("deadline", None)

@@ -1,7 +1,7 @@
 """Compensation (language.md 5.4): what has to be undone, and the undoing, last in, first out.
 
 `state.sagas` holds a stack for each saga frame (the run is one): entries `{order, node, path, ref, output, input,
-context, vars?}`. A frame of kind `compensation` under the saga frame works the stack off; an entry leaves it only
+context}`. A frame of kind `compensation` under the saga frame works the stack off; an entry leaves it only
 when its handler has succeeded, so nothing is forgotten when the undoing itself is cut short.
 """
 
@@ -29,9 +29,6 @@ def push(run: Run, node: Node, frame: Frame, output: Json) -> None:
         "input": frame["input"],
         "context": dataflow.context(run, frame),
     }
-    variables = _variables(run, frame)
-    if variables:
-        entry["vars"] = variables
     state["sagas"].setdefault(_saga_of(run, frame)["path"], []).append(entry)
 
 
@@ -54,15 +51,6 @@ _OWN = frozenset({"extended", "branch", "compensation"})
 """Frames of the machine that carry the node of another frame."""
 
 
-def _variables(run: Run, frame: Frame) -> dict[str, Json]:
-    """All loop and catch variables that reach a task; the innermost name wins."""
-    found: dict[str, Json] = {}
-    while frame["parent"] is not None:
-        frame = run.frames[frame["parent"]]
-        found = {**frame.get("vars", {}), **found}
-    return found
-
-
 def succeed(run: Run, frame: Frame) -> None:
     """An inner saga has succeeded: its stack moves as one onto the enclosing frame."""
     entries = run.state["sagas"].pop(frame["path"], None)
@@ -82,9 +70,10 @@ def hand_up(run: Run, frame: Frame) -> None:
 
 def begin(run: Run, owner: Frame, reason: dict[str, Any]) -> Frame:
     """Start undoing what happened inside `owner`; `reason` is `{"fault": problem}` or `{"cancel": true}`."""
-    for command in list(owner.get("waits", ())):  # its own clock stops with it
-        owner["waits"].remove(command)
+    for command in owner.pop("waits", ()):  # its own clock stops with it
         run.give_up(command)
+    if owner["path"] in run.ready:
+        run.ready.remove(owner["path"])
     frame: Frame = {
         "path": owner["path"] + "/compensation",
         "node": owner["node"],
@@ -107,7 +96,7 @@ def begin(run: Run, owner: Frame, reason: dict[str, Any]) -> Frame:
 def _next_handler(run: Run, frame: Frame) -> Outcome:
     entry = run.state["sagas"][frame["parent"]][-1]
     frame["context"] = entry["context"]
-    frame["vars"] = {**entry.get("vars", {}), "input": entry["input"], "output": entry["output"]}
+    frame["vars"] = {"input": entry["input"], "output": entry["output"]}
     return begin_list(frame, entry["node"], entry["path"], entry["output"])
 
 

@@ -48,7 +48,8 @@ def restore(data: bytes) -> State:
 
 
 def opening(program: Program, event: Started) -> State:
-    """The state of a run before its first task."""
+    """The state of a run before its first task. No input means `{}` (T5)."""
+    given = {} if event.input is None else event.input
     return {
         "v": VERSION,
         "program": program.hash,
@@ -59,8 +60,8 @@ def opening(program: Program, event: Started) -> State:
         "now": event.now,
         "started": event.now,
         "status": "pending",
-        "raw": event.input,
-        "input": event.input,
+        "raw": given,
+        "input": given,
         "runtime": event.runtime,
         "frames": {},
         "waits": {},
@@ -177,6 +178,11 @@ class Run:
             if command in self.waits and self.waits[command]["purpose"] in purposes:
                 frame["waits"].remove(command)
                 self.give_up(command)
+
+    def go_on(self, frame: Frame | None) -> None:
+        """This frame is ready to move."""
+        if frame is not None and frame["path"] not in self.ready:
+            self.ready.append(frame["path"])
 
     # What others see
 

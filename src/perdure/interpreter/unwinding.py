@@ -5,6 +5,7 @@ the run faults with its frames parked, so that an operator can mend it (`operato
 """
 
 from perdure.interpreter import keys, lifecycle, retry, saga
+from perdure.interpreter.cancelling import INTERNAL, cancel_below
 from perdure.interpreter.dataflow import raw_of
 from perdure.interpreter.faults import Problem, WorkflowFault
 from perdure.interpreter.program import Frame
@@ -20,7 +21,8 @@ def fail(run: Run, frame: Frame, problem: Problem) -> Frame | None:
         cancel_below(run, frame, {})
         return saga.begin(run, frame, {"fault": problem})
     if frame["parent"] is None:
-        return _uncaught(run, frame, problem)
+        _uncaught(run, frame, problem)
+        return None
     return _rise(run, frame, frame["parent"], problem)
 
 
@@ -35,7 +37,8 @@ def fail_run(run: Run, problem: Problem) -> Frame | None:
     if run.state["sagas"]:
         cancel_below(run, root, {})
         return saga.begin(run, root, {"fault": problem})
-    return _uncaught(run, root, problem)
+    _uncaught(run, root, problem)
+    return None
 
 
 def _rise(run: Run, failing: Frame | None, above: str, problem: Problem) -> Frame | None:
@@ -53,7 +56,8 @@ def _rise(run: Run, failing: Frame | None, above: str, problem: Problem) -> Fram
                 return retry.take(run, owner, problem, decision)
         elif kind == "branch" and fork_.absorbs(run, owner):
             _give_up_below(run, owner, failing, problem)
-            return fork_.lose(run, owner)
+            fork_.lose(run, owner)
+            return None
         elif kind == "compensation":
             problem = saga.blamed(run, owner, problem)
             break
@@ -65,7 +69,8 @@ def _rise(run: Run, failing: Frame | None, above: str, problem: Problem) -> Fram
         if owner["parent"] is None:
             break
         owner = run.frames[owner["parent"]]
-    return _uncaught(run, owner if failing is None else failing, problem)
+    _uncaught(run, owner if failing is None else failing, problem)
+    return None
 
 
 def _uncaught(run: Run, failing: Frame, problem: Problem) -> None:
@@ -83,14 +88,10 @@ def _uncaught(run: Run, failing: Frame, problem: Problem) -> None:
     }
     if "key" in failing:
         keys.remember(run, failing)
-    cancel_below(run, failing, {})
     if failing["parent"] is not None:
+        cancel_below(run, failing, {})
         run.drop(failing)
     lifecycle.faulted(run, problem, parked)
-
-
-INTERNAL = frozenset({"workflow", "branch", "extended", "compensation"})
-"""Frames that are no tasks: nothing of them is on the timeline."""
 
 
 def _give_up_below(run: Run, owner: Frame, failing: Frame | None, problem: Problem) -> None:
@@ -103,31 +104,3 @@ def _give_up_below(run: Run, owner: Frame, failing: Frame | None, problem: Probl
     if failing is not None and failing["path"] not in run.frames:
         run.tell("task.faulted.v1", failing, error=problem)
     cancel_below(run, owner, way)
-
-
-def cancel_below(run: Run, owner: Frame, way: dict[str, Problem]) -> None:
-    """Drop all frames under `owner`, the deepest first."""
-    found: list[Frame] = []
-    pending = children(run, owner)
-    while pending:
-        frame = pending.pop()
-        found.append(frame)
-        pending.extend(children(run, frame))
-    for frame in reversed(found):
-        if frame["kind"] not in INTERNAL:
-            if frame["path"] in way:
-                run.tell("task.faulted.v1", frame, error=way[frame["path"]])
-            else:
-                run.tell("task.cancelled.v1", frame)
-        if "key" in frame and keys.may_come_again(run, frame):
-            keys.remember(run, frame)
-        if frame["path"] in run.state["sagas"]:
-            saga.hand_up(run, frame)
-        run.drop(frame)
-
-
-def children(run: Run, frame: Frame) -> list[Frame]:
-    """The frames directly under this one, in declared order."""
-    if frame["kind"] == "fork":
-        return [run.frames[path] for path in frame.get("branches", ()) if path in run.frames]
-    return [run.frames[frame["child"]]] if "child" in frame else []

@@ -113,8 +113,6 @@ def start(run: Run, node: Node, frame: Frame) -> Outcome:
     body = node.body
     if body.list is not None:
         return _function(run, node, frame)
-    frame["args"] = _arguments(run, body, frame)
-    frame["key"] = keys.for_call(run, frame)
     return again(run, node, frame)
 
 
@@ -146,7 +144,10 @@ def _arguments(run: Run, body: Call, frame: Frame) -> Json:
 
 
 def again(run: Run, node: Node, frame: Frame) -> Outcome:
-    """Give the call out."""
+    """Give the call out. After an operator opened a faulted run again this happens anew, with the same key."""
+    args = _arguments(run, node.body, frame)
+    if "key" not in frame:
+        frame["key"] = keys.for_call(run, frame)
     command = run.wait(frame, "call")
     run.commands.append(
         ScheduleCall(
@@ -155,11 +156,11 @@ def again(run: Run, node: Node, frame: Frame) -> Outcome:
             ref=frame["ref"],
             function=node.body.function,
             version=node.body.version,
-            args=frame["args"],
+            args=args,
             key=frame["key"],
             attempt=_attempt(run, frame),
             deadline=frame.get("deadline"),
-        )  # fmt: skip
+        )
     )
     return WAITS
 

@@ -4,6 +4,7 @@ Under the fork's frame, each branch has a frame of kind `branch`, which holds th
 """
 
 from perdure.interpreter import dataflow
+from perdure.interpreter.cancelling import cancel_below
 from perdure.interpreter.compiler import Builder, Surroundings
 from perdure.interpreter.outcomes import WAITS, Elsewhere, Outcome, begin
 from perdure.interpreter.program import Frame, Node
@@ -73,6 +74,7 @@ def list_done(run: Run, node: Node, branch: Frame, value: Json) -> Outcome:
         fork["ending"] = True
     if node.body.compete or "ending" in branch:
         _apply(run, fork, [branch])
+        cancel_below(run, fork, {})  # T20: the others lose
         return Elsewhere(fork, value)
     fork["outputs"][branch["index"]] = value
     fork["left"] -= 1
@@ -114,7 +116,8 @@ def _merge(run: Run, fork: Frame, before: Json, after: Json) -> None:
 def absorbs(run: Run, branch: Frame) -> bool:
     """Whether the fork goes on without this branch: with `metadata.compete: any`, while others are left (T20)."""
     node = run.program.nodes[branch["node"]]
-    return node.body.any_ and run.frames[branch["parent"]]["left"] > 1
+    any_: bool = node.body.any_
+    return any_ and run.frames[branch["parent"]]["left"] > 1
 
 
 def lose(run: Run, branch: Frame) -> None:

@@ -1,6 +1,6 @@
 """`listen`: wait for events (language.md B13, E10, T13 to T15).
 
-The frame holds `wanted` and `until` (filters as on the wire), `got` (the output so far), `hits` (filters of `all` that
+The frame holds `wanted` and `until_wanted` (filters as on the wire), `got` (the output so far), `hits` (filters of `all` that
 had their event), `queue` (events that wait for `foreach`), `busy` (an iteration is under way) and `full` (no more
 events are taken).
 """
@@ -97,7 +97,7 @@ def _foreach(builder: Builder, node: Node, definition: dict[str, Any], around: S
 def start(run: Run, node: Node, frame: Frame) -> Outcome:
     body = node.body
     frame["wanted"] = correlation.on_wire(run, frame, body.filters)
-    frame["until"] = correlation.on_wire(run, frame, body.until_filters)
+    frame["until_wanted"] = correlation.on_wire(run, frame, body.until_filters)
     frame.update(got=[], hits=[], until_hits=[], queue=[], busy=False, full=False)
     frame["since"] = run.state["seq"]
     if body.mode == "all" and not body.filters:
@@ -129,7 +129,7 @@ def again(run: Run, node: Node, frame: Frame) -> Outcome:
     run.commands.append(Subscribe(id=command, path=frame["path"], filters=frame["wanted"]))
     if node.body.until_mode:
         command = run.wait(frame, "until")
-        run.commands.append(Subscribe(id=command, path=frame["path"] + "/until", filters=frame["until"]))
+        run.commands.append(Subscribe(id=command, path=frame["path"] + "/until", filters=frame["until_wanted"]))
     run.tell("task.status-changed.v1", frame, status="waiting", wait={"kind": "event"})
     return WAITS
 
@@ -149,7 +149,7 @@ def _stop(run: Run, node: Node, frame: Frame, event: correlation.Event) -> Outco
     for index, filter_ in enumerate(body.until_filters):
         if index in frame["until_hits"]:
             continue
-        if correlation.matches(run, frame, filter_, frame["until"][index], event) is not None:
+        if correlation.matches(run, frame, filter_, frame["until_wanted"][index], event) is not None:
             frame["until_hits"].append(index)
             correlation.mark(run, frame, "until", event, taken=True)
             if body.until_mode != "all" or len(frame["until_hits"]) == len(body.until_filters):

@@ -37,27 +37,35 @@ def compile(builder: Builder, node: Node, around: Surroundings, targets: dict[st
 
 
 def start(run: Run_, node: Node, frame: Frame) -> Outcome:
-    given = dataflow.evaluate(run, frame, node.body.input, frame["input"])
-    if not isinstance(given, dict):
-        raise dataflow.fault("expression", f"The input of a workflow must be an object, not {dataflow.kind(given)}.")
-    frame["key"] = keys.for_call(run, frame)
-    frame["given"] = given
     if node.body.awaited:
         return again(run, node, frame)
-    run.commands.append(_command(run, node, frame, run.new_id()))
+    run.commands.append(_command(run, node, frame))
     return None if node.body.silent else frame["input"]
 
 
-def _command(run: Run_, node: Node, frame: Frame, command: str) -> StartChild:
+def _command(run: Run_, node: Node, frame: Frame) -> StartChild:
     body = node.body
+    given = dataflow.evaluate(run, frame, body.input, frame["input"])
+    if not isinstance(given, dict):
+        raise dataflow.fault("expression", f"The input of a workflow must be an object, not {dataflow.kind(given)}.")
+    if "key" not in frame:
+        frame["key"] = keys.for_call(run, frame)
+    command = run.wait(frame, "child") if body.awaited else run.new_id()
     return StartChild(
-        id=command, path=frame["path"], namespace=body.namespace, name=body.name, version=body.version,
-        input=frame["given"], awaited=body.awaited, key=frame["key"],
-    )  # fmt: skip
+        id=command,
+        path=frame["path"],
+        namespace=body.namespace,
+        name=body.name,
+        version=body.version,
+        input=given,
+        awaited=body.awaited,
+        key=frame["key"],
+    )
 
 
 def again(run: Run_, node: Node, frame: Frame) -> Outcome:
-    run.commands.append(_command(run, node, frame, run.wait(frame, "child")))
+    """Start the child. After an operator opened a faulted run again this happens anew, with the same key."""
+    run.commands.append(_command(run, node, frame))
     return WAITS
 
 
