@@ -131,3 +131,19 @@ def test_cancel_ends_a_run(program):
     assert "second" not in ledger(program)
     (row,) = json.loads(program.run("runs", "list", "--json").stdout)
     assert row["status"] == "cancelled"
+
+
+def test_a_resumed_run_takes_its_child_along(program):
+    call = "{ workflow: { namespace: test, name: slow, version: 1.0.0, input: {} } }"
+    program.write("parent.yaml", document("parent", f"  - child: {{ run: {call} }}\n"))
+    process = program.start("run", "parent.yaml", "--workflow", "slow.yaml", "--run", "p-1", "--functions", "notes")
+    try:
+        until(lambda: ledger(program) == ["first"] or process.poll() is not None)
+    finally:
+        process.kill()
+        process.communicate()
+    done = program.run("runs", "resume", "p-1", "--functions", "notes", "--quiet")
+    assert (done.returncode, done.stdout) == (0, '"second"\n'), done.stderr
+    assert ledger(program).count("second") == 1
+    statuses = {row["name"]: row["status"] for row in json.loads(program.run("runs", "list", "--json").stdout)}
+    assert statuses == {"parent": "completed", "slow": "completed"}
