@@ -4,6 +4,7 @@
 state goes through its bytes and back between two events.
 """
 
+import textwrap
 from collections.abc import Callable
 from typing import Any
 
@@ -21,7 +22,8 @@ START = 1_700_000_000_000
 
 
 def document(text: str) -> dict[str, Any]:
-    if "document:" not in text:
+    text = textwrap.dedent(text)
+    if "\ndocument:" not in "\n" + text:
         text = HEAD + text
     return read(text).value
 
