@@ -1,0 +1,333 @@
+"""`call: openapi` (language.md B3): an operation by its id, its parameters by their names.
+
+Parameters go where the document says: path, query, header, cookie, form or body. The body is the parameter `body`, or
+is put together from those parameters that are properties of its schema. `apiKey` schemes are parameters as well, or
+take the token of a `bearer` policy.
+"""
+
+import difflib
+import hashlib
+from typing import Any
+
+from perdure.errors import Invalid
+from perdure.functions import bodies, openapi_parameters
+from perdure.functions.authentication import Authenticator
+from perdure.functions.http_messages import (
+    Request,
+    check_status,
+    headers_of,
+    output_of,
+    refused,
+    time_limit,
+)
+from perdure.functions.openapi_document import Api, Operation, parse, wrong
+from perdure.functions.secret_use import SecretUse, has_secret, hidden
+from perdure.interpreter import handles
+from perdure.language.values import Json
+from perdure.ports.function import Context, Effect, FunctionFault
+
+_CACHED = 32
+_PREFERRED = (bodies.JSON, bodies.FORM, bodies.MULTIPART, "text/plain")
+
+_INPUT: dict[str, Any] = {
+    "type": "object",
+    "required": ["document", "operationId"],
+    "properties": {
+        "document": {"type": "object"},
+        "operationId": {"type": "string"},
+        "parameters": {"type": "object"},
+        "authentication": {"type": "object"},
+        "output": {"enum": ["content", "raw", "response"]},
+        "redirect": {"type": "boolean"},
+    },
+}
+
+
+class OpenApi:
+    """One call of an operation of an OpenAPI document."""
+
+    name = "openapi"
+    version = "1.0.0"
+    effect: Effect = "unsafe"
+    summary = "Calls an operation of a service that an OpenAPI or Swagger document describes."
+    input_schema = _INPUT
+    output_schema: dict[str, Any] = {}
+
+    def __init__(self, authenticator: Authenticator) -> None:
+        self._authenticator = authenticator
+        self._pinned: dict[int, tuple[Json, Api]] = {}
+        """By identity: an entry holds its document, so no other one can take its place."""
+        self._fetched: dict[str, Api] = {}
+        """By hash of the text."""
+
+    def __repr__(self) -> str:
+        return f"OpenApi({len(self._pinned)} pinned, {len(self._fetched)} fetched documents)"
+
+    def effect_of(self, arguments: Json) -> Effect:
+        """Which method an operation has stands in the document, which is not at hand here."""
+        return "unsafe"
+
+    async def execute(self, arguments: Json, context: Context) -> Json:
+        """The answer in the form that `output` asks for. Faults as `http_messages.py` says; `configuration` for a
+        document that cannot be used, `validation` for parameters that do not fit."""
+        if not isinstance(arguments, dict) or not isinstance(arguments.get("operationId"), str):
+            raise refused("`operationId` must be a text.")
+        form = arguments.get("output") or "content"
+        if form not in ("content", "raw", "response"):
+            raise refused("`output` must be content, raw or response.")
+        api = await self._api(arguments.get("document"), context)
+        operation = api.operation(arguments["operationId"])
+        parameters = arguments.get("parameters") or {}
+        policy = arguments.get("authentication")
+        use = SecretUse(context)
+        if policy is not None and (key := _key_for(api, operation, policy, context)) is not None:
+            parameters, policy = {**key, **parameters}, None
+        request = build(api, operation, use.open(parameters), context)
+        shown = _shown(request, api, operation, parameters, context)
+        response = await self._authenticator.send(request, policy, context, use=use, shown=shown)
+        check_status(response, shown, redirect=arguments.get("redirect") is True, redact=use.redact)
+        return output_of(response, shown, form, use.redact)
+
+    async def _api(self, document: Json, context: Context) -> Api:
+        endpoint = document.get("endpoint", document) if isinstance(document, dict) else document
+        address = endpoint.get("uri") if isinstance(endpoint, dict) and "uri" in endpoint else endpoint
+        policy = endpoint.get("authentication") if isinstance(endpoint, dict) else None
+        if isinstance(address, str) and address in context.resources:
+            return self._of_pinned(context.resources[address], address)
+        use = SecretUse(context)
+        opened = use.open(address)
+        if not isinstance(opened, str):
+            raise refused("`document.endpoint` must be an address.")
+        request = Request(
+            method="GET",
+            uri=opened,
+            headers={"Accept": "application/json, application/yaml;q=0.9, */*;q=0.1"},
+            timeout=time_limit(context),
+        )
+        shown = Request(method="GET", uri=hidden(address), headers={})
+        response = await self._authenticator.send(request, policy, context, use=use, shown=shown)
+        check_status(response, shown, redirect=False, redact=use.redact)
+        return self._of_text(response.body, response.uri, shown.uri)
+
+    def _of_pinned(self, document: Json, address: str) -> Api:
+        known = self._pinned.get(id(document))
+        if known is None:
+            known = (document, Api(document, address))
+            _keep(self._pinned, id(document), known)
+        return known[1]
+
+    def _of_text(self, body: bytes, address: str, shown: str) -> Api:
+        key = hashlib.sha256(address.encode() + b"\0" + body).hexdigest()
+        api = self._fetched.get(key)
+        if api is None:
+            try:
+                api = Api(parse(body, shown), address)
+            except Invalid as error:
+                raise wrong(str(error)) from None
+            _keep(self._fetched, key, api)
+        return api
+
+
+def build(api: Api, operation: Operation, given: Json, context: Context) -> Request:
+    """The request of an operation with these opened parameters."""
+    if not isinstance(given, dict):
+        raise refused("`parameters` must be an object.")
+    declared = api.parameters(operation)
+    keys = [key for key in api.keys(operation) if not any(_is(key, other) for other in declared)]
+    parts = _Parts(operation.path)
+    left = dict(given)
+    missing = []
+    for parameter in (*declared, *keys):
+        name = _taken(parameter, left)
+        schema = api.resolved(parameter.get("schema")) or parameter
+        value = given[name] if name is not None else schema.get("default") if parameter.get("required") else None
+        if value is not None:
+            parts.put(parameter, value)
+        elif parameter.get("required") and parameter.get("in") != "body":
+            missing.append(parameter["name"])
+    for parameter in (*declared, *keys):  # one value may serve two places, so names are used up only now
+        name = _taken(parameter, left)
+        if name is not None:
+            del left[name]
+    body, content_type = _body(api, operation, declared, left, parts, missing)
+    if missing:
+        raise refused(f"{operation.id} needs the parameter{'s' if len(missing) > 1 else ''} {', '.join(missing)}.")
+    if left:
+        raise _unknown(operation, next(iter(left)), [str(parameter["name"]) for parameter in declared])
+    return _request(api, operation, parts, body, content_type, context)
+
+
+class _Parts:
+    """The parts of a request as parameters fill them."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.query: list[str] = []
+        self.headers: dict[str, str] = {}
+        self.cookies: list[str] = []
+        self.form: dict[str, Json] = {}
+        self.body: Json = None
+
+    def put(self, parameter: dict[str, Any], value: Json) -> None:
+        place, name = parameter.get("in"), parameter["name"]
+        if place == "path":
+            self.path = self.path.replace(f"{{{name}}}", openapi_parameters.in_path(parameter, value))
+        elif place == "query":
+            self.query += openapi_parameters.in_query(parameter, value)
+        elif place == "header":
+            if name.lower() not in ("accept", "content-type", "authorization") or parameter.get("x-key"):
+                self.headers[name] = openapi_parameters.in_header(parameter, value)
+        elif place == "cookie":
+            self.cookies.append(openapi_parameters.in_cookie(parameter, value))
+        elif place == "formData":
+            self.form[name] = value
+        elif place == "body":
+            self.body = value
+
+
+def _body(
+    api: Api,
+    operation: Operation,
+    declared: list[dict[str, Any]],
+    left: dict[str, Json],
+    parts: _Parts,
+    missing: list[str],
+) -> tuple[Json, str | None]:
+    """The body and its content type; takes what it uses out of `left`."""
+    if api.is_swagger:
+        return _swagger_body(api, operation, declared, left, parts, missing)
+    section = api.resolved(operation.written.get("requestBody"))
+    if not isinstance(section, dict):
+        return None, None
+    content = section.get("content")
+    kinds = content if isinstance(content, dict) else {}
+    kind = _chosen(list(kinds))
+    properties = _properties(api, (kinds.get(kind) or {}).get("schema")) if kind else {}
+    body = left.pop("body") if "body" in left and "body" not in properties else None
+    if body is None and any(name in properties for name in left):
+        body = {name: left.pop(name) for name in list(left) if name in properties}
+    if body is None and section.get("required") is True:
+        missing.append("body")
+    return body, kind
+
+
+def _swagger_body(
+    api: Api,
+    operation: Operation,
+    declared: list[dict[str, Any]],
+    left: dict[str, Json],
+    parts: _Parts,
+    missing: list[str],
+) -> tuple[Json, str | None]:
+    consumes = operation.written.get("consumes", api.document.get("consumes")) or []
+    whole = next((parameter for parameter in declared if parameter.get("in") == "body"), None)
+    if whole is not None:
+        properties = _properties(api, whole.get("schema"))
+        if parts.body is None and "body" in left and "body" not in properties:
+            parts.body = left.pop("body")
+        if parts.body is None and any(name in properties for name in left):
+            parts.body = {name: left.pop(name) for name in list(left) if name in properties}
+        if parts.body is None and whole.get("required"):
+            missing.append(whole["name"])
+        return parts.body, _chosen([kind for kind in consumes if kind not in (bodies.FORM, bodies.MULTIPART)])
+    if parts.form:
+        has_file = any(parameter.get("type") == "file" for parameter in declared)
+        form = bodies.MULTIPART if has_file or consumes == [bodies.MULTIPART] else bodies.FORM
+        return parts.form, form
+    return None, None
+
+
+def _properties(api: Api, schema: Json, depth: int = 0) -> dict[str, Any]:
+    """The properties that a body's schema names, with those of its `allOf`, `anyOf` and `oneOf`."""
+    schema = api.resolved(schema)
+    if not isinstance(schema, dict) or depth > 8:
+        return {}
+    found = dict(schema.get("properties") or {})
+    for key in ("allOf", "anyOf", "oneOf"):
+        for part in schema.get(key) or ():
+            found |= _properties(api, part, depth + 1)
+    return found
+
+
+def _chosen(kinds: list[str]) -> str | None:
+    """The content type that we write best, of those offered."""
+    for kind in kinds:
+        if bodies.is_json(kind):
+            return kind
+    for preferred in _PREFERRED:
+        for kind in kinds:
+            if bodies.media_type(kind) == preferred:
+                return kind
+    return kinds[0] if kinds and "*" not in kinds[0] else None
+
+
+def _request(
+    api: Api, operation: Operation, parts: _Parts, body: Json, content_type: str | None, context: Context
+) -> Request:
+    headers = headers_of(parts.headers, operation.method, context)
+    if parts.cookies:
+        headers["Cookie"] = "; ".join(parts.cookies)
+    uri = api.server(operation) + "/" + parts.path.lstrip("/")
+    if "{" in parts.path:
+        raise wrong(f"{operation.id} has a path parameter that {api.address} does not declare: {parts.path}.")
+    if parts.query:
+        uri += ("&" if "?" in uri else "?") + "&".join(parts.query)
+    request = Request(method=operation.method, uri=uri, headers=headers, timeout=time_limit(context))
+    if body is not None:
+        if isinstance(body, str) and content_type is not None and bodies.is_json(content_type):
+            body = bodies.json_bytes(body).decode()  # here the schema says that it is a JSON text
+        try:
+            request.body, kind = bodies.encode(body, content_type)
+        except ValueError as error:
+            raise refused(f"{operation.id}: {error}") from None
+        headers["Content-Type"] = kind
+    return request
+
+
+def _shown(request: Request, api: Api, operation: Operation, given: Json, context: Context) -> Request:
+    if not has_secret(given):
+        return request
+    try:
+        return build(api, operation, hidden(given), context)
+    except FunctionFault:  # stars do not fit everywhere
+        return Request(method=request.method, uri="***", headers=dict.fromkeys(request.headers, "***"))
+
+
+def _key_for(api: Api, operation: Operation, policy: Json, context: Context) -> dict[str, Json] | None:
+    """A `bearer` policy where the operation only knows API keys: its token, as the parameter of the first key."""
+    keys = api.keys(operation)
+    wanted = operation.written.get("security", api.document.get("security")) or []
+    settings = policy.get("bearer") if isinstance(policy, dict) else None
+    if not keys or not isinstance(settings, dict) or len(keys) < len(wanted):
+        return None
+    if handles.SECRET in settings:
+        path = settings[handles.SECRET]
+        holds_more = isinstance(context.secret(path), dict)
+        return {keys[0]["name"]: {handles.SECRET: [*path, "token"]} if holds_more else settings}
+    return {keys[0]["name"]: settings.get("token")}
+
+
+def _is(left: dict[str, Any], right: dict[str, Any]) -> bool:
+    return bool(left["name"] == right["name"] and left["in"] == right.get("in"))
+
+
+def _taken(parameter: dict[str, Any], left: dict[str, Json]) -> str | None:
+    """Under which of the given names a parameter is; header names are compared without case."""
+    name = str(parameter["name"])
+    if name in left:
+        return name
+    if parameter.get("in") == "header":
+        return next((given for given in left if given.lower() == name.lower()), None)
+    return None
+
+
+def _unknown(operation: Operation, name: str, names: list[str]) -> FunctionFault:
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f" Did you mean {near[0]}?" if near else f" It has {', '.join(names)}." if names else " It has none."
+    return refused(f"{operation.id} has no parameter {name!r}.{hint}")
+
+
+def _keep(cache: dict[Any, Any], key: Any, value: Any) -> None:
+    if len(cache) >= _CACHED:
+        cache.pop(next(iter(cache)))
+    cache[key] = value
