@@ -13,7 +13,11 @@ from perdure.adapters.local_model_client import LocalModel
 from perdure.adapters.openai import OpenAIModel
 from perdure.engines.embedded.engine import EmbeddedEngine
 from perdure.functions import python
+from perdure.functions.authentication import Authenticator
+from perdure.functions.http import Http
 from perdure.functions.infer import Infer
+from perdure.functions.openapi import OpenApi
+from perdure.functions.resolve import resolve
 from perdure.functions.table import Table
 from perdure.language.values import Json
 from perdure.ports.function import Function
@@ -26,10 +30,11 @@ LOOPBACK = ("127.0.0.1",)
 class Installation:
     """Everything one process needs to run documents."""
 
-    def __init__(self, engine: EmbeddedEngine, table: Table, egress: list[HttpEgress]) -> None:
+    def __init__(self, engine: EmbeddedEngine, table: Table, egress: HttpEgress, loopback: HttpEgress) -> None:
         self.engine = engine
         self.table = table
         self._egress = egress
+        self._loopback = loopback
 
     def __repr__(self) -> str:
         return f"Installation({self.engine!r}, {self.table!r})"
@@ -42,12 +47,12 @@ class Installation:
             yield
         finally:
             await self.engine.close()
-            for egress in self._egress:
-                await egress.close()
+            await self._egress.close()
+            await self._loopback.close()
 
     async def resolve(self, document: Json) -> dict[str, Json]:
-        """The outside documents that a document names by fixed addresses."""
-        return {}
+        """The outside documents that a document names by fixed addresses, to be pinned with it."""
+        return await resolve(document, self._egress)
 
 
 def embedded(
@@ -56,17 +61,21 @@ def embedded(
     """The engine of one process on a data directory, not open yet."""
     clock = SystemClock()
     egress, loopback = HttpEgress(settings.egress_allow), HttpEgress(LOOPBACK)
+    authenticator = Authenticator(egress, clock)
     table = Table(
         [
+            Http(authenticator),
+            OpenApi(authenticator),
             Infer(_models(settings, directory, clock, egress, loopback), "openai" if settings.model_url else "local"),
             *_own(settings, modules),
         ]
     )
     engine = EmbeddedEngine(directory, table, clock=clock)
-    return Installation(engine, table, [egress, loopback])
+    return Installation(engine, table, egress, loopback)
 
 
 def table(settings: Settings, *, modules: Iterable[str] = ()) -> Table:
+    """The functions that a document can call, for those who only check or list."""
     return embedded(Path(), settings, modules=modules).table
 
 

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import functools
 import os
 import signal
 import sys
@@ -65,19 +66,23 @@ class Desk:
     def __repr__(self) -> str:
         return f"Desk({str(self.directory)!r}, run={self.run!r})"
 
-    @contextlib.asynccontextmanager
-    async def opened(self, *, drive: bool = True) -> AsyncIterator["Installation"]:
-        """The installation, open. Without `drive` no run goes on by itself: the journal is only read and written."""
+    @functools.cached_property
+    def installation(self) -> "Installation":
+        """The parts, put together and not open yet; nothing is on the disk for it."""
         from perdure import wiring  # heavy: all functions and the engine; not needed by --help
 
-        installation = wiring.embedded(
+        return wiring.embedded(
             self.directory,
             self.settings,
             modules=getattr(self.options, "functions", []),
             secrets_file=getattr(self.options, "secrets", None),
         )
-        async with installation.open(drive=drive):
-            yield installation
+
+    @contextlib.asynccontextmanager
+    async def opened(self, *, drive: bool = True) -> AsyncIterator["Installation"]:
+        """The installation, open. Without `drive` no run goes on by itself, only those that are asked for."""
+        async with self.installation.open(drive=drive):
+            yield self.installation
 
     async def to_its_end(self, installation: "Installation", run: str) -> Run:
         """Show the run's progress until it has ended."""

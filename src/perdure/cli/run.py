@@ -5,10 +5,12 @@ import sys
 from typing import TYPE_CHECKING
 
 from perdure.cli import drive, given, validate
-from perdure.errors import MEANINGS, Invalid
+from perdure.errors import MEANINGS, Invalid, Unavailable
 from perdure.language.read import Reading
+from perdure.language.values import Json
 
 if TYPE_CHECKING:
+    from perdure.functions.table import Table
     from perdure.wiring import Installation
 
 _EPILOG = """\
@@ -59,22 +61,30 @@ def execute(options: argparse.Namespace) -> int:
     async def start(installation: "Installation") -> str:
         document, *others = [reading.value for reading in readings]
         for other in others:
-            await installation.engine.publish(desk.tenant, other, await installation.resolve(other))
-        resources = await installation.resolve(document)
+            await installation.engine.publish(desk.tenant, other, await _outside(installation, other))
+        resources = await _outside(installation, document)
         # The id is known only once the start is durable: from here on an interruption leaves a run that can be resumed.
         desk.run = await installation.engine.start(desk.tenant, document, input_, run=options.run, resources=resources)
         return desk.run
 
-    if not _are_runnable(dict(zip(sources, readings, strict=True)), desk, options.functions):
+    if not _are_runnable(dict(zip(sources, readings, strict=True)), desk.installation.table):
         return MEANINGS[Invalid].exit_code
     return drive.drive(desk, start)
 
 
-def _are_runnable(readings: dict[str, Reading], desk: drive.Desk, modules: list[str]) -> bool:
-    from perdure import wiring  # heavy: all functions; not needed by --help
-    from perdure.language.check import check
+async def _outside(installation: "Installation", document: Json) -> dict[str, Json]:
+    """What the document names outside of itself. What cannot be fetched makes it invalid: nothing was started."""
+    try:
+        return await installation.resolve(document)
+    except Unavailable as error:
+        raise Invalid(
+            error.message, hint=error.hint or "Nothing was started; try again when it can be reached."
+        ) from None
 
-    table = wiring.table(desk.settings, modules=modules)
+
+def _are_runnable(readings: dict[str, Reading], table: "Table") -> bool:
+    from perdure.language.check import check  # heavy: the expression engine; not needed by --help
+
     errors = [
         (file, finding)
         for file, reading in readings.items()
