@@ -149,6 +149,8 @@ class _Checker:
                     self.check(key, scope)
                     found.update([name] if name is not None else [])
                     pending.append(inner)
+        if "secrets" in found:
+            _refuse(patterns, "$secrets cannot be the name of a variable.", None)
         return frozenset(found)
 
 

@@ -210,7 +210,7 @@ def add_all(items: list[Json], env: Env) -> Json:
 
 def ordered(items: list[Json], keys: list[Json], env: Env) -> list[tuple[Any, Json]]:
     """(order, item) sorted by the keys, stable."""
-    env.spend(weigh(keys, env) + len(items) * len(items).bit_length() // 8)
+    env.spend(weigh(keys, env) + len(items) * len(items).bit_length() // 16)
     return sorted(((order(key), item) for key, item in zip(keys, items, strict=True)), key=lambda pair: pair[0])
 
 

@@ -54,7 +54,11 @@ def _with_entries(value: Json, env: Env, body: Filter) -> Json:
 
 
 def _keys(items: list[Json], env: Env, key: Filter) -> list[Json]:
-    return [list(_rounds(key.values(item, env), env)) for item in items]
+    if key.direct is None:
+        return [list(_rounds(key.values(item, env), env)) for item in items]
+    direct = key.direct
+    env.spend((key.cost + 1) * len(items))
+    return [direct(item, env) for item in items]
 
 
 def _sorted(value: Json, env: Env, key: Filter) -> list[tuple[Any, Json]]:
@@ -217,6 +221,7 @@ def _recurse(value: Json, env: Env, *given: Filter) -> Iterator[Json]:
             pending.pop()
         else:
             yield item
+            env.spend(6)
             pending.append(_children(item, env, given))
 
 
@@ -279,7 +284,7 @@ def _unfold(value: Json, env: Env, branch: Callable[[Json], Iterator[tuple[bool,
         elif item[0]:
             yield item[1]
         else:
-            env.spend(6)
+            env.spend(12)
             pending.append(branch(item[1]))
 
 
@@ -399,6 +404,7 @@ def _recurse_paths(value: Json, path: Path, env: Env, *given: Filter) -> Iterato
             pending.pop()
         else:
             yield found
+            env.spend(12)
             pending.append(_child_paths(found[1], found[0], env, given))
 
 

@@ -31,9 +31,8 @@ class Schema:
         validator = self._compiled()
         if validator.is_valid(value):
             return None
-        for error in validator.iter_errors(value):
-            return f"{_shortened(error.message)}, at {_place(error.instance_path)}."
-        raise ValueError("The value is not JSON.")
+        error = next(iter(validator.iter_errors(value)))
+        return f"{_shortened(error.message)}, at {_place(error.instance_path)}."
 
     def _compiled(self) -> jsonschema_rs.Validator:
         if self._validator is None:
