@@ -174,7 +174,14 @@ def _model(place: Place) -> Iterator[None]:
     if os.environ.get("PERDURE_MODEL_URL"):
         yield
         return
-    command = [sys.executable, "-m", "perdure.adapters.local_model", "--background", "--directory", str(place.data)]
+    command = [
+        sys.executable,
+        "-m",
+        "perdure.adapters.local_model",
+        "--background",
+        "--directory",
+        str(place.data / "model"),
+    ]
     command += ["--weights", os.environ.get("PERDURE_MODEL_FILE", ""), "--ledger", str(place.model)]
     command += ["--threads", os.environ.get("PERDURE_MODEL_THREADS", "1")]
     started = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
@@ -197,7 +204,10 @@ def _run(place: Place, input_: Path, count: int, *, kill: bool) -> tuple[dict | 
     while True:
         with place.output.open("wb") as output:
             process = subprocess.Popen(command, stdout=output, env=_environment())
-            moment = _wait(process, moments)
+            try:
+                moment = _wait(process, moments)
+            finally:
+                _end(process)
         if moment is None:
             return (json.loads(place.output.read_bytes()) if process.returncode == 0 else None), kills
         kills += 1
@@ -226,6 +236,13 @@ def _wait(process: subprocess.Popen, moments: list["ledgers.Moment"]) -> "ledger
                 return moment
         time.sleep(0.02)
     return None
+
+
+def _end(process: subprocess.Popen) -> None:
+    """Only when this demonstration itself is interrupted is there still something to end."""
+    if process.poll() is None:
+        process.terminate()
+        process.wait()
 
 
 def _perdure(*words: str, place: Place) -> list[str]:

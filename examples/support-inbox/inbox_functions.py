@@ -24,7 +24,7 @@ _FILLERS = frozenset(
 )
 
 
-@function(effect="read")
+@function("read-messages", effect="read")
 def read_messages(source: str) -> dict:
     """All messages of a folder (its .txt files, by name) or of one file. ValueError says what does not fit."""
     path = Path(source).expanduser()
@@ -54,7 +54,7 @@ def _text(file: Path) -> str:
     return text.strip()
 
 
-@function(effect="read")
+@function("find-candidates", effect="read")
 def find_candidates(text: str) -> dict:
     """What in a text could be an order number, an amount, a name or a thing: the only answers the model may give."""
     text = text[:READ_BY_MODEL]

@@ -69,26 +69,28 @@ def show(result: dict, seconds: float) -> None:
     from rich.table import Table
 
     console = Console()
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("message", "customer", "order", "product", "amount", "what happened", "why a person looks"):
-        table.add_column(column, overflow="fold")
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column("message", no_wrap=True)
+    table.add_column("read by the model", ratio=1)
+    table.add_column("what happened", ratio=1)
     for row in result["results"]:
         facts, amount = row["facts"], row["amount"]
-        shown = "" if amount is None else f"{amount:.2f}"
-        style = {"refund": "green", "person": "yellow"}.get(row["route"], "")
+        read_ = [facts["customer"], facts["order"], facts["product"], "" if amount is None else f"{amount:.2f}"]
         why = "; ".join(row["doubts"]) if row["route"] == "person" else ""
-        cells = (row["id"], facts["customer"], facts["order"], facts["product"], shown, row["result"], why)
-        table.add_row(*cells, style=style)
+        style = {"refund": "green", "person": "yellow"}.get(row["route"], "")
+        happened = f"{row['result']}: {why}" if why else row["result"]
+        table.add_row(row["id"], ", ".join(part for part in read_ if part), happened, style=style)
     console.print()
     console.print(table)
     console.print()
     for line in _sentences(result["proof"], len(result["results"]), seconds):
-        console.print(line, highlight=False)
+        console.print(line, highlight=False, soft_wrap=True)
 
 
 def _sentences(proof_: dict, messages: int, seconds: float) -> list[str]:
     model, shop = proof_["model"], proof_["shop"]
-    lines = [f"{messages} messages in {seconds:.1f} s; the process was killed {proof_['kills']} times."]
+    kills = f"; the process was killed {proof_['kills']} times" if proof_["kills"] else ""
+    lines = [f"{messages} messages in {seconds:.1f} s{kills}."]
     if model:
         lines.append(
             f"model    {model['questions']} questions, {model['computations']} computations"

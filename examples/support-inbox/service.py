@@ -136,7 +136,7 @@ def main() -> None:
     parser.add_argument("--orders", type=Path, required=True)
     parser.add_argument("--ledger", type=Path, required=True)
     options = parser.parse_args()
-    Exchange.shop = Shop(json.loads(options.orders.read_text()), options.ledger)
+    Exchange.shop = Shop(_orders(options.orders), options.ledger)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Exchange)
     server.daemon_threads = True
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
@@ -144,6 +144,20 @@ def main() -> None:
     parent = os.getppid()
     server.service_actions = lambda: _end_with(parent, server)
     server.serve_forever()
+
+
+def _orders(file: Path) -> dict:
+    try:
+        orders = json.loads(file.read_text())
+        fits = all(
+            isinstance(order["paid"], int | float) and order["customer"] and order["product"]
+            for order in orders.values()
+        )
+    except (OSError, ValueError, AttributeError, LookupError, TypeError):
+        fits = False
+    if not fits:
+        sys.exit(f'{file} is not a JSON object like {{"A-1": {{"customer": "...", "product": "...", "paid": 9.5}}}}.')
+    return orders
 
 
 def _end_with(parent: int, server: ThreadingHTTPServer) -> None:

@@ -1,0 +1,103 @@
+"""Every example runs through the CLI as its README says, and gives the output that lies beside it."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+OWN_TEST = {"support-inbox"}
+"""Examples that need more than one command: `test_main_job.py`."""
+
+
+def perdure(*words, **environment):
+    command = [sys.executable, "-m", "perdure", *words]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=60, check=False, env={**os.environ, **environment}
+    )
+
+
+def run(folder, tmp_path, input_, **environment):
+    document = str(folder / "workflow.yaml")
+    return perdure(
+        "run", document, "--input", json.dumps(input_), "--data", str(tmp_path / "data"), "--quiet", **environment
+    )
+
+
+@contextlib.contextmanager
+def service(file):
+    with subprocess.Popen([sys.executable, str(file)], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.kill()
+
+
+def folders():
+    return sorted(path.parent.name for path in EXAMPLES.glob("*/workflow.yaml"))
+
+
+def test_there_are_examples():
+    assert {"hello", "retry", "approval-by-event", "support-inbox"} <= set(folders())
+
+
+@pytest.mark.parametrize("name", folders())
+def test_each_has_its_files_and_is_valid(name):
+    folder = EXAMPLES / name
+    assert (folder / "README.md").read_text().startswith("# ")
+    assert (folder / "expected.json").exists()
+    functions = [word for file in folder.glob("*_functions.py") for word in ("--functions", str(file))]
+    done = perdure("validate", str(folder / "workflow.yaml"), *functions)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", [name for name in folders() if name not in OWN_TEST])
+def test_each_gives_the_output_beside_it(name, tmp_path):
+    folder = EXAMPLES / name
+    input_ = json.loads((folder / "input.json").read_text())
+    with contextlib.ExitStack() as stack:
+        if (folder / "service.py").exists():
+            input_["service"] = stack.enter_context(service(folder / "service.py"))
+        done = run(folder, tmp_path, input_, PERDURE_EGRESS_ALLOW="127.0.0.1")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == json.loads((folder / "expected.json").read_text())
+
+
+def test_hello_refuses_what_is_no_name(tmp_path):
+    done = run(EXAMPLES / "hello", tmp_path, {"name": 7})
+    assert done.returncode == 1
+    assert json.loads(done.stderr.splitlines()[-1])["type"].endswith("/validation")
+
+
+def test_retry_gives_up_on_what_the_service_does_not_know(tmp_path):
+    with service(EXAMPLES / "retry/service.py") as address:
+        done = run(
+            EXAMPLES / "retry", tmp_path, {"service": address, "city": "Atlantis"}, PERDURE_EGRESS_ALLOW="127.0.0.1"
+        )
+    assert done.returncode == 1
+    fault = json.loads(done.stderr.splitlines()[-1])
+    assert (fault["status"], fault["type"].rpartition("/")[2]) == (404, "communication")
+
+
+def test_retry_reaches_no_private_address_by_default(tmp_path):
+    with service(EXAMPLES / "retry/service.py") as address:
+        done = run(EXAMPLES / "retry", tmp_path, {"service": address, "city": "Lisbon"}, PERDURE_EGRESS_ALLOW="")
+    assert done.returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ("refuse", {"paid": False, "by": "mara", "reason": "too much"}),
+        ("nobody", {"paid": False, "by": None, "reason": "nobody answered in time"}),
+    ],
+)
+def test_an_approval_that_is_not_given(tmp_path, answer, expected):
+    done = run(EXAMPLES / "approval-by-event", tmp_path, {"id": "req-9", "amount": 5, "answer": answer})
+    assert json.loads(done.stdout) == expected
