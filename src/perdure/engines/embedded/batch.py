@@ -16,6 +16,11 @@ class Batch:
         "add_timer", "drop_subscriptions", "add_subscription", "forget_events", "move_timers", "add_opening",
     )  # fmt: skip
 
+    _WITNESSES = (
+        ("add_journal", "journal_row"), ("add_event", "event_row"), ("add_opening", "opening_row"),
+        ("add_published", "published"),
+    )  # fmt: skip
+
     def __init__(self) -> None:
         self.rows: dict[str, list[Row]] = {}
         self.heads: dict[int, Row] = {}
@@ -36,6 +41,14 @@ class Batch:
         """One more row; a refused statement name is a KeyError at commit, so it is checked here."""
         self.rows.setdefault(statement, []).append(row)
         self.size += 1
+
+    def witness(self) -> tuple[str, Row] | None:
+        """A query that finds a row exactly when this commit is stored, or None when storing it twice does no harm."""
+        for statement, query in self._WITNESSES:
+            rows = self.rows.get(statement)
+            if rows:
+                return query, rows[0][:4] if statement == "add_published" else rows[0][:1]
+        return None
 
     def statements(self) -> Iterator[tuple[str, list[Row]]]:
         """What to execute, in order."""

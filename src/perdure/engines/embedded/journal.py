@@ -49,7 +49,11 @@ class Journal:
         self._lock = Lock(directory / "journal.lock")
         try:
             self._writer = self._open_file()
-            self._reader = self._connect()
+            try:
+                self._reader = self._connect()
+            except apsw.Error as error:
+                self._writer.close(force=True)
+                raise self._cannot_open(error) from error
         except BaseException:
             self._lock.release()
             raise
@@ -78,6 +82,8 @@ class Journal:
                     many(QUERIES[query], rows)
             execute("COMMIT")
         except apsw.Error as error:
+            if self._is_stored(batch):
+                return
             self._roll_back()
             raise CannotCommit(f"{type(error).__name__.removesuffix('Error')}: {error}") from error
 
@@ -98,6 +104,16 @@ class Journal:
     ) -> None:
         self.close()
 
+    def _is_stored(self, batch: Batch) -> bool:
+        """After an error: whether the commit went through and only what follows it (folding in the log) failed."""
+        witness = batch.witness()
+        if witness is None or self._writer.in_transaction:
+            return False
+        try:
+            return bool(self._writer.execute(QUERIES[witness[0]], witness[1]).fetchone())
+        except apsw.Error:
+            return False
+
     def _roll_back(self) -> None:
         if self._writer.in_transaction:
             try:
@@ -110,22 +126,37 @@ class Journal:
     def _open_file(self) -> apsw.Connection:
         try:
             connection = self._connect(check=True)
-            self._bring_up_to_date(connection)
+            try:
+                self._bring_up_to_date(connection)
+            except BaseException:
+                connection.close(force=True)
+                raise
             return connection
         except (apsw.NotADBError, apsw.CorruptError) as error:
             raise Invalid(
                 f"{self.path} is not a journal, or it is damaged ({error}). Nothing was changed.", hint=_RESTORE
             ) from error
         except (apsw.CantOpenError, apsw.ReadOnlyError, apsw.PermissionsError, apsw.FullError, apsw.IOError) as error:
-            raise Unavailable(
-                f"The journal {self.path} cannot be opened ({error}).",
-                hint="Make the folder writable and leave room on the disk, or choose another with --data.",
-            ) from error
+            raise self._cannot_open(error) from error
+
+    def _cannot_open(self, error: apsw.Error) -> Unavailable:
+        return Unavailable(
+            f"The journal {self.path} cannot be opened ({error}).",
+            hint="Make the folder writable and leave room on the disk, or choose another with --data.",
+        )
 
     def _connect(self, *, check: bool = False) -> apsw.Connection:
         connection = apsw.Connection(str(self.path), vfs=self._vfs)
-        if check:
-            self._refuse_foreign(connection)
+        try:
+            if check:
+                self._refuse_foreign(connection)
+            self._make_durable(connection)
+        except BaseException:
+            connection.close(force=True)
+            raise
+        return connection
+
+    def _make_durable(self, connection: apsw.Connection) -> None:
         connection.set_busy_timeout(5_000)
         mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()
         connection.execute(f"PRAGMA synchronous = {SYNCHRONOUS[0]}")
@@ -133,13 +164,11 @@ class Journal:
         connection.execute("PRAGMA cache_size = -16000")
         level = connection.execute("PRAGMA synchronous").fetchone()
         if mode != ("wal",) or level != (SYNCHRONOUS[1],):
-            connection.close()
             raise Unavailable(
                 f"The disk under {self.path} does not support a write-ahead log with full synchronisation "
                 f"(journal_mode {mode}, synchronous {level}); results could be lost.",
                 hint="Keep the data folder on a local disk.",
             )
-        return connection
 
     def _refuse_foreign(self, connection: apsw.Connection) -> None:
         application = _pragma(connection, "application_id")
@@ -170,11 +199,8 @@ class Journal:
             connection.execute("SELECT count(*) FROM heads WHERE parked = 0").fetchone()
             return
         steps = [(_HERE / "schema.sql").read_text()] if fresh else [MIGRATIONS[step] for step in range(version, SCHEMA)]
-        with connection:
-            for step in steps:
-                connection.execute(step)
-            connection.execute(f"PRAGMA application_id = {APPLICATION}")
-            connection.execute(f"PRAGMA user_version = {SCHEMA}")
+        marks = f"PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {SCHEMA};"
+        connection.execute(f"BEGIN IMMEDIATE; {' '.join(steps)} {marks} COMMIT")
 
 
 class Lock:

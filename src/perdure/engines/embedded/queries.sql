@@ -87,3 +87,7 @@ SELECT id, due FROM timers WHERE run = ?
 SELECT coalesce(max(seq), 0) FROM events
 -- name: published_versions
 SELECT version, definition FROM published WHERE tenant = ? AND namespace = ? AND name = ?
+-- name: event_row
+SELECT 1 FROM events WHERE seq = ?
+-- name: opening_row
+SELECT 1 FROM openings WHERE boot = ?
