@@ -78,7 +78,7 @@ def destinations(address: Address) -> list[Address]:
     if any(address in network for network in _STANDS_FOR_V4):
         return [low]
     found: list[Address] = [ipaddress.IPv6Address(number)]  # without a zone
-    if any(address in network for network in _low_words.values()):
+    if number > 1 and any(address in network for network in _low_words.values()):  # `::` and `::1` wrap nothing
         found.append(low)
     if address in _SIX_TO_FOUR:
         found.append(ipaddress.IPv4Address((number >> 80) & 0xFFFFFFFF))

@@ -50,7 +50,9 @@ def bound(name: str, value: Json) -> Secret:
 
 
 def _is_host(host: Json) -> bool:
-    return isinstance(host, str) and bool(host) and not any(sign in host for sign in "/@: \t\n") and "*" not in host[1:]
+    if not isinstance(host, str) or any(sign in host for sign in "/@: \t\n"):
+        return False
+    return bool(host.removeprefix("*.")) and "*" not in host.removeprefix("*.")
 
 
 def _read(text: str) -> Json:
