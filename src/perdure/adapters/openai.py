@@ -141,7 +141,7 @@ def _usage(body: dict[str, Any], model: str) -> dict[str, Any]:
     }
     cached = (told.get("prompt_tokens_details") or {}).get("cached_tokens")
     if cached:
-        usage["cachedTokens"] = int(cached)
+        usage["inputTokensCached"] = int(cached)  # a part of inputTokens
     return usage
 
 

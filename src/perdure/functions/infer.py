@@ -95,9 +95,7 @@ class Infer:
         except ModelFailed as failed:
             fault = problem(failed.failure, status=failed.status, detail=str(failed))
             raise FunctionFault(fault, "unknown" if failed.sent else "definite") from None
-        usage = {**answer.usage, "provider": name}
-        context.progress({"usage": usage})
-        return Result(_value(answer, schema), usage)
+        return Result(_value(answer, schema), {**answer.usage, "provider": name})
 
     def effect_of(self, arguments: Json) -> Effect:
         """Always `idempotent`: the key goes with the request, and asking again changes nothing but the bill."""

@@ -32,7 +32,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What the model said. `usage` is `{"inputTokens", "outputTokens", "cachedTokens"?, "model"}`."""
+    """What the model said. `usage` is `{"inputTokens", "outputTokens", "model"}`, and `inputTokensCached`, a part
+    of the first, where the endpoint tells it."""
 
     text: str
     finish: Literal["stop", "length", "refused"]

@@ -204,7 +204,7 @@ async def test_tokens_from_the_cache_are_told():
     }
     async with endpoint(lambda _body, _: web.json_response(body)) as serving:
         usage = (await ask(serving.url)).usage
-    assert usage == {"inputTokens": 9, "outputTokens": 1, "cachedTokens": 8, "model": "small"}
+    assert usage == {"inputTokens": 9, "outputTokens": 1, "inputTokensCached": 8, "model": "small"}
 
 
 async def test_a_connection_cut_after_the_request_leaves_the_outcome_unknown():
