@@ -4,14 +4,19 @@ It builds the parts from settings and hands them to one another; it decides noth
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from pathlib import Path
+
+import msgspec
 
 from perdure.adapters.clock import SystemClock
 from perdure.adapters.egress import HttpEgress
 from perdure.adapters.local_model_client import LocalModel
 from perdure.adapters.openai import OpenAIModel
+from perdure.adapters.secrets_environment import EnvironmentSecrets
+from perdure.adapters.secrets_file import FileSecrets
 from perdure.engines.embedded.engine import EmbeddedEngine
+from perdure.errors import Invalid
 from perdure.functions import python
 from perdure.functions.authentication import Authenticator
 from perdure.functions.http import Http
@@ -35,6 +40,8 @@ class Installation:
         self.table = table
         self._egress = egress
         self._loopback = loopback
+        self.warnings: list[str] = []
+        """One line each for whoever started the process."""
 
     def __repr__(self) -> str:
         return f"Installation({self.engine!r}, {self.table!r})"
@@ -56,11 +63,19 @@ class Installation:
 
 
 def embedded(
-    directory: Path, settings: Settings, *, modules: Iterable[str] = (), secrets_file: str | None = None
+    directory: Path,
+    settings: Settings,
+    *,
+    modules: Iterable[str] = (),
+    secrets_file: str | None = None,
+    environ: Mapping[str, str] | None = None,
 ) -> Installation:
-    """The engine of one process on a data directory, not open yet."""
+    """The engine of one process on a data directory, not open yet.
+
+    `environ` is looked through for secrets only; those of a file come first. Invalid when a part cannot be built.
+    """
     clock = SystemClock()
-    egress, loopback = HttpEgress(settings.egress_allow), HttpEgress(LOOPBACK)
+    egress, loopback = _egress(settings), HttpEgress(LOOPBACK)
     authenticator = Authenticator(egress, clock)
     table = Table(
         [
@@ -70,13 +85,25 @@ def embedded(
             *_own(settings, modules),
         ]
     )
-    engine = EmbeddedEngine(directory, table, clock=clock)
-    return Installation(engine, table, egress, loopback)
+    secrets: EnvironmentSecrets | FileSecrets = EnvironmentSecrets(environ or {})
+    if secrets_file or settings.secrets:
+        secrets = FileSecrets(Path(secrets_file or settings.secrets).expanduser(), secrets)
+    installation = Installation(EmbeddedEngine(directory, table, clock=clock, secrets=secrets), table, egress, loopback)
+    if isinstance(secrets, FileSecrets) and secrets.warning:
+        installation.warnings.append(secrets.warning)
+    return installation
 
 
 def table(settings: Settings, *, modules: Iterable[str] = ()) -> Table:
     """The functions that a document can call, for those who only check or list."""
-    return embedded(Path(), settings, modules=modules).table
+    return embedded(Path(), msgspec.structs.replace(settings, secrets=""), modules=modules).table
+
+
+def _egress(settings: Settings) -> HttpEgress:
+    try:
+        return HttpEgress(settings.egress_allow)
+    except ValueError as error:
+        raise Invalid(f"{error}", hint="See docs/operate.md for what may be permitted.") from None
 
 
 def _models(

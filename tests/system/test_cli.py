@@ -20,6 +20,16 @@ FLAKY = document(
 )
 
 
+FUNCTIONS = """
+from perdure import function
+
+@function(effect="read")
+def length(text: str) -> int:
+    \"\"\"Count letters.\"\"\"
+    return len(text)
+"""
+
+
 @pytest.fixture
 def program(tmp_path, took_part):
     took_part("perdure command line")
@@ -207,6 +217,29 @@ def test_an_outside_document_that_cannot_be_fetched_is_refused(tmp_path):
     )
     done = program.run("run", "call.yaml", "--quiet")
     complains(done, 2, "127.0.0.1:1")
+
+
+def test_secrets_come_from_a_file_or_the_environment_and_stay_out_of_the_journal(tmp_path):
+    program = Program(tmp_path, PERDURE_SECRET_OTHER="from-the-environment")
+    program.write("seen.py", FUNCTIONS)
+    program.write(
+        "secret.yaml",
+        "document: { dsl: 1.0.3, namespace: test, name: secret, version: 1.0.0 }\n"
+        "use: { secrets: [token, OTHER] }\n"
+        "do:\n"
+        "  - a: { call: length, with: { text: '${ $secrets.token }' } }\n"
+        "  - b: { call: length, with: { text: '${ $secrets.OTHER }' }, output: { as: '[$input, .]' } }\n",
+    )
+    program.write("secrets.yaml", "token: a-canary-of-22-letters\n").chmod(0o600)
+    done = program.run("run", "secret.yaml", "--functions", "seen", "--secrets", "secrets.yaml", "--quiet")
+    assert (done.returncode, done.stdout) == (0, "[22,20]\n"), done.stderr
+    for file in program.data.iterdir():
+        content = file.read_bytes()
+        assert b"canary" not in content
+        assert b"from-the-environment" not in content
+    missing = program.run("run", "secret.yaml", "--functions", "seen", "--quiet")
+    assert missing.returncode == 1
+    assert json.loads(missing.stderr)["status"] == 403
 
 
 def test_a_private_address_is_refused_unless_allowed(program):

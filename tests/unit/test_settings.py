@@ -3,6 +3,7 @@
 import pytest
 
 from perdure import settings
+from perdure.adapters import secrets_environment
 
 
 def test_nothing_given_is_the_defaults():
@@ -41,6 +42,10 @@ def test_unknown_names_are_told_with_the_nearest_one():
 
 def test_every_setting_has_its_sentence_and_no_sentence_is_left_over():
     assert list(settings.SENTENCES) == list(settings.Settings.__struct_fields__)
+
+
+def test_the_prefix_of_secrets_is_the_adapters():
+    assert settings.SECRET_PREFIX == secrets_environment.PREFIX
 
 
 def test_a_key_is_not_shown():

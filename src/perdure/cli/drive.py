@@ -71,12 +71,16 @@ class Desk:
         """The parts, put together and not open yet; nothing is on the disk for it."""
         from perdure import wiring  # heavy: all functions and the engine; not needed by --help
 
-        return wiring.embedded(
+        installation = wiring.embedded(
             self.directory,
             self.settings,
             modules=getattr(self.options, "functions", []),
             secrets_file=getattr(self.options, "secrets", None),
+            environ=os.environ,
         )
+        for line in installation.warnings:
+            print(f"perdure: {line}", file=sys.stderr)
+        return installation
 
     @contextlib.asynccontextmanager
     async def opened(self, *, drive: bool = True) -> AsyncIterator["Installation"]:

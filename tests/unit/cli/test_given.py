@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from perdure import wiring
 from perdure.cli import given
 from perdure.errors import Invalid, NotFound
 from perdure.language.read import MAX_BYTES
@@ -103,6 +104,11 @@ def test_the_data_directory_is_the_option_then_the_setting_then_xdg(monkeypatch,
     monkeypatch.delenv("XDG_DATA_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert given.data_directory(None, given.Settings()) == tmp_path / ".local/share/perdure"
+
+
+def test_an_allow_list_that_cannot_be_read():
+    with pytest.raises(Invalid, match="999.1.1.1/99"):
+        wiring.table(given.Settings(egress_allow=("999.1.1.1/99",)))
 
 
 def test_a_setting_that_does_not_fit_and_a_name_that_is_none(monkeypatch, capsys):
