@@ -42,9 +42,22 @@ def _saga_of(run: Run, frame: Frame) -> Frame:
     """The nearest saga frame around a frame."""
     while frame["parent"] is not None:
         frame = run.frames[frame["parent"]]
-        if frame["kind"] not in _OWN and run.program.nodes[frame["node"]].is_saga:
+        if _is_saga(run, frame):
             return frame
     return frame
+
+
+def _is_saga(run: Run, frame: Frame) -> bool:
+    return frame["kind"] not in _OWN and run.program.nodes[frame["node"]].is_saga
+
+
+def has_to_undo(run: Run, frame: Frame) -> bool:
+    """Whether a fault that leaves this frame has something to undo: of its own, or of sagas under way inside it."""
+    stacks = run.state["sagas"]
+    if not stacks or not _is_saga(run, frame):
+        return False
+    path = frame["path"]
+    return any(key == path or not path or (key.startswith(path) and key[len(path)] in "/#~") for key in stacks)
 
 
 _OWN = frozenset({"extended", "branch", "compensation"})

@@ -17,7 +17,7 @@ def fail(run: Run, frame: Frame, problem: Problem) -> Frame | None:
     """This task fails. Gives the frame that goes on, if any does."""
     if "instance" not in problem:
         problem = {**problem, "instance": frame["ref"]}
-    if run.state["sagas"].get(frame["path"]) and frame["path"] in run.frames:
+    if frame["path"] in run.frames and saga.has_to_undo(run, frame):
         cancel_below(run, frame, {})
         return saga.begin(run, frame, {"fault": problem})
     if frame["parent"] is None:
@@ -61,7 +61,7 @@ def _rise(run: Run, failing: Frame | None, above: str, problem: Problem) -> Fram
         elif kind == "compensation":
             problem = saga.blamed(run, owner, problem)
             break
-        if run.state["sagas"].get(owner["path"]):
+        if saga.has_to_undo(run, owner):
             _give_up_below(run, owner, failing, problem)
             return saga.begin(run, owner, {"fault": problem})
         if failing is None:

@@ -110,7 +110,7 @@ def start(run: Run, node: Node, frame: Frame) -> Outcome:
         answer = _offer(run, node, frame, event)
         if answer is not False:
             correlation.take_out(run, event)
-            outcome = answer
+            outcome = answer if outcome is WAITS else outcome
         if frame["full"]:
             return outcome
     again(run, node, frame)

@@ -1,0 +1,143 @@
+"""Extensions: E9."""
+
+from tests.unit.interpreter.dialogue import run
+
+LOG = """
+use:
+  extensions:
+    - log:
+        extend: %s
+        before: [{enter: {call: log, with: {at: before, ref: '${ $task.reference }', dot: '${ . }'}}}]
+        after: [{leave: {call: log, with: {at: after, name: '${ $task.name }', dot: '${ . }'}}}]
+"""
+
+
+def test_before_gets_the_raw_input_and_after_the_transformed_output():
+    d = run(
+        LOG % "set" + "do: [{a: {input: {from: .x}, set: '{v: .}', output: {as: .v}}}]",
+        {"x": 7},
+    )
+    assert d.call().args == {"at": "before", "ref": "/do/0/a", "dot": {"x": 7}}
+    assert d.call().path == "/do/0/a/extensions/0/log/before/0/enter"
+    assert d.call().ref == "/use/extensions/0/log/before/0/enter"
+    d.complete("discarded")
+    assert d.call().args == {"at": "after", "name": "a", "dot": 7}
+    assert d.complete("discarded").output == 7
+
+
+def test_extension_tasks_are_not_extended_themselves():
+    d = run(LOG % "all" + "do: [{a: {call: noop}}]")
+    assert [d.call().function, d.complete().call().function, d.complete(1).call().function] == ["log", "noop", "log"]
+    assert d.complete().output == 1
+
+
+def test_composites_and_kinds():
+    d = run(LOG % "composite" + "do: [{a: {do: [{s: {set: {v: 1}}}]}}]")
+    d.complete().complete()
+    assert d.output == {"v": 1}
+    assert run(LOG % "wait" + "do: [{a: {set: {v: 1}}}]").output == {"v": 1}
+
+
+def test_several_before_in_order_and_after_in_reverse():
+    d = run(
+        """
+        use:
+          extensions:
+            - one: {extend: set, before: [{x: {call: b1}}], after: [{x: {call: a1}}]}
+            - two: {extend: all, when: 'true', before: [{x: {call: b2}}], after: [{x: {call: a2}}]}
+            - no: {extend: set, when: 'false', before: [{x: {call: b3}}], after: [{x: {call: a3}}]}
+            - only: {extend: set, after: [{x: {call: a4}}]}
+        do: [{a: {set: {v: 1}}}]
+        """
+    )
+    seen = []
+    while d.calls():
+        seen.append(d.call().function)
+        d.complete()
+    assert seen == ["b1", "b2", "a4", "a2", "a1"]
+    assert d.output == {"v": 1}
+
+
+MOCK = """
+use:
+  extensions:
+    - mock:
+        extend: call
+        when: '$task.definition.with.endpoint.uri | startswith("https://mocked")'
+        before: [{m: {set: {content: {foo: bar}}, then: exit}}, {never: {call: x}}]
+        after: [{m: {call: after}}]
+do:
+  - a:
+      call: http
+      with: {method: get, endpoint: {uri: %s}}
+      output: {as: '{got: .content}'}
+      export: {as: '{seen: .}'}
+      then: c
+  - b: {set: {v: b}, then: end}
+  - c: {set: '{c: ., context: $context}'}
+"""
+
+
+def test_exit_in_before_replaces_the_task():
+    d = run(MOCK % "https://mocked.example")
+    assert d.call().function == "after"
+    got = {"got": {"foo": "bar"}}
+    assert d.complete().output == {"c": got, "context": {"seen": got}}
+    assert "/do/0/a" in d.paths("task.completed")
+
+
+def test_when_decides():
+    d = run(MOCK % "https://real.example")
+    assert d.call().function == "http"
+    assert d.complete({"content": 1}).output == {"c": {"got": 1}, "context": {"seen": {"got": 1}}}
+
+
+def test_a_skipped_task_is_not_extended():
+    d = run(LOG % "set" + "do: [{a: {if: .go, set: {v: 1}}}]", {"go": False})
+    assert d.output == {"go": False}
+
+
+def test_end_in_an_extension_and_in_the_task():
+    text = "use: {extensions: [{x: {extend: set, before: [{b: {wait: PT0S, then: end}}]}}]}\ndo: [{a: {set: {v: 1}}}]"
+    assert run(text, {"in": 1}).output == {"in": 1}
+    d = run(LOG % "do".replace("do", "composite") + "do: [{a: {do: [{s: {set: {v: 1}, then: end}}]}}, {b: {set: {v: 2}}}]")
+    d.complete()
+    assert d.complete().output == {"v": 1}
+
+
+def test_faults_in_extensions_fault_the_task():
+    error = run(LOG % "set" + "do: [{a: {set: {v: 1}}}]").fail(503).error
+    assert error["instance"] == "/use/extensions/0/log/before/0/enter"
+    text = "use: {extensions: [{x: {extend: set, when: .v, before: [{b: {set: {v: 1}}}]}}]}\ndo: [{a: {set: {v: 1}}}]"
+    assert run(text, {"v": 1}).error["instance"] == "/do/0/a"
+    text = MOCK.replace("'{got: .content}'", ".content.foo.x")
+    d = run(text % "https://mocked.example")
+    assert d.error["instance"] == "/do/0/a"
+
+
+def test_visits_of_an_extended_task_and_jumps_inside_an_extension():
+    d = run(
+        """
+        use:
+          extensions:
+            - x:
+                extend: set
+                before:
+                  - n: {call: count}
+                  - s: {switch: [{again: {when: . < 2, then: n}}, {done: {then: continue}}]}
+        do:
+          - a: {set: {n: '${ (.n // 0) + 1 }'}}
+          - s: {switch: [{again: {when: .n < 2, then: a}}, {done: {then: end}}]}
+        """
+    )
+    paths = []
+    for answer in (1, 2, 2):
+        paths.append(d.call().path)
+        d.complete(answer)
+    assert paths == [
+        "/do/0/a/extensions/0/x/before/0/n",
+        "/do/0/a/extensions/0/x/before/0/n+2",
+        "/do/0/a+2/extensions/0/x/before/0/n",
+    ]
+    assert d.output == {"n": 2}
+    assert "/do/0/a+2" in d.paths("task.completed")
