@@ -175,7 +175,7 @@ def _late(run: Run, entry: dict[str, Any]) -> bool:
 def _received(run: Run, event: EventReceived) -> bool:
     """A CloudEvent for a subscription: the wait stays open until the task closes it."""
     entry = run.waits.get(event.id)
-    if entry is None:
+    if entry is None or type(event) not in ANSWERS[entry["purpose"]]:
         return False
     frame = run.frames[entry["path"]]
     node = run.program.nodes[frame["node"]]
@@ -228,7 +228,7 @@ def _tell_all(run: Run, type_: str) -> None:
 def _hold(run: Run, event: Any) -> bool:
     """Suspended: an outcome is recorded, and acted on when the run goes on."""
     entry = run.waits.get(event.id)
-    if entry is None or not (isinstance(event, EventReceived) or type(event) in ANSWERS[entry["purpose"]]):
+    if entry is None or type(event) not in ANSWERS[entry["purpose"]]:
         return False
     return operator.hold(run, event)
 
@@ -237,8 +237,6 @@ def _resume(run: Run, event: ResumeRequested) -> None:
     run.tell("workflow.resumed.v1")
     _tell_all(run, "task.resumed.v1")
     run.show("running")
-    for entry in run.waits.values():
-        entry.pop("held", None)
     for held in operator.release(run):
         act = TRANSITIONS["running"][type(held)]
         if run.state["status"] == "running":
@@ -258,8 +256,8 @@ ANSWERS: dict[str, tuple[type, ...]] = {
     "attempt": (TimerFired,),
     "retry": (TimerFired,),
     "slice": (TimerFired,),
-    "listen": (),
-    "until": (),
+    "listen": (EventReceived,),
+    "until": (EventReceived,),
 }
 """Purpose of a wait -> the events that answer it."""
 

@@ -21,10 +21,8 @@ from perdure.language.values import Json
 
 
 def hold(run: Run, event: Any) -> bool:
-    """Keep an outcome until the run goes on. False: nobody waits for it, or it is here already."""
-    entry = run.waits.get(event.id)
-    if entry is None:
-        return False
+    """Keep an outcome that is waited for until the run goes on. False: it is here already."""
+    entry = run.waits[event.id]
     held = run.state.setdefault("held", [])
     as_json = msgspec.to_builtins(event)
     if isinstance(event, EventReceived):

@@ -170,6 +170,8 @@ class Run:
             return
         if entry["purpose"] in BUSY:
             self.state["busy"] -= 1
+        if "held" in entry:  # suspended, and answered already
+            return
         self.commands.append(Unsubscribe(id=command) if entry["purpose"] in SUBSCRIPTIONS else CancelWait(id=command))
 
     def give_up_for(self, frame: Frame, purposes: tuple[str, ...]) -> None:
