@@ -1,0 +1,5 @@
+"""Our own scenarios, in every mode."""
+
+from pytest_bdd import scenarios
+
+scenarios("features")
