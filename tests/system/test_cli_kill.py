@@ -147,3 +147,37 @@ def test_a_resumed_run_takes_its_child_along(program):
     assert ledger(program).count("second") == 1
     statuses = {row["name"]: row["status"] for row in json.loads(program.run("runs", "list", "--json").stdout)}
     assert statuses == {"parent": "completed", "slow": "completed"}
+
+
+def test_a_function_that_sleeps_does_not_hold_an_interruption_up(program):
+    program.write(
+        "long.py", FUNCTIONS.replace("    return line", "    import time\n    time.sleep(60)\n    return line")
+    )
+    process = program.start("run", "slow.yaml", "--run", "r-1", "--functions", "long")
+    try:
+        until(lambda: ledger(program) == ["first"] or process.poll() is not None)
+        os.kill(process.pid, signal.SIGINT)
+        output, errors = process.communicate(timeout=20)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+    assert (process.returncode, output) == (130, ""), errors
+    assert "perdure runs resume r-1" in errors
+    done = program.run("runs", "resume", "r-1", "--functions", "notes", "--quiet")
+    assert (done.returncode, done.stdout) == (0, '"second"\n'), done.stderr
+
+
+def test_a_thread_that_nobody_waits_for_does_not_hold_the_end_up(program):
+    program.write(
+        "long.py", FUNCTIONS.replace("    return line", "    import time\n    time.sleep(60)\n    return line")
+    )
+    branches = (
+        "      - slow: { call: note, with: { line: slow } }\n"
+        "      - fast: { do: [ { rest: { wait: { milliseconds: 300 } } }, { a: { set: { a: 1 } } } ] }\n"
+    )
+    program.write(
+        "race.yaml", document("race", f"  - race:\n     fork:\n      compete: true\n      branches:\n{branches}")
+    )
+    done = program.run("run", "race.yaml", "--functions", "long", "--quiet", timeout=20)
+    assert (done.returncode, done.stdout) == (0, '{"a":1}\n'), done.stderr

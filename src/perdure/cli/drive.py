@@ -7,6 +7,7 @@ import functools
 import os
 import signal
 import sys
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -106,10 +107,16 @@ class Desk:
 
         Raises Interrupted then.
         """
+        runner = asyncio.Runner()
         try:
-            return asyncio.run(_with_sigterm(work))
+            answer = runner.run(_with_sigterm(work))
         except (KeyboardInterrupt, asyncio.CancelledError):
             raise Interrupted from None
+        finally:
+            # Closing it would wait for functions in threads, whose answers nobody waits for any more (`main.py`).
+            if threading.active_count() == 1:
+                runner.close()
+        return answer
 
     def interrupted(self) -> int:
         """Tell how to go on after Ctrl-C."""

@@ -61,9 +61,10 @@ class Live:
             return
         row = self._rows.pop(entry.path, None) or _Row(who)
         self._rows[entry.path] = row
-        if entry.number:
-            row.word = word
         row.more = more
+        if not entry.number:
+            return
+        row.word = word
         if word in self._counts:
             self._counts[word] += 1
         self._tokens += progress.tokens(entry.data.get("usage"))

@@ -54,8 +54,27 @@ exit codes:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code. Nothing but SystemExit from argparse passes this border."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    """Run one command and return its exit code. Nothing but SystemExit from argparse passes this border.
+
+    Without arguments it is the process's own command line, and the process ends with it.
+    """
+    if arguments is not None:
+        return _answer(list(arguments))
+    code = _answer(sys.argv[1:])
+    _leave(code)
+    return code
+
+
+def _leave(code: int) -> None:
+    """A function of the user that runs in a thread cannot be stopped; do not wait for it. The journal is closed."""
+    threading = sys.modules.get("threading")
+    if threading is not None and threading.active_count() > 1:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _answer(given: list[str]) -> int:
     try:
         code = _dispatch(given)
         sys.stdout.flush()
