@@ -202,6 +202,7 @@ class Driver:
         event = msgspec.structs.replace(run_event, now=self.now)
         if self.mode == "snapshots" and run.state is not None:
             run.state = restore(snapshot(run.state))
+            run.program = self._compiled_anew(run.program)
         run.state, commands = step(run.program, run.state, event)
         run.journal.append(event)
         if self.mode == "snapshots":
@@ -230,9 +231,14 @@ class Driver:
         assert snapshot(run.state or {}) == before, "a replay of the journal gives another state"
 
     def _rebuild(self, run: MemoryRun) -> None:
+        """As another process would: a program compiled anew, and all events again."""
+        run.program = self._compiled_anew(run.program)
         run.state = None
         for event in run.journal:
             run.state, _ = step(run.program, run.state, event)
+
+    def _compiled_anew(self, program: Program) -> Program:
+        return compile(program.document, program.resources, self.table)
 
     # Commands
 
