@@ -28,10 +28,14 @@ ENGINE = "0.3.1"
 GUARD = 1
 """Raised with every change of meaning or cost: runs keep the engine they were started with."""
 
-if purejq.__version__ != ENGINE:
-    raise ImportError(
-        f"Perdure needs purejq {ENGINE} exactly and found {purejq.__version__}: pip install purejq=={ENGINE}"
-    )
+
+def require_engine(version: str) -> None:
+    """ImportError when purejq is not the very version whose tuples and operations the guard was written for."""
+    if version != ENGINE:
+        raise ImportError(f"Perdure needs purejq {ENGINE} exactly and found {version}: pip install purejq=={ENGINE}")
+
+
+require_engine(purejq.__version__)
 
 _Evaluate = Callable[[Json, Mapping[str, Json]], Json]
 _SHOWN = 300

@@ -371,7 +371,7 @@ def _alternatives(
 ) -> Iterator[Json]:
     """`as [$a] ?// $a`: an error in matching or in the body goes on with the next pattern; the last one's counts."""
     for item in source.values(value, env):
-        for pattern in compiled:
+        for pattern in compiled:  # pragma: no branch - the last one breaks or raises
             try:
                 found = [
                     output

@@ -3,6 +3,7 @@
 The lexer is ours because purejq's loses offsets and misreads strings inside interpolations; the grammar is purejq's.
 """
 
+import re
 from typing import Any, NoReturn
 
 from purejq.errors import JqParseError
@@ -14,6 +15,9 @@ from perdure.language.guard_limits import LIMITS
 
 _BRACKET = 13
 _INTERPOLATIONS = 10
+_DIGITS = 308
+"""An integer with no more digits is within the reach of a double, and of `LIMITS.bits`."""
+_at = re.compile(r" at position (\d+)")
 
 
 class Placed(tuple[Any, ...]):
@@ -92,10 +96,8 @@ class _Lexer:
         return ("OP", text, start)
 
     def _number(self, text: str, start: int) -> int | float:
-        if _INT_RE.match(text) and len(text) <= LIMITS.bits // 4 + 52:
-            whole = int(text)
-            if whole.bit_length() <= LIMITS.bits:
-                return whole
+        if _INT_RE.match(text) and len(text) <= _DIGITS:
+            return int(text)
         number = float(text)
         if number == float("inf"):
             self._refuse("The number is too large", start)
@@ -233,7 +235,8 @@ def _check_height(tree: Any) -> None:
 def _located(message: str) -> ExpressionFault:
     """The parse error of purejq: `... at position N`, where N is one of our offsets."""
     message = message.replace("EOF None", "the end").replace("Unexpected token None", "Unexpected end")
-    text, found, position = message.rpartition(" at position ")
-    if found and position.isdigit():
-        return ExpressionFault(f"{text}, at character {int(position) + 1} of the expression.", offset=int(position))
-    return ExpressionFault(f"{message}.")
+    found = _at.search(message)
+    if found is None:
+        return ExpressionFault(f"{message}.")
+    offset = int(found.group(1))
+    return ExpressionFault(f"{_at.sub('', message)}, at character {offset + 1} of the expression.", offset=offset)

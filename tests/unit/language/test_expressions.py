@@ -6,7 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from perdure.language.expressions import Expression, ExpressionFault, json_text, parse
+from perdure.language.expressions import Expression, ExpressionFault, json_text, parse, require_engine
+from perdure.language.guard_functions import FUNCTIONS
 from perdure.language.guard_limits import LIMITS
 from perdure.language.guard_runtime import Env
 
@@ -188,6 +189,8 @@ GIVES: list[tuple[str, Any, Any]] = [
     ("transpose", [[1], [2, 3]], [[1, 2], [None, 3]]),
     ("add", [[1], [2]], [1, 2]),
     ("add", {"a": 1, "b": 2.5}, 3.5),
+    ("add", ["a", "b"], "ab"),
+    ("[label $f | 1, 2]", None, [1, 2]),
     ("add", [{"a": 1}, {"b": 2}], {"a": 1, "b": 2}),
     ("add", [None, "a"], "a"),
     ("from_entries", {"x": {"name": "a", "Value": 1}}, {"a": 1}),
@@ -400,7 +403,7 @@ def test_reading_is_cached_and_tells_what_is_used() -> None:
     assert parse(".[]").gives_several
 
 
-def test_deep_python_stacks_end_as_faults(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_deep_python_stacks_end_as_faults() -> None:
     """The budget of depth decides long before Python; should a caller have used the stack up, it is still a fault."""
 
     def deep(levels: int) -> Any:
@@ -414,16 +417,26 @@ def test_deep_python_stacks_end_as_faults(monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.raises((ExpressionFault, RecursionError)):
         at_the_edge()
 
-    def raising(error: BaseException) -> None:
-        def fail(*_: Any) -> Any:
-            raise error
 
-        expression = Expression("[.]", None)
-        monkeypatch.setattr("perdure.language.expressions.check_result", fail)
-        with pytest.raises(type(error)):
-            expression.evaluate(1, {})
+def test_another_engine_is_refused() -> None:
+    with pytest.raises(ImportError, match="pip install purejq=="):
+        require_engine("0.4.0")
 
-    raising(ValueError("not ours"))
+
+@pytest.mark.parametrize("error", [RecursionError(), MemoryError()])
+def test_a_machine_at_its_end_gives_a_fault(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    def fail(*_: Any) -> Any:
+        raise error
+
+    monkeypatch.setitem(FUNCTIONS, ("floor", 0), fail)
+    with pytest.raises(ExpressionFault, match="too"):
+        Expression("floor", None).evaluate(1, {})
+
+
+def test_a_broken_pattern_is_placed() -> None:
+    with pytest.raises(ExpressionFault) as caught:
+        parse(". as 1 | 2")
+    assert caught.value.offset == 5
 
 
 def test_a_scope_shows_its_state() -> None:

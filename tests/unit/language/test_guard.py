@@ -128,6 +128,8 @@ BOMBS: list[tuple[str, Any]] = [
     ('"{\\"$perdure" + ".secret\\": [1]}" | fromjson', None),
     ('"{\\"\\\\u0024perdure" + ".secret\\": [1]}" | [fromjson]', None),
     ("nan", None),
+    ("map([., ., ., .])", list(range(300_000))),
+    ('test("a{1000}b{1000}c{1000}d{1000}e{1000}f{500}")', "a"),
     ("[infinite]", None),
     ("{a: -infinite}", None),
     ("1e999", None),

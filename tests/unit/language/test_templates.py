@@ -101,7 +101,7 @@ TOKEN = {SECRET: ["token"]}
         ('$secrets["token"]', TOKEN),
         ('$secrets."token".deep["er"]', {SECRET: ["token", "deep", "er"]}),
         ("{a: $secrets.token, b: [$secrets.token, 1]}", {"a": TOKEN, "b": [TOKEN, 1]}),
-        ("[.x | . + 1, $secrets.token]", TOKEN and [2, TOKEN]),
+        ("[.x | . + 1, $secrets.token]", [2, TOKEN]),
         ("if .x == 1 then $secrets.token else 2 end", TOKEN),
         ("if .x == 2 then 3 end", 1),
         ("if .x == 2 then $secrets.token end", {"x": 1}),
@@ -114,6 +114,7 @@ TOKEN = {SECRET: ["token"]}
         ('"\\(.x) \\([.x])" | {a: .}', {"a": "1 [1]"}),
         ('"Bearer \\($authorization.parameter)"', {PARTS: ["Bearer ", {SECRET: ["auth"]}]}),
         ("$authorization.scheme", "Bearer"),
+        ('[$secrets.token, "\\(.x)"]', [TOKEN, "1"]),
     ],
 )
 def test_a_secret_is_a_handle(source: str, expected: Any) -> None:
