@@ -236,7 +236,5 @@ def _located(message: str) -> ExpressionFault:
     """The parse error of purejq: `... at position N`, where N is one of our offsets."""
     message = message.replace("EOF None", "the end").replace("Unexpected token None", "Unexpected end")
     found = _at.search(message)
-    if found is None:
-        return ExpressionFault(f"{message}.")
-    offset = int(found.group(1))
+    offset = int(found.group(1)) if found else 0
     return ExpressionFault(f"{_at.sub('', message)}, at character {offset + 1} of the expression.", offset=offset)
