@@ -29,7 +29,7 @@ def drive(run: Run) -> None:
         frame = run.frames.get(ready.popleft())
         while frame is not None:
             if run.budget <= 0:
-                ready.appendleft(frame["path"])
+                ready.append(frame["path"])  # behind the others, so that no branch starves
                 break
             frame = advance(run, frame)
 

@@ -147,9 +147,7 @@ def _reopen(run: Run, fault: dict[str, Any]) -> None:
     run.show("running")
     reissued: set[str] = set()
     for entry in parked.values():
-        waiting = run.frames.get(entry["path"])
-        if waiting is None:
-            continue
+        waiting = run.frames[entry["path"]]
         if "due" in entry:
             _restart(run, waiting, entry, stood)
         elif waiting["path"] not in reissued:
@@ -169,7 +167,7 @@ def _renew(run: Run) -> None:
     """A run that faulted at its own timeout gets the whole of it once more."""
     root = run.frames[""]
     node = run.program.nodes[""]
-    if node.after is not None:
-        due = run.now + duration(run, root, node.after, root["value"])
-        root["deadline"] = due
-        run.timer(root, "timeout", due)
+    assert node.after is not None
+    due = run.now + duration(run, root, node.after, root["value"])
+    root["deadline"] = due
+    run.timer(root, "timeout", due)

@@ -39,11 +39,10 @@ def _next(run: Run) -> int:
 
 
 def _saga_of(run: Run, frame: Frame) -> Frame:
-    """The nearest saga frame around a frame."""
-    while frame["parent"] is not None:
+    """The nearest saga frame around a frame; the run is always one."""
+    frame = run.frames[frame["parent"]]
+    while not _is_saga(run, frame):
         frame = run.frames[frame["parent"]]
-        if _is_saga(run, frame):
-            return frame
     return frame
 
 
@@ -66,11 +65,10 @@ _OWN = frozenset({"extended", "branch", "compensation"})
 
 def succeed(run: Run, frame: Frame) -> None:
     """An inner saga has succeeded: its stack moves as one onto the enclosing frame."""
-    entries = run.state["sagas"].pop(frame["path"], None)
-    if entries:
-        for entry in entries:
-            entry["order"] = _next(run)
-        run.state["sagas"].setdefault(_saga_of(run, frame)["path"], []).extend(entries)
+    entries = run.state["sagas"].pop(frame["path"], [])
+    for entry in entries:
+        entry["order"] = _next(run)
+        run.state["sagas"].setdefault(_saga_of(run, frame)["path"], []).append(entry)
 
 
 def hand_up(run: Run, frame: Frame) -> None:

@@ -151,23 +151,16 @@ class Run:
         self.commands.append(StartTimer(id=command, path=frame["path"], due=due))
         return command
 
-    def answer(self, command: str) -> dict[str, Any] | None:
-        """Close a wait: its entry, or None when nobody waits for this id any more."""
-        entry = self.waits.pop(command, None)
-        if entry is None:
-            return None
+    def answer(self, command: str) -> None:
+        """Close a wait: its answer is here."""
+        entry = self.waits.pop(command)
         if entry["purpose"] in BUSY:
             self.state["busy"] -= 1
-        frame = self.frames.get(entry["path"])
-        if frame is not None and command in frame.get("waits", ()):
-            frame["waits"].remove(command)
-        return entry
+        self.frames[entry["path"]]["waits"].remove(command)
 
     def give_up(self, command: str) -> None:
         """Close a wait from our side."""
-        entry = self.waits.pop(command, None)
-        if entry is None:
-            return
+        entry = self.waits.pop(command)
         if entry["purpose"] in BUSY:
             self.state["busy"] -= 1
         if "held" in entry:  # suspended, and answered already
@@ -177,7 +170,7 @@ class Run:
     def give_up_for(self, frame: Frame, purposes: tuple[str, ...]) -> None:
         """Close those waits of a frame."""
         for command in list(frame.get("waits", ())):
-            if command in self.waits and self.waits[command]["purpose"] in purposes:
+            if self.waits[command]["purpose"] in purposes:
                 frame["waits"].remove(command)
                 self.give_up(command)
 

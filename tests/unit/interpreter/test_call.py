@@ -47,11 +47,16 @@ def test_http_arguments():
     ],
 )
 def test_endpoints(endpoint, uri):
-    d = run(f"do: [{{a: {{call: http, with: {{method: get, endpoint: {endpoint}}}}}}}]", {"u": "https://u.example", "pet.id": 7})
+    d = run(
+        f"do: [{{a: {{call: http, with: {{method: get, endpoint: {endpoint}}}}}}}]",
+        {"u": "https://u.example", "pet.id": 7},
+    )
     assert d.call().args["endpoint"] == {"uri": uri}
 
 
-@pytest.mark.parametrize(("endpoint", "what"), [("'https://x/{o}'", "array"), ("'${ .o }'", "array"), ("'${ .o.p }'", "")])
+@pytest.mark.parametrize(
+    ("endpoint", "what"), [("'https://x/{o}'", "array"), ("'${ .o }'", "array"), ("'${ .o.p }'", "")]
+)
 def test_an_endpoint_that_is_no_text_is_an_expression_fault(endpoint, what):
     error = run(f"do: [{{a: {{call: http, with: {{method: get, endpoint: {endpoint}}}}}}}]", {"o": [1]}).error
     assert error["type"].endswith("/expression")
@@ -92,8 +97,13 @@ def test_authentication_inline_by_name_and_by_secret():
     assert d.told("task.completed")[-1].data["output"] == {"scheme": "Basic", "parameter": None}
     assert d.call().args["endpoint"]["authentication"] == {"digest": {"$perdure.secret": ["login"]}}
     d.complete(1)
-    assert d.told("task.completed")[-1].data["output"] == {"scheme": "Digest", "parameter": {"$perdure.secret": ["login"]}}
-    assert d.call().args["endpoint"]["authentication"] == {"oauth2": {"authority": "https://id/", "grant": "client_credentials"}}
+    assert d.told("task.completed")[-1].data["output"] == {
+        "scheme": "Digest",
+        "parameter": {"$perdure.secret": ["login"]},
+    }
+    assert d.call().args["endpoint"]["authentication"] == {
+        "oauth2": {"authority": "https://id/", "grant": "client_credentials"}
+    }
 
 
 def test_openapi_arguments():
@@ -181,7 +191,9 @@ def test_loop_variables_of_the_caller_do_not_reach_a_function():
 
 
 def test_functions_may_call_functions_but_not_for_ever():
-    d = run("use: {functions: {f: {call: g}, g: {set: {v: '${ . }'}}}}\ndo: [{a: {call: f}}, {b: {call: g, with: {z: 1}}}]")
+    d = run(
+        "use: {functions: {f: {call: g}, g: {set: {v: '${ . }'}}}}\ndo: [{a: {call: f}}, {b: {call: g, with: {z: 1}}}]"
+    )
     assert d.output == {"v": {"z": 1}}
     error = run("use: {functions: {f: {do: [{x: {call: f}}]}}}\ndo: [{a: {call: f}}]").error
     assert error["type"].endswith("/runtime")
@@ -265,7 +277,9 @@ def test_usage_and_progress_are_on_the_timeline():
 
 
 def test_attempts_and_deadlines_travel_with_the_call():
-    d = run("do: [{t: {timeout: {after: PT10S}, try: [{a: {call: x, timeout: {after: PT20S}}}], catch: {retry: {limit: {attempt: {duration: PT4S}}}}}}]")
+    d = run(
+        "do: [{t: {timeout: {after: PT10S}, try: [{a: {call: x, timeout: {after: PT20S}}}], catch: {retry: {limit: {attempt: {duration: PT4S}}}}}}]"
+    )
     assert (d.call().attempt, d.call().deadline) == (1, d.now + 4_000)
     start = d.now
     d.pass_time(1_000).fail()

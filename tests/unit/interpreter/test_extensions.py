@@ -1,5 +1,6 @@
 """Extensions: E9."""
 
+from perdure.interpreter.events import OperatorPatch
 from tests.unit.interpreter.dialogue import run
 
 LOG = """
@@ -100,7 +101,9 @@ def test_a_skipped_task_is_not_extended():
 def test_end_in_an_extension_and_in_the_task():
     text = "use: {extensions: [{x: {extend: set, before: [{b: {wait: PT0S, then: end}}]}}]}\ndo: [{a: {set: {v: 1}}}]"
     assert run(text, {"in": 1}).output == {"in": 1}
-    d = run(LOG % "do".replace("do", "composite") + "do: [{a: {do: [{s: {set: {v: 1}, then: end}}]}}, {b: {set: {v: 2}}}]")
+    d = run(
+        LOG % "do".replace("do", "composite") + "do: [{a: {do: [{s: {set: {v: 1}, then: end}}]}}, {b: {set: {v: 2}}}]"
+    )
     d.complete()
     assert d.complete().output == {"v": 1}
 
@@ -141,3 +144,23 @@ def test_visits_of_an_extended_task_and_jumps_inside_an_extension():
     ]
     assert d.output == {"n": 2}
     assert "/do/0/a+2" in d.paths("task.completed")
+
+
+def test_an_operator_enters_an_extended_task_again():
+    text = MOCK.replace("'{got: .content}'", ".content.foo.x").replace("- m: {call: after}", "- m: {set: {v: 1}}")
+    d = run(
+        text.replace("then: exit}}, {never", "then: exit, if: $context.x == null}}, {never") % "https://mocked.example"
+    )
+    d.do(OperatorPatch, action="retry")
+    assert d.error["instance"] == "/do/0/a"
+    d = run(
+        """
+        use: {extensions: [{x: {extend: composite, before: [{b: {call: before}}]}}]}
+        do: [{outer: {do: [{a: {do: [{x: {call: one}}]}}]}}]
+        """
+    )
+    key = d.complete().complete().call().key
+    d.fail(outcome="unknown").do(OperatorPatch, action="retry", path="/do/0/outer/do/0/a")
+    assert (d.call().path, d.call().key) == ("/do/0/outer/do/0/a~~2/do/0/x", key)
+    d.complete(1)
+    assert d.output == 1

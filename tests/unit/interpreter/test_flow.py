@@ -75,13 +75,17 @@ def test_end_inside_loop_try_catch_and_function():
         "try: [{x: {raise: {error: {type: a, status: 1}}}}], catch: {do: [{y: {set: {v: 1}, then: end}}]}",
         "call: fun",
     ):
-        d = run(f"use: {{functions: {{fun: {{set: {{v: 1}}, then: end}}}}}}\ndo: [{{a: {{{body}}}}}, {{b: {{set: {{v: 2}}}}}}]")
+        d = run(
+            f"use: {{functions: {{fun: {{set: {{v: 1}}, then: end}}}}}}\ndo: [{{a: {{{body}}}}}, {{b: {{set: {{v: 2}}}}}}]"
+        )
         assert d.output == {"v": 1}, body
 
 
 def test_a_branch_finishes_with_continue_and_exit():
     for then in ("continue", "exit"):
-        d = run(f"do: [{{f: {{fork: {{branches: [{{a: {{set: {{v: 1}}, then: {then}}}}}, {{b: {{set: {{v: 2}}}}}}]}}}}}}]")
+        d = run(
+            f"do: [{{f: {{fork: {{branches: [{{a: {{set: {{v: 1}}, then: {then}}}}}, {{b: {{set: {{v: 2}}}}}}]}}}}}}]"
+        )
         assert d.output == [{"v": 1}, {"v": 2}]
 
 

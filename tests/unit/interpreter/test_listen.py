@@ -5,7 +5,7 @@ import pytest
 from perdure.interpreter import commands as c
 from perdure.interpreter import correlation
 from perdure.interpreter import events as e
-from tests.unit.interpreter.dialogue import run
+from tests.unit.interpreter.dialogue import Dialogue, run
 
 
 def listening(to, more="", before="", after="", input_=None):
@@ -34,7 +34,9 @@ def test_all_needs_one_event_for_each_filter():
 
 
 def test_surplus_events_wait_for_later_subscriptions():
-    d = listening("{all: [{with: {type: a}}, {with: {type: b}}]}", after=", {m: {listen: {to: {one: {with: {type: a}}}}}}")
+    d = listening(
+        "{all: [{with: {type: a}}, {with: {type: b}}]}", after=", {m: {listen: {to: {one: {with: {type: a}}}}}}"
+    )
     d.event("a", 1).event("a", 2).event("b", 3)
     assert d.output == [2]
 
@@ -53,7 +55,10 @@ def test_until_expression_sees_the_array_so_far():
     assert d.event("t", 2).output == [1, 2]
 
 
-@pytest.mark.parametrize("until", ["{one: {with: {type: stop}}}", "{any: [{with: {type: stop}}]}", "{all: [{with: {type: stop}}]}", "{any: []}"])
+@pytest.mark.parametrize(
+    "until",
+    ["{one: {with: {type: stop}}}", "{any: [{with: {type: stop}}]}", "{all: [{with: {type: stop}}]}", "{any: []}"],
+)
 def test_events_of_an_until_strategy_are_not_in_the_output(until):
     d = listening(f"{{any: [{{with: {{type: t}}}}], until: {until}}}")
     if until != "{any: []}":
@@ -69,9 +74,19 @@ def test_until_all_needs_all():
 
 
 def test_predicates_see_the_attribute_and_the_arguments():
-    d = listening("{one: {with: {type: t, data: '${ .n > $input.least }', subject: '${ test(\"^a\") }'}}}", input_={"least": 5})
+    d = listening(
+        "{one: {with: {type: t, data: '${ .n > $input.least }', subject: '${ test(\"^a\") }'}}}", input_={"least": 5}
+    )
     filters = next(x for x in d.given if isinstance(x, c.Subscribe)).filters
-    assert filters == [{"with": {"type": "t", "data": {"expression": "${ .n > $input.least }"}, "subject": {"expression": '${ test("^a") }'}}}]
+    assert filters == [
+        {
+            "with": {
+                "type": "t",
+                "data": {"expression": "${ .n > $input.least }"},
+                "subject": {"expression": '${ test("^a") }'},
+            }
+        }
+    ]
     d.event("t", {"n": 4}, subject="a").event("t", {"n": 6}, subject="b").event("t", "no object", subject="a")
     assert d.event("t", {"n": 6}, subject="ab").output == [{"n": 6}]
 
@@ -81,8 +96,12 @@ def test_a_predicate_that_gives_no_boolean_is_a_fault():
 
 
 def test_expect_is_computed_when_the_subscription_begins():
-    d = listening("{one: {with: {type: t}, correlate: {room: {from: .data.room, expect: '${ .room }'}}}}", input_={"room": 7})
-    assert next(x for x in d.given if isinstance(x, c.Subscribe)).filters[0]["correlate"] == {"room": {"from": ".data.room", "expect": 7}}
+    d = listening(
+        "{one: {with: {type: t}, correlate: {room: {from: .data.room, expect: '${ .room }'}}}}", input_={"room": 7}
+    )
+    assert next(x for x in d.given if isinstance(x, c.Subscribe)).filters[0]["correlate"] == {
+        "room": {"from": ".data.room", "expect": 7}
+    }
     d.event("t", {"room": 8}).event("t", "odd").event("t", {})
     assert d.event("t", {"room": 7}).output == [{"room": 7}]
     assert d.told("workflow.correlation-started")
@@ -91,7 +110,9 @@ def test_expect_is_computed_when_the_subscription_begins():
 
 def test_the_first_value_binds_for_the_run():
     filter_ = "{with: {type: %s}, correlate: {room: {from: .data.room}}}"
-    d = listening(f"{{all: [{filter_ % 'a'}, {filter_ % 'b'}]}}", after=f", {{m: {{listen: {{to: {{one: {filter_ % 'c'}}}}}}}}}")
+    d = listening(
+        f"{{all: [{filter_ % 'a'}, {filter_ % 'b'}]}}", after=f", {{m: {{listen: {{to: {{one: {filter_ % 'c'}}}}}}}}}"
+    )
     d.event("a", {"room": 1}).event("b", {"room": 2}).event("b", {"room": 1})
     last = [x for x in d.given if isinstance(x, c.Subscribe)][-1]
     assert last.filters == [{"with": {"type": "c"}, "correlate": {"room": {"from": ".data.room", "expect": 1}}}]
@@ -101,7 +122,9 @@ def test_the_first_value_binds_for_the_run():
 
 def give(d, number, id_, type_="t"):
     subscription = [x for x in d.given if isinstance(x, c.Subscribe)][number]
-    return d.hand(e.EventReceived(now=d.now, id=subscription.id, event={"source": "s", "id": id_, "type": type_, "data": id_}))
+    return d.hand(
+        e.EventReceived(now=d.now, id=subscription.id, event={"source": "s", "id": id_, "type": type_, "data": id_})
+    )
 
 
 def test_duplicates_are_dropped_by_source_and_id():
@@ -194,7 +217,9 @@ def test_foreach_without_a_list_and_with_all():
         """
     )
     assert d.event("a", 1).event("b", 2).output == [2, 3]
-    d = run("do: [{l: {listen: {to: {one: {with: {type: a}}}}, foreach: {output: {schema: {document: {type: number}}}}}}]")
+    d = run(
+        "do: [{l: {listen: {to: {one: {with: {type: a}}}}, foreach: {output: {schema: {document: {type: number}}}}}}]"
+    )
     assert d.event("a", "x").error["type"].endswith("/validation")
 
 
@@ -234,7 +259,9 @@ def test_events_kept_for_foreach():
 
 
 def test_kept_events_age():
-    d = listening("{all: [{with: {type: a}}, {with: {type: b}}]}", after=", {m: {listen: {to: {one: {with: {type: a}}}}}}")
+    d = listening(
+        "{all: [{with: {type: a}}, {with: {type: b}}]}", after=", {m: {listen: {to: {one: {with: {type: a}}}}}}"
+    )
     d.event("a", 1).event("a", 2).pass_time(correlation.RETENTION + 1)
     d.event("b", 3)
     assert d.status == "waiting"
@@ -269,3 +296,27 @@ def test_timeout_of_a_listen():
 )
 def test_could_match(filters, matches):
     assert correlation.could_match(filters, {"type": "t", "source": "s", "data": {"n": 1}}) is matches
+
+
+def test_a_kept_event_that_does_not_fit_stays():
+    later = ", {m: {listen: {to: {one: {with: {type: c}}}}}}, {n: {listen: {to: {one: {with: {type: a}}}}}}"
+    d = listening("{all: [{with: {type: a}}, {with: {type: b}}]}", after=later)
+    d.event("a", 1).event("a", 2).event("b", 3)
+    assert d.status == "waiting"
+    assert d.event("c", 4).output == [2]
+
+
+def test_an_event_for_a_slow_loop_beside():
+    d = Dialogue(
+        "do: [{f: {fork: {branches: [{l: {do: [{s: {set: {v: 1}, then: s}}]}}, {e: {listen: {to: {any: [], until: 'false'}}}}]}}}]",
+        snapshots=False,
+    )
+    d.hand(e.Started(now=d.now, run="r", tenant="t", seed="s"))
+    first = next(x for x in d.open.values() if isinstance(x, c.StartTimer))
+    d.open.pop(first.id)
+    d.hand(e.TimerFired(now=d.now, id=first.id))
+    done = len(d.paths("task.completed"))
+    slices = [x for x in d.open.values() if isinstance(x, c.StartTimer)]
+    give(d, 0, "1")
+    assert len(d.paths("task.completed")) > done
+    assert [x for x in d.open.values() if isinstance(x, c.StartTimer)] == slices

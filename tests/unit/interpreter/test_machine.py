@@ -17,7 +17,14 @@ ONE = "do: [{a: {set: {v: 1}}}]"
 def test_a_whole_run_of_commands():
     d = run("do: [{a: {call: noop, with: {x: 1}}}]")
     call = d.call()
-    assert (call.path, call.ref, call.function, call.args, call.attempt, call.deadline) == ("/do/0/a", "/do/0/a", "noop", {"x": 1}, 1, None)
+    assert (call.path, call.ref, call.function, call.args, call.attempt, call.deadline) == (
+        "/do/0/a",
+        "/do/0/a",
+        "noop",
+        {"x": 1},
+        1,
+        None,
+    )
     d.complete("out")
     told = [(x.type, x.path) for x in d.told()]
     assert told == [
@@ -84,7 +91,9 @@ def test_unknown_repeated_and_late_ids_change_nothing():
     d.pass_time(1_000)
     subscription = next(x for x in d.open.values() if isinstance(x, c.Subscribe))
     before = snapshot(d.state)
-    assert d.hand(e.EventReceived(now=d.now, id=subscription.id, event={"source": "s", "id": "1", "type": "other"})) == []
+    assert (
+        d.hand(e.EventReceived(now=d.now, id=subscription.id, event={"source": "s", "id": "1", "type": "other"})) == []
+    )
     assert snapshot(d.state) == before
 
 

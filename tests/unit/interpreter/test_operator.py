@@ -42,7 +42,9 @@ def test_events_while_suspended():
     d = run("do: [{l: {listen: {to: {any: [], until: length == 2}}}}]").do(e.SuspendRequested)
     subscription = next(x for x in d.open.values() if isinstance(x, c.Subscribe))
     for id_ in ("1", "1", "2"):
-        d.hand(e.EventReceived(now=d.now, id=subscription.id, event={"source": "s", "id": id_, "type": "t", "data": id_}))
+        d.hand(
+            e.EventReceived(now=d.now, id=subscription.id, event={"source": "s", "id": id_, "type": "t", "data": id_})
+        )
     assert len(d.state["held"]) == 2
     assert d.do(e.ResumeRequested).output == ["1", "2"]
 
@@ -135,7 +137,9 @@ def test_retry_after_an_unknown_outcome_keeps_the_key():
 
 
 def test_skip_with_and_without_output():
-    assert run(TWO).fail().do(e.OperatorPatch, action="skip", output={"o": 1}, has_output=True).output == {"c": {"o": 1}}
+    assert run(TWO).fail().do(e.OperatorPatch, action="skip", output={"o": 1}, has_output=True).output == {
+        "c": {"o": 1}
+    }
     assert run(TWO).fail().do(e.OperatorPatch, action="skip").output == {"c": {"v": 1}}
 
 

@@ -10,7 +10,11 @@ BASE = "https://open-workflow-specification.org/spec/1.0.0/errors/"
 
 
 def tried(catch, task="call: noop", **options):
-    return run(f"do: [{{t: {{try: [{{a: {{{task}}}}}], catch: {catch}}}}}, {{after: {{set: '{{out: .}}'}}}}]", {"in": 1}, **options)
+    return run(
+        f"do: [{{t: {{try: [{{a: {{{task}}}}}], catch: {catch}}}}}, {{after: {{set: '{{out: .}}'}}}}]",
+        {"in": 1},
+        **options,
+    )
 
 
 # Catching
@@ -122,12 +126,20 @@ def test_a_count_of_nothing_never_retries():
 
 
 def test_the_policys_own_conditions():
-    assert tried("{retry: {when: .status == 503, limit: {attempt: {count: 9}}}}").fail(503).fail(500).error["status"] == 500
-    assert tried("{retry: {exceptWhen: $error.status == 500, limit: {attempt: {count: 9}}}}").fail(503).fail(500).status == "faulted"
+    assert (
+        tried("{retry: {when: .status == 503, limit: {attempt: {count: 9}}}}").fail(503).fail(500).error["status"]
+        == 500
+    )
+    assert (
+        tried("{retry: {exceptWhen: $error.status == 500, limit: {attempt: {count: 9}}}}").fail(503).fail(500).status
+        == "faulted"
+    )
 
 
 def test_a_policy_by_name():
-    d = run("use: {retries: {r: {limit: {attempt: {count: 1}}}}}\ndo: [{t: {try: [{a: {call: x}}], catch: {retry: r}}}]")
+    d = run(
+        "use: {retries: {r: {limit: {attempt: {count: 1}}}}}\ndo: [{t: {try: [{a: {call: x}}], catch: {retry: r}}}]"
+    )
     assert d.fail().complete(1).output == 1
 
 
@@ -158,7 +170,9 @@ def test_delays_stay_bounded():
     d.pass_time(30_000 * 86_400_000).fail()
     timer = next(x for x in d.open.values() if isinstance(x, c.StartTimer))
     assert timer.due - d.now == 36_525 * 86_400_000
-    assert tried("{retry: {backoff: {exponential: {}}, limit: {attempt: {count: 3}}}}").fail().fail().call().attempt == 3
+    assert (
+        tried("{retry: {backoff: {exponential: {}}, limit: {attempt: {count: 3}}}}").fail().fail().call().attempt == 3
+    )
 
 
 def test_jitter_is_the_same_in_every_replay_and_differs_by_attempt():
@@ -179,7 +193,9 @@ def test_jitter_is_the_same_in_every_replay_and_differs_by_attempt():
 
 
 def test_one_attempt_is_bounded():
-    d = tried("{errors: {with: {status: 408}}, retry: {limit: {attempt: {count: 1, duration: PT5S}}}, do: [{x: {set: '{i: $error.instance}'}}]}")
+    d = tried(
+        "{errors: {with: {status: 408}}, retry: {limit: {attempt: {count: 1, duration: PT5S}}}, do: [{x: {set: '{i: $error.instance}'}}]}"
+    )
     first = d.call().id
     d.pass_time(5_000)
     assert d.call().path == "/do/0/t~2/try/0/a"
@@ -215,7 +231,9 @@ def test_a_retry_runs_the_whole_list_with_the_tries_input_and_the_context_stays(
 
 
 def test_the_counter_belongs_to_one_entry():
-    d = run("do: [{l: {for: {in: '[1,2]'}, do: [{t: {try: [{a: {call: x}}], catch: {retry: {limit: {attempt: {count: 1}}}}}}]}}]")
+    d = run(
+        "do: [{l: {for: {in: '[1,2]'}, do: [{t: {try: [{a: {call: x}}], catch: {retry: {limit: {attempt: {count: 1}}}}}}]}}]"
+    )
     d.fail().complete(1).fail()
     assert d.call().path == "/do/0/l#1/do/0/t~2/try/0/a"
     assert d.complete(2).output == 2
@@ -271,7 +289,9 @@ def test_a_key_survives_nested_retries():
 
 
 def test_a_sibling_that_was_given_up_keeps_its_key():
-    d = run("do: [{t: {try: [{f: {fork: {branches: [{a: {call: x}}, {b: {call: y}}]}}}], catch: {retry: {limit: {attempt: {count: 1}}}}}}]")
+    d = run(
+        "do: [{t: {try: [{f: {fork: {branches: [{a: {call: x}}, {b: {call: y}}]}}}], catch: {retry: {limit: {attempt: {count: 1}}}}}}]"
+    )
     a, b = (call.key for call in d.calls())
     d.fail()
     again = [call.key for call in d.calls()]
@@ -290,7 +310,9 @@ def test_no_key_is_kept_where_nothing_comes_again():
 
 
 def test_a_task_timeout_is_caught_by_an_outer_try_with_the_tasks_instance():
-    d = tried("{errors: {with: {status: 408}}, do: [{x: {set: '{e: $error}'}}]}", "call: noop, timeout: {after: {seconds: 2}}")
+    d = tried(
+        "{errors: {with: {status: 408}}, do: [{x: {set: '{e: $error}'}}]}", "call: noop, timeout: {after: {seconds: 2}}"
+    )
     assert d.call().deadline == START + 2_000
     d.pass_time(2_000)
     error = d.output["out"]["e"]
@@ -303,7 +325,9 @@ def test_a_tries_own_timeout_is_not_its_own_to_catch():
 
 
 def test_a_timeout_by_name_and_of_a_composite():
-    d = run("use: {timeouts: {soon: {after: PT1S}}}\ndo: [{a: {timeout: soon, do: [{w: {wait: PT5S}}]}}]").pass_time(1_000)
+    d = run("use: {timeouts: {soon: {after: PT1S}}}\ndo: [{a: {timeout: soon, do: [{w: {wait: PT5S}}]}}]").pass_time(
+        1_000
+    )
     assert d.error["instance"] == "/do/0/a"
     assert not d.open
 
@@ -328,3 +352,21 @@ def test_the_clock_of_an_attempt_stops_in_the_catch():
     assert d.call().deadline is None
     d.pass_time(9_000)
     assert d.complete("late").output == {"out": "late"}
+
+
+def test_keys_that_are_kept_are_bounded():
+    d = run(
+        """
+        do:
+          - t:
+              try:
+                - l:
+                    for: {in: '[range(1100)]'}
+                    do: [{f: {fork: {compete: true, branches: [{a: {call: x}}, {b: {set: {v: 1}}}]}}}]
+                - last: {call: y}
+              catch: {retry: {limit: {attempt: {count: 1}}}}
+        """,
+        snapshots=False,
+    )
+    assert len(d.state["keys"]) == 1_000
+    assert d.complete(1).state["keys"] == {}

@@ -1,7 +1,7 @@
 """Compensation: language.md 5.4."""
 
 from perdure.interpreter import events as e
-from tests.unit.interpreter.dialogue import run
+from tests.unit.interpreter.dialogue import Dialogue, run
 
 ORDER = """
 use: {functions: {refund: {call: undo, with: {id: '${ .id }'}}}}
@@ -76,9 +76,9 @@ def test_last_in_first_out_across_iterations_and_branches_and_the_run_is_a_frame
     d = run(
         f"""
         do:
-          - one: {STEPS.format('one')}
-          - l: {{for: {{in: '[1,2]'}}, do: [{steps('x')}]}}
-          - f: {{fork: {{branches: [{steps('left', 'right')}]}}}}
+          - one: {STEPS.format("one")}
+          - l: {{for: {{in: '[1,2]'}}, do: [{steps("x")}]}}
+          - f: {{fork: {{branches: [{steps("left", "right")}]}}}}
           - {RAISE[1:-1]}
         """
     )
@@ -93,7 +93,7 @@ def test_a_catch_inside_the_frame_keeps_the_stack():
           - s:
               metadata: {{saga: true}}
               do:
-                - t: {{try: [{steps('a')}, {RAISE}], catch: {{}}}}
+                - t: {{try: [{steps("a")}, {RAISE}], catch: {{}}}}
                 - {RAISE[1:-1]}
         """
     )
@@ -105,7 +105,7 @@ def test_a_catch_outside_comes_after_the_undoing():
         f"""
         do:
           - t:
-              try: [{{s: {{metadata: {{saga: true}}, do: [{steps('a')}, {RAISE}]}}}}]
+              try: [{{s: {{metadata: {{saga: true}}, do: [{steps("a")}, {RAISE}]}}}}]
               catch: {{do: [{{c: {{set: {{caught: true}}}}}}]}}
         """
     )
@@ -114,9 +114,13 @@ def test_a_catch_outside_comes_after_the_undoing():
 
 
 def test_a_saga_that_is_a_try_catches_first():
-    d = run(f"do: [{{s: {{metadata: {{saga: true}}, try: [{steps('a')}, {RAISE}], catch: {{}}}}}}, {{b: {{set: {{v: 1}}}}}}]")
+    d = run(
+        f"do: [{{s: {{metadata: {{saga: true}}, try: [{steps('a')}, {RAISE}], catch: {{}}}}}}, {{b: {{set: {{v: 1}}}}}}]"
+    )
     assert d.output == {"v": 1}
-    d = run(f"do: [{{s: {{metadata: {{saga: true}}, try: [{steps('a')}, {RAISE}], catch: {{errors: {{with: {{status: 2}}}}}}}}}}]")
+    d = run(
+        f"do: [{{s: {{metadata: {{saga: true}}, try: [{steps('a')}, {RAISE}], catch: {{errors: {{with: {{status: 2}}}}}}}}}}]"
+    )
     assert undone(d) == ["a"]
     assert d.status == "faulted"
 
@@ -128,8 +132,8 @@ def test_an_inner_stack_moves_as_one_onto_the_enclosing_frame():
           - outer:
               metadata: {{saga: true}}
               do:
-                - first: {STEPS.format('first')}
-                - inner: {{metadata: {{saga: true}}, do: [{steps('a', 'b')}]}}
+                - first: {STEPS.format("first")}
+                - inner: {{metadata: {{saga: true}}, do: [{steps("a", "b")}]}}
                 - {RAISE[1:-1]}
         """
     )
@@ -143,7 +147,9 @@ def test_nothing_is_undone_when_nothing_fails():
 
 
 def test_a_timeout_of_the_frame_and_of_the_workflow():
-    d = run(f"do: [{{s: {{metadata: {{saga: true}}, timeout: {{after: PT1S}}, do: [{steps('a')}, {{w: {{wait: PT1H}}}}]}}}}]")
+    d = run(
+        f"do: [{{s: {{metadata: {{saga: true}}, timeout: {{after: PT1S}}, do: [{steps('a')}, {{w: {{wait: PT1H}}}}]}}}}]"
+    )
     assert undone(d.pass_time(1_000)) == ["a"]
     assert d.error["instance"] == "/do/0/s"
     d = run(
@@ -153,8 +159,8 @@ def test_a_timeout_of_the_frame_and_of_the_workflow():
           - f:
               fork:
                 branches:
-                  - s: {{metadata: {{saga: true}}, do: [{steps('a')}, {{w: {{wait: PT1H}}}}]}}
-                  - r: {{metadata: {{saga: true}}, do: [{steps('b')}, {{w: {{wait: PT1H}}}}]}}
+                  - s: {{metadata: {{saga: true}}, do: [{steps("a")}, {{w: {{wait: PT1H}}}}]}}
+                  - r: {{metadata: {{saga: true}}, do: [{steps("b")}, {{w: {{wait: PT1H}}}}]}}
         """
     )
     assert undone(d.pass_time(1_000)) == ["b", "a"]
@@ -211,7 +217,11 @@ def test_a_handler_that_fails_for_good_ends_the_run_with_the_first_error_and_can
 
 
 def test_a_handler_that_fails_while_cancelling():
-    d = run(f"do: [{steps('a')}, {{w: {{wait: PT1H}}}}]").do(e.CancelRequested, compensate=True).fail(503, detail="Down")
+    d = (
+        run(f"do: [{steps('a')}, {{w: {{wait: PT1H}}}}]")
+        .do(e.CancelRequested, compensate=True)
+        .fail(503, detail="Down")
+    )
     assert d.error["detail"] == "The compensation of /do/0/a failed: Down"
     assert d.do(e.OperatorPatch, action="skip").status == "cancelled"
 
@@ -252,9 +262,9 @@ def test_a_fault_inside_an_inner_saga_leaves_the_outer_stack_alone_until_it_leav
           - outer:
               metadata: {{saga: true}}
               do:
-                - x: {STEPS.format('x')}
+                - x: {STEPS.format("x")}
                 - t:
-                    try: [{{inner: {{metadata: {{saga: true}}, do: [{steps('a')}, {RAISE}]}}}}]
+                    try: [{{inner: {{metadata: {{saga: true}}, do: [{steps("a")}, {RAISE}]}}}}]
                     catch: {{}}
                 - last: {{call: last}}
         """
@@ -272,7 +282,7 @@ def test_cancelled_branches_hand_their_work_up():
           - f:
               fork:
                 branches:
-                  - s: {{metadata: {{saga: true}}, do: [{steps('a')}, {{w: {{wait: PT1H}}}}]}}
+                  - s: {{metadata: {{saga: true}}, do: [{steps("a")}, {{w: {{wait: PT1H}}}}]}}
                   - b: {{call: other}}
         """
     )
@@ -281,6 +291,47 @@ def test_cancelled_branches_hand_their_work_up():
 
 
 def test_a_saga_in_a_function_keeps_the_calls_instance():
-    d = run(f"use: {{functions: {{f: {{metadata: {{saga: true}}, do: [{steps('a')}, {RAISE}]}}}}}}\ndo: [{{c: {{call: f}}}}]")
+    d = run(
+        f"use: {{functions: {{f: {{metadata: {{saga: true}}, do: [{steps('a')}, {RAISE}]}}}}}}\ndo: [{{c: {{call: f}}}}]"
+    )
     assert d.call().ref == "/do/0/c"
     assert d.complete().error["instance"] == "/do/0/c"
+
+
+def test_a_saga_without_anything_to_undo():
+    assert run("do: [{s: {metadata: {saga: true}, do: [{x: {set: {v: 1}}}]}}]").output == {"v": 1}
+    assert run(f"do: [{{s: {{metadata: {{saga: true}}, do: [{RAISE}]}}}}]").error["status"] == 1
+
+
+def test_the_clock_of_the_frame_stops_while_it_is_undone():
+    d = run(f"do: [{{s: {{metadata: {{saga: true}}, timeout: {{after: PT1S}}, do: [{steps('a')}, {RAISE}]}}}}]")
+    d.pass_time(5_000)
+    assert undone(d) == ["a"]
+    assert d.error["status"] == 1
+
+
+def test_a_limit_in_the_middle_of_a_long_loop():
+    d = Dialogue(
+        f"""
+        timeout: {{after: PT1S}}
+        do: [{steps("a")}, {{l: {{set: {{v: 1}}, then: l}}}}]
+        """,
+        snapshots=False,
+    )
+    d.hand(e.Started(now=d.now, run="r", tenant="t", seed="s"))
+    limit = next(x for x in d.open.values() if x.due > d.now)
+    d.open.pop(limit.id)
+    d.hand(e.TimerFired(now=limit.due, id=limit.id))
+    assert d.call().args == {"name": "a"}
+    assert d.complete().error["instance"] == "/timeout"
+
+
+def test_a_handlers_own_output_is_its_own():
+    d = run(
+        """
+        do:
+          - a: {set: {v: 1}, metadata: {compensate: {set: '{was: $output.v}', output: {as: '{own: $output.was}'}, export: {as: $output}}}}
+          - b: {raise: {error: {type: t, status: 1}}}
+        """
+    )
+    assert d.told("task.completed")[-1].data == {"output": {"own": 1}}

@@ -14,7 +14,10 @@ FAULT = {"type": "https://open-workflow-specification.org/spec/1.0.0/errors/runt
 
 
 def test_each_iteration_goes_on_from_the_last_ones_output():
-    d = run("do: [{l: {for: {each: n, at: i, in: .items}, do: [{x: {set: {sum: '${ (.sum // 0) + $n + $i }'}}}]}}]", {"items": [5, 6]})
+    d = run(
+        "do: [{l: {for: {each: n, at: i, in: .items}, do: [{x: {set: {sum: '${ (.sum // 0) + $n + $i }'}}}]}}]",
+        {"items": [5, 6]},
+    )
     assert d.output == {"sum": 12}
     assert d.paths("task.completed") == ["/do/0/l#0/do/0/x", "/do/0/l#1/do/0/x", "/do/0/l"]
     assert d.refs("task.completed")[0] == "/do/0/l/do/0/x"
@@ -31,7 +34,9 @@ def test_a_loop_over_no_array_is_an_expression_fault():
 
 
 def test_while_is_tested_before_each_iteration_with_item_and_index():
-    text = "do: [{l: {for: {in: '[1,2,3,4]'}, while: '$item < 3 and $index < 5', do: [{x: {set: {last: '${ $item }'}}}]}}]"
+    text = (
+        "do: [{l: {for: {in: '[1,2,3,4]'}, while: '$item < 3 and $index < 5', do: [{x: {set: {last: '${ $item }'}}}]}}]"
+    )
     assert run(text).output == {"last": 2}
 
 
@@ -52,7 +57,10 @@ def test_the_innermost_name_wins_and_the_loops_own_output_does_not_see_it():
 
 
 def test_an_inline_array_of_objects_with_templates():
-    d = run("do: [{l: {for: {in: [{n: '${ .x }'}, {n: 2}]}, do: [{x: {set: {seen: '${ (.seen // []) + [$item.n] }'}}}]}}]", {"x": 1})
+    d = run(
+        "do: [{l: {for: {in: [{n: '${ .x }'}, {n: 2}]}, do: [{x: {set: {seen: '${ (.seen // []) + [$item.n] }'}}}]}}]",
+        {"x": 1},
+    )
     assert d.output == {"seen": [1, 2]}
 
 
@@ -117,7 +125,9 @@ def test_a_fault_that_comes_first_faults_the_race():
 
 
 def test_a_race_for_any_success_waits_for_it():
-    text = "do: [{f: {metadata: {compete: any}, fork: {compete: true, branches: [{a: {call: one}}, {b: {call: two}}]}}}]"
+    text = (
+        "do: [{f: {metadata: {compete: any}, fork: {compete: true, branches: [{a: {call: one}}, {b: {call: two}}]}}}]"
+    )
     d = run(text).fail(503)
     assert d.status == "running"
     assert d.complete("b").output == "b"
@@ -205,7 +215,10 @@ def test_wait_gives_its_transformed_input():
 
 
 def test_raise_adds_the_instance_and_nothing_else():
-    d = run("use: {errors: {e: {type: https://x/y, status: 418, title: '${ .t }'}}}\ndo: [{r: {raise: {error: e}}}]", {"t": "tea"})
+    d = run(
+        "use: {errors: {e: {type: https://x/y, status: 418, title: '${ .t }'}}}\ndo: [{r: {raise: {error: e}}}]",
+        {"t": "tea"},
+    )
     assert d.error == {"type": "https://x/y", "status": 418, "title": "tea", "instance": "/do/0/r"}
     d = run("do: [{r: {raise: {error: {type: https://x/y, status: 418, instance: /mine}}}}]")
     assert d.error["instance"] == "/mine"
@@ -217,7 +230,10 @@ def test_raise_adds_the_instance_and_nothing_else():
 
 
 def test_emit_gives_the_complete_event():
-    d = run("do: [{e: {emit: {event: {with: {type: t.v1, data: {a: '${ .x }'}, extensions: {tenantid: z}, subject: s}}}}}]", {"x": 1})
+    d = run(
+        "do: [{e: {emit: {event: {with: {type: t.v1, data: {a: '${ .x }'}, extensions: {tenantid: z}, subject: s}}}}}]",
+        {"x": 1},
+    )
     event = d.emitted()
     assert d.output == event
     assert event == {
@@ -231,12 +247,17 @@ def test_emit_gives_the_complete_event():
         "tenantid": "z",
         "subject": "s",
     }
-    again = run("do: [{e: {emit: {event: {with: {type: t.v1, data: {a: '${ .x }'}, extensions: {tenantid: z}, subject: s}}}}}]", {"x": 1})
+    again = run(
+        "do: [{e: {emit: {event: {with: {type: t.v1, data: {a: '${ .x }'}, extensions: {tenantid: z}, subject: s}}}}}]",
+        {"x": 1},
+    )
     assert again.emitted() == event
 
 
 def test_the_authors_id_and_source_win():
-    d = run("do: [{e: {emit: {event: {with: {type: t, id: mine, source: /here, time: '2020-01-01T00:00:00Z', datacontenttype: text/plain, data: x}}}}}]")
+    d = run(
+        "do: [{e: {emit: {event: {with: {type: t, id: mine, source: /here, time: '2020-01-01T00:00:00Z', datacontenttype: text/plain, data: x}}}}}]"
+    )
     event = d.emitted()
     assert (event["id"], event["source"], event["time"], event["datacontenttype"]) == (
         "mine", "/here", "2020-01-01T00:00:00Z", "text/plain",
@@ -267,7 +288,13 @@ CHILD = "do: [{r: {run: {workflow: {namespace: ns, name: kid, version: 1.0.0, in
 def test_a_child_gives_its_output():
     d = run(CHILD, {"x": 1})
     command = child(d)
-    assert (command.namespace, command.name, command.version, command.input, command.awaited) == ("ns", "kid", "1.0.0", {"a": 1}, True)
+    assert (command.namespace, command.name, command.version, command.input, command.awaited) == (
+        "ns",
+        "kid",
+        "1.0.0",
+        {"a": 1},
+        True,
+    )
     assert command.key
     assert d.do(e.ChildCompleted, id=command.id, output={"done": True}).output == {"done": True}
 
@@ -291,7 +318,10 @@ def test_a_childs_output_may_be_left():
 
 
 def test_a_childs_input_is_an_object():
-    assert run("do: [{r: {run: {workflow: {namespace: n, name: k, version: latest, input: '${ 1 }'}}}}]").error["status"] == 400
+    assert (
+        run("do: [{r: {run: {workflow: {namespace: n, name: k, version: latest, input: '${ 1 }'}}}}]").error["status"]
+        == 400
+    )
     assert child(run("do: [{r: {run: {workflow: {namespace: n, name: k, version: latest}}}}]")).input == {}
 
 

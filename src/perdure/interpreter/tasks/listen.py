@@ -123,8 +123,6 @@ def _correlates(body: Listen) -> bool:
 
 def again(run: Run, node: Node, frame: Frame) -> Outcome:
     """Subscribe. After an operator opened a faulted run again this happens anew."""
-    if frame["full"]:
-        return WAITS
     command = run.wait(frame, "listen")
     run.commands.append(Subscribe(id=command, path=frame["path"], filters=frame["wanted"]))
     if node.body.until_mode:

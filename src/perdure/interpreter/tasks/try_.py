@@ -94,9 +94,11 @@ def _policy(builder: Builder, definition: dict[str, Any], around: Surroundings, 
     policy.limit = duration(limit.get("duration"), "/limit/duration")
     jitter = definition.get("jitter")
     if jitter is not None:
-        low, high = (duration(jitter.get(key), f"/jitter/{key}", name) for key in ("from", "to"))
-        if low is not None and high is not None:
-            policy.jitter = (low, high)
+        low, high = (
+            builder.duration(jitter.get(key), "body", around, f"{pointer}/jitter/{key}", own=(name,))
+            for key in ("from", "to")
+        )
+        policy.jitter = (low, high)
     return policy
 
 
