@@ -7,8 +7,8 @@ from perdure import function
 
 MOST_BYTES = 200_000
 MOST_MESSAGES = 500
-READ_BY_MODEL = 6_000
-"""Characters of a message that the model is shown: its window is small, and a longer text rarely says more."""
+READ_BY_MODEL = 4_000
+"""Bytes of a message that are looked at: a small model's window is 8,000 tokens, and some tokens are a byte."""
 
 _ORDER = re.compile(r"\b[A-Z]{1,4}-?\d{4,10}\b")
 _AMOUNT = re.compile(r"(?<![\d.,-])(?:\d{1,3}(?:[.,' ]\d{3})+|\d{1,6})(?:[.,]\d{2})?(?![\d.,]*\d)")
@@ -57,7 +57,7 @@ def _text(file: Path) -> str:
 @function("find-candidates", effect="read")
 def find_candidates(text: str) -> dict:
     """What in a text could be an order number, an amount, a name or a thing: the only answers the model may give."""
-    text = text[:READ_BY_MODEL]
+    text = text.encode()[:READ_BY_MODEL].decode(errors="ignore")
     things = _phrases(text)
     lines = [line.strip(" ,.!") for line in text.splitlines()]
     signatures = [line for line in lines[-3:] if 1 < len(line) < 40 and not re.search(r"\d", line)]

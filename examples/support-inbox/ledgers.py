@@ -79,12 +79,20 @@ def show(result: dict, seconds: float) -> None:
         why = "; ".join(row["doubts"]) if row["route"] == "person" else ""
         style = {"refund": "green", "person": "yellow"}.get(row["route"], "")
         happened = f"{row['result']}: {why}" if why else row["result"]
-        table.add_row(row["id"], ", ".join(part for part in read_ if part), happened, style=style)
+        cells = (row["id"], ", ".join(part for part in read_ if part), happened)
+        table.add_row(*(_plain(cell) for cell in cells), style=style)
     console.print()
     console.print(table)
     console.print()
     for line in _sentences(result["proof"], len(result["results"]), seconds):
         console.print(line, highlight=False, soft_wrap=True)
+
+
+def _plain(text: str) -> str:
+    """As text only: what a customer wrote must not move the cursor, turn the direction or be read as markup."""
+    from rich.markup import escape
+
+    return escape("".join(char if char.isprintable() else " " for char in text))
 
 
 def _sentences(proof_: dict, messages: int, seconds: float) -> list[str]:

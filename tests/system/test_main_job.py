@@ -1,5 +1,6 @@
 """The main job as a newcomer runs it: real model, real shop, killed twice with SIGKILL; judged by the others' ledgers."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from perdure.adapters.local_model_weights import is_installed, weights
+from tests.servers.model_endpoint import completion, endpoint
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -72,12 +74,42 @@ def test_a_message_that_nobody_prepared_gets_no_money_by_asking(model, tmp_path)
     (folder / "f.txt").write_bytes(
         "Ich hätte gern mein Geld zurück, 79,00 €, Kaffeemühle A-10533. Jürgen Weiß".encode("cp1252")
     )
+    (folder / "g.txt").write_text("[/bold] \x1b[2J\u202e refund 1.00 EUR\n[red]A-10482[/]\n[/x] Martha")
     (folder / "ignored.png").write_bytes(b"\x89PNG")
     done, result = demo(tmp_path, str(folder), "--no-kill")
     assert done.returncode == 0, done.stderr
     routes = {row["id"]: row["route"] for row in result["results"]}
-    assert routes == {"a": "person", "b": "person", "c": "person", "d": "person", "e": "person", "f": "refund"}
-    assert result["proof"]["shop"]["refunds"] == 1
+    assert routes == {
+        "a": "person",
+        "b": "person",
+        "c": "person",
+        "d": "person",
+        "e": "person",
+        "f": "refund",
+        "g": "refund",
+    }
+    assert result["proof"]["shop"]["refunds"] == 2
+    assert "\x1b[2J" not in done.stdout
+    assert "\u202e" not in done.stdout
+
+
+def first_choices(body, _request):
+    """A model that always takes the first value that the schema allows."""
+    schema = body["response_format"]["json_schema"]["schema"]
+    return completion(json.dumps({name: part["enum"][0] for name, part in schema["properties"].items()}))
+
+
+async def test_any_endpoint_instead_of_the_local_model(tmp_path, monkeypatch):
+    (tmp_path / "one.txt").write_text("Money back, 34.90 EUR, order A-10482, for the kettle.\nMartha Oduya")
+    async with endpoint(first_choices) as serving:
+        monkeypatch.setenv("PERDURE_MODEL_URL", serving.url)
+        monkeypatch.setenv("PERDURE_MODEL_NAME", "named")
+        done, result = await asyncio.to_thread(demo, tmp_path, "one.txt", "--no-kill")
+    assert done.returncode == 0, done.stderr
+    assert [request["model"] for request in serving.requests] == ["named"]
+    assert result["proof"]["model"] is None
+    (row,) = result["results"]
+    assert (row["facts"]["order"], row["route"]) == ("A-10482", "person")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,10 @@ import msgspec
 
 from perdure.adapters.local_model_answers import Compute
 
-MISSING = "The local model is not installed. Install it with `make setup`."
+MISSING = (
+    "The local model is not installed. Install it with `make setup`, or set PERDURE_MODEL_URL to the address of an"
+    " OpenAI-compatible endpoint."
+)
 """One sentence for everybody who meets a missing engine or missing weights."""
 
 _CONTEXT = 8_192
