@@ -164,3 +164,21 @@ def test_an_operator_enters_an_extended_task_again():
     assert (d.call().path, d.call().key) == ("/do/0/outer/do/0/a~~2/do/0/x", key)
     d.complete(1)
     assert d.output == 1
+
+
+def test_a_stand_in_that_failed_may_give_way_to_the_task():
+    d = run(
+        """
+        use:
+          extensions:
+            - x:
+                extend: composite
+                before: [{b: {call: ask}}, {s: {switch: [{x: {when: . == 1, then: exit}}, {y: {then: continue}}]}}]
+        do: [{a: {do: [{x: {call: one}}], output: {as: .v.w}}}]
+        """
+    )
+    d.complete(1)
+    assert d.status == "faulted"
+    d.do(OperatorPatch, action="retry").complete(2)
+    assert d.call().path == "/do/0/a~~2/do/0/x"
+    assert d.complete({"v": {"w": 5}}).output == 5

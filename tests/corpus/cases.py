@@ -1,0 +1,282 @@
+"""The scripts behind the recorded histories: a document, its input, and what the world answers.
+
+A script is only read when its case is recorded for the first time; the recording is what counts from then on.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from perdure.interpreter import commands as c
+from perdure.interpreter import events as e
+from tests.unit.interpreter.dialogue import Dialogue
+
+
+class Case(NamedTuple):
+    """`play` continues a run that has begun with `input`."""
+
+    document: str
+    input: Any
+    play: Callable[[Dialogue], Any]
+
+
+def nothing(_run: Dialogue) -> None:
+    """The run ends by itself."""
+
+
+CASES: dict[str, Case] = {
+    "set-switch-jump": Case(
+        """
+        do:
+          - count: {set: {n: '${ .n + 1 }'}, export: {as: '{last: .n}'}}
+          - check: {switch: [{again: {when: .n < 3, then: count}}, {done: {then: show}}]}
+          - never: {set: {n: -1}}
+          - show: {set: '{n: .n, context: $context}', output: {as: '{final: .n, seen: $input.n}'}}
+        """,
+        {"n": 0},
+        nothing,
+    ),
+    "do-data-flow": Case(
+        """
+        input: {schema: {document: {type: object}}, from: .order}
+        output: {as: '{done: .}'}
+        do:
+          - skipped: {if: 'false', set: {x: 1}, then: end}
+          - outer:
+              input: {from: .items}
+              do:
+                - first: {set: '{got: ., raw: $task.input}'}
+                - last: {call: store, with: {what: '${ .got }'}, output: {as: '{stored: .}'}, then: exit}
+                - never: {set: {x: 1}}
+              output: {as: '{outer: .stored, input: $input}'}
+              export: {as: '{kept: .outer}'}
+          - show: {set: '{prev: ., context: $context}'}
+        """,
+        {"order": {"items": [1, 2]}},
+        lambda run: run.complete({"id": 7}),
+    ),
+    "for-calls-while": Case(
+        """
+        do:
+          - loop:
+              for: {each: n, at: i, in: .items}
+              while: $n != 9
+              do: [{ask: {call: ask, with: {n: '${ $n }', i: '${ $i }', before: '${ . }'}}}]
+        """,
+        {"items": [4, 5, 9, 6]},
+        lambda run: run.complete("four").complete("five"),
+    ),
+    "fork-join-exports": Case(
+        """
+        do:
+          - both:
+              fork:
+                branches:
+                  - left: {call: left, export: {as: '$context + {left: .}'}}
+                  - right: {do: [{w: {wait: PT2S}}, {r: {set: {v: 2}, export: {as: '$context + {right: .v}'}}}]}
+          - show: {set: '{out: ., context: $context}'}
+        """,
+        {},
+        lambda run: run.pass_time(2_000).complete("L"),
+    ),
+    "fork-compete": Case(
+        """
+        do:
+          - race:
+              fork:
+                compete: true
+                branches:
+                  - slow: {call: slow}
+                  - sleepy: {wait: PT1H}
+                  - deaf: {listen: {to: {any: []}}}
+                  - quick: {call: quick}
+        """,
+        {},
+        lambda run: run.complete("won", position=1),
+    ),
+    "fork-end": Case(
+        """
+        do:
+          - f: {fork: {branches: [{a: {call: slow}}, {b: {set: {v: 1}, then: end}}]}, output: {as: '{bare: .}'}}
+          - never: {set: {v: 2}}
+        """,
+        {},
+        nothing,
+    ),
+    "try-retry-backoff-jitter": Case(
+        """
+        use:
+          retries:
+            patient:
+              delay: {seconds: 1}
+              backoff: {exponential: {}}
+              jitter: {from: PT0S, to: PT1S}
+              limit: {attempt: {count: 3}}
+        do:
+          - t:
+              try: [{a: {call: flaky}}]
+              catch:
+                errors: {with: {status: 503}}
+                retry: patient
+                do: [{sorry: {set: '{status: $error.status}'}}]
+        """,
+        {},
+        lambda run: (
+            run.fail(503, outcome="unknown").pass_time(2_000).fail(503).pass_time(3_000).fail(503).pass_time(5_000),
+            run.fail(503),
+        ),
+    ),
+    "try-uncaught": Case(
+        "do: [{t: {try: [{a: {call: flaky}}], catch: {errors: {with: {status: 404}}}}}]",
+        {},
+        lambda run: run.fail(503, title="Down"),
+    ),
+    "timeouts": Case(
+        """
+        timeout: {after: PT1M}
+        do:
+          - t:
+              try: [{a: {call: slow, timeout: {after: PT5S}}}]
+              catch: {errors: {with: {status: 408}}, then: continue}
+          - forever: {listen: {to: {one: {with: {type: never}}}}}
+        """,
+        {"in": 1},
+        lambda run: run.pass_time(60_000),
+    ),
+    "raise-in-function": Case(
+        """
+        use:
+          errors: {full: {type: https://errors.example/full, status: 507, title: '${ "No room for \\(.n)" }'}}
+          functions: {check: {do: [{look: {call: look, with: {n: '${ .n }'}}}, {no: {raise: {error: full}}}]}}
+        do: [{a: {call: check, with: {n: '${ .n * 2 }'}}}]
+        """,
+        {"n": 4},
+        lambda run: run.complete({"n": 8}),
+    ),
+    "emit": Case(
+        "do: [{a: {emit: {event: {with: {type: order.placed.v1, subject: '${ .id }', data: {order: '${ . }'}}}}}}]",
+        {"id": "o-1"},
+        lambda run: run.emitted(),
+    ),
+    "listen-correlated-all": Case(
+        """
+        do:
+          - both:
+              listen:
+                to:
+                  all:
+                    - {with: {type: t}, correlate: {room: {from: .data.room}}}
+                    - {with: {type: h, data: '${ .value > 10 }'}, correlate: {room: {from: .data.room}}}
+                read: envelope
+              output: {as: 'map(.data.value)'}
+          - surplus: {listen: {to: {one: {with: {type: t}, correlate: {room: {from: .data.room}}}}}}
+        """,
+        {},
+        lambda run: (
+            run.event("t", {"room": 1, "value": 20}),
+            run.event("h", {"room": 2, "value": 50}),
+            run.event("t", {"room": 1, "value": 21}),
+            run.event("h", {"room": 1, "value": 9}),
+            run.event("h", {"room": 1, "value": 40}),
+        ),
+    ),
+    "listen-foreach-until": Case(
+        """
+        do:
+          - l:
+              listen: {to: {any: [{with: {type: m}}], until: {one: {with: {type: stop}}}}}
+              foreach:
+                item: message
+                do: [{say: {call: say, with: {text: '${ $message }', number: '${ $index }'}}}]
+                output: {as: '{said: .}'}
+        """,
+        {},
+        lambda run: (run.event("m", "a"), run.event("m", "b"), run.event("stop"), run.complete(1), run.complete(2)),
+    ),
+    "run-workflow": Case(
+        """
+        do:
+          - apart: {run: {await: false, workflow: {namespace: n, name: apart, version: latest}}}
+          - kid: {run: {workflow: {namespace: n, name: kid, version: 1.2.0, input: {x: '${ .x }'}}}}
+        """,
+        {"x": 1},
+        lambda run: run.do(
+            e.ChildCompleted,
+            id=next(k for k, v in run.open.items() if isinstance(v, c.StartChild) and v.awaited),
+            output={"y": 2},
+        ),
+    ),
+    "http-and-secrets": Case(
+        """
+        use:
+          secrets: [login, token]
+          authentications: {shop: {basic: {use: login}}}
+        do:
+          - get:
+              call: http
+              with:
+                method: get
+                endpoint: {uri: 'https://shop.example/{id}', authentication: {use: shop}}
+                headers: {X-Token: '${ "Bearer \\($secrets.token)" }', X-N: '${ 1 }'}
+              output: {as: '{content: ., by: $authorization.scheme}'}
+        """,
+        {"id": "a b"},
+        lambda run: run.complete({"price": 3}, usage={"bytes": 12}),
+    ),
+    "saga": Case(
+        """
+        use: {functions: {refund: {call: undo, with: {id: '${ .id }'}}}}
+        do:
+          - order:
+              metadata: {saga: true}
+              do:
+                - charge:
+                    call: charge
+                    metadata: {compensate: {call: refund, with: {id: '${ $output.id }', for: '${ $input.who }'}}}
+                - l: {for: {in: '[1, 2]'}, do: [{pack: {set: {n: '${ $item }'}, metadata: {compensate: {call: unpack, with: {n: '${ .n }'}}}}}]}
+                - ship: {call: ship}
+        """,
+        {"who": "Ann"},
+        lambda run: run.complete({"id": 9}).fail(503).complete().complete().complete(),
+    ),
+    "extensions": Case(
+        """
+        use:
+          extensions:
+            - log:
+                extend: call
+                before: [{enter: {call: log, with: {ref: '${ $task.reference }'}}}]
+                after: [{leave: {call: log, with: {out: '${ . }'}}}]
+            - mock:
+                extend: call
+                when: $task.name == "mocked"
+                before: [{stand: {set: {in: stead}, then: exit}}]
+        do: [{real: {call: real}}, {mocked: {call: real}}]
+        """,
+        {},
+        lambda run: run.complete().complete("R").complete().complete().complete(),
+    ),
+    "operator": Case(
+        "do: [{f: {fork: {branches: [{a: {call: one}}, {b: {call: two}}, {w: {wait: PT1M}}]}}}, {last: {call: last}}]",
+        {},
+        lambda run: (
+            run.fail(500),
+            run.do(e.OperatorPatch, action="retry"),
+            run.complete("two").complete("one").pass_time(60_000),
+            run.fail(500, outcome="unknown"),
+            run.do(e.OperatorPatch, action="skip", output="mended", has_output=True),
+        ),
+    ),
+    "suspend-resume-cancel": Case(
+        "do: [{a: {call: one}}, {b: {call: two, metadata: {compensate: {call: undo}}}}, {w: {wait: P1D}}]",
+        {},
+        lambda run: (
+            run.do(e.SuspendRequested).complete(1).do(e.ResumeRequested).complete(2),
+            run.do(e.CancelRequested, compensate=True).complete(),
+        ),
+    ),
+    "slices": Case(
+        "do: [{l: {for: {in: '[range(2100)]'}, do: [{x: {set: '. + 1'}}], output: {as: '{sum: .}'}}}]",
+        0,
+        nothing,
+    ),
+}
