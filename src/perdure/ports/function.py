@@ -15,8 +15,9 @@ Effect = Literal["read", "idempotent", "unsafe"]
 class FunctionFault(Exception):
     """A function's failure as the workflow sees it.
 
-    `problem` is a problem of `interpreter/faults.py`; `outcome` is `unknown` when the effect may have happened
-    nevertheless (the connection broke after the request was sent).
+    `problem` is a problem of `interpreter/faults.py`. `outcome` is `definite` when whoever performs the effect said that
+    it did not happen under this idempotency key, and `unknown` in every other case: an earlier delivery of the same call
+    may have happened even when this one was never sent. A retry keeps the key while the outcome is unknown.
     """
 
     def __init__(self, problem: dict[str, Any], outcome: Literal["definite", "unknown"] = "definite") -> None:

@@ -25,9 +25,9 @@ async def test_a_timer_fires_when_due_and_once():
     clock, fired = TestClock(), []
     timers = Timers(clock, 10, Rows().read, lambda run, id: fired.append((run, id)))
     task = asyncio.create_task(timers.run())
-    timers.arm(1, "a", clock.now() + 1000)
-    timers.arm(1, "a", clock.now() + 1000)
-    timers.arm(1, "b", clock.now() + 2000)
+    timers.arm_at_wall_time(1, "a", clock.now() + 1000)
+    timers.arm_at_wall_time(1, "a", clock.now() + 1000)
+    timers.arm_at_wall_time(1, "b", clock.now() + 2000)
     await settle()
     clock.advance(0.999)
     await settle()
@@ -45,7 +45,7 @@ async def test_a_cancelled_timer_never_fires():
     clock, fired = TestClock(), []
     timers = Timers(clock, 10, Rows().read, lambda run, id: fired.append(id))
     task = asyncio.create_task(timers.run())
-    timers.arm(1, "a", clock.now() + 1000)
+    timers.arm_at_wall_time(1, "a", clock.now() + 1000)
     timers.cancel(1, "a")
     clock.advance(10)
     await settle()
@@ -57,9 +57,9 @@ async def test_an_earlier_timer_wakes_the_sleeper():
     clock, fired = TestClock(), []
     timers = Timers(clock, 10, Rows().read, lambda run, id: fired.append(id))
     task = asyncio.create_task(timers.run())
-    timers.arm(1, "late", clock.now() + 60_000)
+    timers.arm_at_wall_time(1, "late", clock.now() + 60_000)
     await settle()
-    timers.arm(1, "soon", clock.now() + 100)
+    timers.arm_at_wall_time(1, "soon", clock.now() + 100)
     await settle()
     clock.advance(0.1)
     await settle()
@@ -71,7 +71,7 @@ async def test_setting_the_wall_clock_moves_no_timer_under_way():
     clock, fired = TestClock(), []
     timers = Timers(clock, 10, Rows().read, lambda run, id: fired.append(id))
     task = asyncio.create_task(timers.run())
-    timers.arm(1, "a", clock.now() + 10_000)
+    timers.arm_at_wall_time(1, "a", clock.now() + 10_000)
     clock.jump(3600)
     assert timers.jump() == 3_600_000
     assert timers.jump() == 0
@@ -107,7 +107,7 @@ async def test_rows_that_are_far_away_leave_memory():
     timers = Timers(clock, 5, rows.read, lambda run, id: None)
     for number in range(100):
         row = (clock.now() + 60_000 + number, number + 1, "t")
-        timers.arm(row[1], "t", row[0])
+        timers.arm_at_wall_time(row[1], "t", row[0])
         rows.rows.append(row)
         timers.stored([row])
     assert "at hand=5," in repr(timers)

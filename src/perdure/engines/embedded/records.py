@@ -1,6 +1,7 @@
 """A run in memory: what the engine knows of it between two events."""
 
 import logging
+import math
 import uuid
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -102,7 +103,7 @@ class RunRecord:
     """State, open commands and position of one run."""
 
     __slots__ = (
-        "bytes_since", "closed", "ended", "entries", "error", "facts_since", "has_rows", "has_snapshot", "head", "open", "output",
+        "bytes_since", "closed", "ended", "entries", "error", "facts_since", "has_rows", "has_snapshot", "head", "offset", "open", "output",
         "pins", "program", "result", "row", "sent", "snapshot_bytes", "state", "status", "updated", "upto",
     )  # fmt: skip
 
@@ -123,6 +124,9 @@ class RunRecord:
         self.updated = row.updated
         self.ended = row.ended
         self.result = row.result
+        self.offset = 0.0
+        """The run's own time is monotonic time plus this, in milliseconds: it goes on evenly while the run is in memory,
+        and never back, whatever happens to the wall clock."""
         self.has_rows = False
         """Whether `timers` or `subscriptions` may hold rows of it."""
         self.has_snapshot = False
@@ -175,6 +179,17 @@ class RunRecord:
         """Its row of `heads`. A run that has ended needs no memory either, once its debts are paid."""
         parked = parked or (self.ended is not None and not self.open)
         return (self.row.key, self.head, self.status, self.updated, int(parked), self.ended, self.result)
+
+    def keep_time(self, steady: float, wall: int) -> None:
+        """Begin or go on by the wall clock, but not before the run's last fact. `steady` is monotonic, in milliseconds."""
+        self.offset = max(wall, self.updated) - steady
+
+    def now(self, steady: float, due: int = 0) -> int:
+        """The run's own time, at least `due`. Rounded up, so that what is counted from it is never early."""
+        now = max(self.updated, math.ceil(steady + self.offset), due)
+        if now > steady + self.offset + 1:
+            self.offset = now - steady
+        return now
 
     def step(self, fact: Event, mark: int | None = None) -> list[Command]:
         """Hand a fact to the machine and keep account of what it asks for. A Bug of the machine faults the run."""

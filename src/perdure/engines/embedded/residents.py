@@ -50,7 +50,8 @@ class Residents:
         self._writer.batch.add("add_blob", (hash, body))
 
     def add(self, record: RunRecord) -> None:
-        """A new run."""
+        """A new run, or one that comes back."""
+        record.keep_time(self._clock.monotonic() * 1000, self._clock.now())
         self.records[record.key] = record
         self.keys[record.row.tenant, record.row.id] = record.key
         self._subscriptions.enter(record.key)
@@ -180,7 +181,10 @@ class Residents:
             if self._journal.read("key_of", (record.row.tenant, child_id(record.row.id, command.id))):
                 record.close_command(command.id)
         for timer in record.timers():
-            self._timers.arm(record.key, timer.id, dues.get(timer.id, timer.due))
+            if timer.id in dues:
+                self._timers.arm_at_wall_time(record.key, timer.id, dues[timer.id])
+            else:
+                self._timers.arm(record.key, timer.id, timer.due - record.offset)
         if record.row.parked:
             for subscription in record.subscriptions():
                 self._subscriptions.add(record.row.tenant, record.key, subscription)

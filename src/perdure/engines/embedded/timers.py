@@ -7,6 +7,7 @@ earlier process can only be judged by the wall clock.
 
 import asyncio
 import heapq
+import math
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -41,10 +42,13 @@ class Timers:
     def __repr__(self) -> str:
         return f"Timers(at hand={len(self._targets)}, beyond={self._beyond is not None})"
 
-    def arm(self, run: int, id: str, due: int) -> None:
-        """Fire at `due`, by the wall clock as it stands now. A timer that is armed already stays as it is."""
+    def arm_at_wall_time(self, run: int, id: str, due: int) -> None:
+        """Fire at `due`, by the wall clock as it stands now."""
+        self.arm(run, id, due - self._offset)
+
+    def arm(self, run: int, id: str, target: float) -> None:
+        """Fire at this monotonic time, in milliseconds. A timer that is armed already stays as it is."""
         if (run, id) not in self._targets:
-            target = due - self._offset
             self._targets[run, id] = target
             heapq.heappush(self._heap, (target, run, id))
             self._wake_before(target)
@@ -56,7 +60,7 @@ class Timers:
     def due(self, run: int, id: str, otherwise: int) -> int:
         """The wall time at which an armed timer fires, as the wall clock stands now."""
         target = self._targets.get((run, id))
-        return otherwise if target is None else round(target + self._offset)
+        return otherwise if target is None else math.ceil(target + self._offset)
 
     def stored(self, rows: list[Row]) -> None:
         """These timers are rows now; those that are far away are forgotten here until their time comes near."""
@@ -67,7 +71,7 @@ class Timers:
                 if len(self._targets) > self._limit:
                     self._targets.pop(row[1:], None)
             elif row[1:] not in self._targets:
-                self.arm(row[1], row[2], row[0])
+                self.arm_at_wall_time(row[1], row[2], row[0])
         if len(self._heap) > 2 * len(self._targets) + 64:
             self._heap = [item for item in self._heap if self._targets.get(item[1:]) == item[0]]
             heapq.heapify(self._heap)
@@ -79,7 +83,7 @@ class Timers:
         rows = self._read(self._bookmark, self._limit + 1)
         self._beyond = rows[self._limit][0] - self._offset if len(rows) > self._limit else None
         for due, run, id in rows[: self._limit]:
-            self.arm(run, id, due)
+            self.arm_at_wall_time(run, id, due)
             self._bookmark = (due, run, id)
 
     def reset(self) -> None:
@@ -94,7 +98,7 @@ class Timers:
         if abs(moved) < _JUMP:
             return 0
         self._offset = offset
-        return round(moved)
+        return math.ceil(moved)
 
     async def run(self) -> None:
         """Fire timers for ever."""

@@ -182,7 +182,7 @@ class Worker:
 
     def apply(self, record: RunRecord, event: Event, mark: int | None = None) -> None:
         """Record a fact of a run that expects it, and decide."""
-        event = self._record(record, event, mark)
+        event = self._record(record, self._stamped(record, event), mark)
         first = record.entries
         commands = record.step(event, mark)
         for command in record.closed:
@@ -214,6 +214,10 @@ class Worker:
         batch.heads[key] = record.head_row()
         batch.after.append(partial(self._saved, record, [], record.entries))
         batch.after.append(partial(_resolve, future))
+
+    def _stamped(self, record: RunRecord, event: Event) -> Event:
+        due = event.now if isinstance(event, TimerFired) else 0
+        return msgspec.structs.replace(event, now=record.now(self.clock.monotonic() * 1000, due))
 
     def _record(self, record: RunRecord, event: Event, mark: int | None) -> Event:
         body = pack(event, self.residents.store)
@@ -310,13 +314,13 @@ class Worker:
             return
         row = record.row
         if command.deadline is not None:
-            self.timers.arm(0, f"{row.key}:{command.id}", command.deadline)
+            self.timers.arm(0, f"{row.key}:{command.id}", command.deadline - record.offset)
         self.calls.start(Caller(row.key, row.tenant, row.id, record.program.resources), command)
 
     def wait(self, record: RunRecord, command: StartTimer) -> None:
         """Arm a timer."""
         if command.id in record.open:
-            self.timers.arm(record.key, command.id, command.due)
+            self.timers.arm(record.key, command.id, command.due - record.offset)
 
     def fire(self, key: int, id: str) -> None:
         """A timer is due: one of a run, or the deadline of a call."""
@@ -332,7 +336,7 @@ class Worker:
         record = self.residents.get(key)
         command = record.open.get(id) if record is not None else None
         due = command.due if isinstance(command, StartTimer) else 0
-        self.take(key, TimerFired(now=max(self.clock.now(), due), id=id))
+        self.take(key, TimerFired(now=due, id=id))
 
     def deferred(self, record: RunRecord, command: Any, work: Callable[..., None]) -> None:
         """Do something for a command with the next commit; the run stays in memory until then."""
@@ -371,9 +375,7 @@ class Worker:
     def again(self, record: RunRecord) -> None:
         """After a crash: do what was given out and not answered."""
         for command in list(record.open.values()):
-            execute = _EXECUTE.get(type(command))
-            if execute is not None:
-                execute(self, record, command)
+            _EXECUTE[type(command)](self, record, command)
 
 
 def _resolve(future: "asyncio.Future[None]") -> None:
