@@ -145,14 +145,14 @@ class Interrupted(Exception):
     """The user ended the command before the run had ended."""
 
 
-def drive(desk: Desk, work: Callable[["Installation"], Awaitable[str]], *, alone: bool = True) -> int:
+def drive(desk: Desk, work: Callable[["Installation"], Awaitable[str]]) -> int:
     """Open the installation, let `work` name a run, drive it to its end and tell the outcome.
 
-    `alone`: only that run goes on; other interrupted runs of the directory stay as they are.
+    Only that run goes on, with its children; other interrupted runs of the directory stay as they are.
     """
 
     async def whole() -> Run:
-        async with desk.opened(drive=not alone) as installation:
+        async with desk.opened(drive=False) as installation:
             return await desk.to_its_end(installation, await work(installation))
 
     try:

@@ -1,16 +1,13 @@
 """`perdure run FILE`: one document, from its check to its output."""
 
 import argparse
-import sys
 from typing import TYPE_CHECKING
 
 from perdure.cli import drive, given, validate
 from perdure.errors import MEANINGS, Invalid, Unavailable
-from perdure.language.read import Reading
 from perdure.language.values import Json
 
 if TYPE_CHECKING:
-    from perdure.functions.table import Table
     from perdure.wiring import Installation
 
 _EPILOG = """\
@@ -67,7 +64,7 @@ def execute(options: argparse.Namespace) -> int:
         desk.run = await installation.engine.start(desk.tenant, document, input_, run=options.run, resources=resources)
         return desk.run
 
-    if not _are_runnable(dict(zip(sources, readings, strict=True)), desk.installation.table):
+    if not validate.are_runnable(dict(zip(sources, readings, strict=True)), desk.installation.table):
         return MEANINGS[Invalid].exit_code
     return drive.drive(desk, start)
 
@@ -80,20 +77,3 @@ async def _outside(installation: "Installation", document: Json) -> dict[str, Js
         raise Invalid(
             error.message, hint=error.hint or "Nothing was started; try again when it can be reached."
         ) from None
-
-
-def _are_runnable(readings: dict[str, Reading], table: "Table") -> bool:
-    from perdure.language.check import check  # heavy: the expression engine; not needed by --help
-
-    errors = [
-        (file, finding)
-        for file, reading in readings.items()
-        for finding in check(reading, functions=table)
-        if finding.severity == "error"
-    ]
-    for file, finding in errors:
-        print(validate.line(file, finding), file=sys.stderr)
-    if errors:
-        many = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
-        print(f"perdure: {many}; nothing was started.", file=sys.stderr)
-    return not errors

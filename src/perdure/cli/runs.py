@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, TypeVar, get_args
 
 import msgspec
 
-from perdure.cli import drive, given, progress
-from perdure.errors import Invalid, NotFound
+from perdure.cli import drive, given, progress, validate
+from perdure.errors import MEANINGS, Invalid, NotFound
 from perdure.language.values import Json
 from perdure.ports.engine import Run, Status
 
@@ -67,8 +67,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(options: argparse.Namespace) -> int:
     """Do the verb."""
+    desk = drive.Desk(options)
     try:
-        return _VERBS[options.verb](drive.Desk(options), options)
+        return _VERBS[options.verb](desk, options)
+    except drive.Interrupted:
+        return desk.interrupted()
     except Invalid as error:
         if "there is no function" not in error.message:
             raise
@@ -176,10 +179,7 @@ def _resume_all(desk: drive.Desk) -> int:
                     await engine.resume(desk.tenant, run.id)
             return [await desk.to_its_end(installation, run.id) for run in runs]
 
-    try:
-        ended = desk.settle(whole)
-    except drive.Interrupted:
-        return desk.interrupted()
+    ended = desk.settle(whole)
     for run in ended:
         print(f"{run.id}  {run.status}")
     return 0 if all(run.status == "completed" for run in ended) else 1
@@ -199,11 +199,7 @@ def _cancel(desk: drive.Desk, options: argparse.Namespace) -> int:
         await installation.engine.cancel(desk.tenant, options.run, compensate=options.compensate)
         return await desk.to_its_end(installation, options.run)
 
-    _must_exist(desk)
-    try:
-        run = _ask(desk, cancel)
-    except drive.Interrupted:
-        return desk.interrupted()
+    run = _ask(desk, cancel)
     print(f"perdure: The run {run.id} is {run.status}.", file=sys.stderr)
     return 0 if run.status == "cancelled" else 1
 
@@ -234,7 +230,13 @@ def _fork(desk: drive.Desk, options: argparse.Namespace) -> int:
     if options.path and options.input:
         raise Invalid("--input replaces the run's input, so it does not go with --path.")
     input_ = given.json_argument(options.input, "--input")
-    document = given.runnable(options.document).value if options.document else None
+    _must_exist(desk)
+    document = None
+    if options.document:
+        reading = given.runnable(options.document)
+        if not validate.are_runnable({options.document: reading}, desk.installation.table):
+            return MEANINGS[Invalid].exit_code
+        document = reading.value
 
     async def fork(installation: "Installation") -> str:
         run = await installation.engine.fork(
@@ -243,16 +245,15 @@ def _fork(desk: drive.Desk, options: argparse.Namespace) -> int:
         print(f"perdure: The new run is {run}.", file=sys.stderr)
         return run
 
-    _must_exist(desk)
     return drive.drive(desk, fork)
 
 
-def _ask(desk: drive.Desk, work: Callable[["Installation"], Awaitable[_Answer]], *, drives: bool = False) -> _Answer:
-    """Open the journal, which must be there, and give what `work` gives. Unless it `drives`, no run goes on meanwhile."""
+def _ask(desk: drive.Desk, work: Callable[["Installation"], Awaitable[_Answer]]) -> _Answer:
+    """Open the journal, which must be there, and give what `work` gives. No run goes on by itself meanwhile."""
     _must_exist(desk)
 
     async def whole() -> _Answer:
-        async with desk.opened(drive=drives) as installation:
+        async with desk.opened(drive=False) as installation:
             return await work(installation)
 
     return desk.settle(whole)

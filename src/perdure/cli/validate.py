@@ -9,7 +9,7 @@ import msgspec
 from perdure.cli import drive, given
 from perdure.errors import MEANINGS, Invalid, PerdureError
 from perdure.language.findings import Finding
-from perdure.language.read import Unreadable
+from perdure.language.read import Reading, Unreadable
 
 if TYPE_CHECKING:
     from perdure.functions.table import Table
@@ -67,6 +67,24 @@ def findings_of(file: str, table: "Table") -> list[Finding]:
                 severity="error", code=error.code, pointer="", line=0, column=0, message=error.message, hint=error.hint
             )
         ]
+
+
+def are_runnable(readings: dict[str, Reading], table: "Table") -> bool:
+    """Whether documents, by their files, have no errors; those they have are told on standard error."""
+    from perdure.language.check import check  # heavy: the expression engine; not needed by --help
+
+    errors = [
+        (file, finding)
+        for file, reading in readings.items()
+        for finding in check(reading, functions=table)
+        if finding.severity == "error"
+    ]
+    for file, finding in errors:
+        print(line(file, finding), file=sys.stderr)
+    if errors:
+        many = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
+        print(f"perdure: {many}; nothing was started.", file=sys.stderr)
+    return not errors
 
 
 def line(file: str, finding: Finding) -> str:
