@@ -13,8 +13,8 @@ import pytest
 
 from perdure.adapters.clock import SystemClock
 from perdure.adapters.egress import HttpEgress
-from perdure.adapters.local_model import STATE, read_state
 from perdure.adapters.local_model_client import LocalModel
+from perdure.adapters.local_model_state import STATE, read_state
 from perdure.adapters.local_model_weights import is_installed, weights
 from perdure.ports.model import Message, ModelFailed, Request
 

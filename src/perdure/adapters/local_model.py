@@ -19,9 +19,9 @@ import msgspec
 
 from perdure.adapters.local_model_answers import Answers, Ledger
 from perdure.adapters.local_model_server import Server
+from perdure.adapters.local_model_state import STATE, read_state, write_state
 from perdure.adapters.local_model_weights import MISSING, load, weights
 
-STATE = "model.json"
 LOCK = "model.lock"
 LOG = "model.log"
 _LONGEST_START = 60.0
@@ -98,7 +98,7 @@ def _serve(options: argparse.Namespace, directory: Path, report: Report) -> int:
         with Server(options.port, answers, token=token, model=path.stem, idle=options.idle) as server:
             shown = {"port": server.server_port, "pid": os.getpid(), "model": path.stem}
             kept = {**shown, "token": token, "weights": options.weights, "threads": options.threads}
-            _write(state, kept)
+            write_state(directory, kept)
             # First the state, then (by ending) the lock: who waits for the lock never meets a state that is over.
             server.on_stop = lambda: state.unlink(missing_ok=True)
             signal.signal(signal.SIGTERM, lambda *_: server.stop())
@@ -126,22 +126,6 @@ def _take(lock: int, state: Path) -> dict[str, Any] | None:
         else:
             state.unlink(missing_ok=True)
             return None
-
-
-def read_state(directory: Path) -> dict[str, Any]:
-    """What a running server wrote down: `port pid model token weights threads`; empty when there is none."""
-    try:
-        state = msgspec.json.decode((directory / STATE).read_bytes())
-    except (OSError, msgspec.DecodeError):
-        return {}
-    return state if isinstance(state, dict) else {}
-
-
-def _write(state: Path, kept: dict[str, Any]) -> None:
-    draft = state.with_suffix(".draft")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(msgspec.json.encode(kept))
-    draft.replace(state)
 
 
 def _to_stdout(told: dict[str, Any]) -> None:

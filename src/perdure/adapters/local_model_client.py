@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from perdure.adapters.local_model import read_state
+from perdure.adapters.local_model_state import read_state
 from perdure.adapters.local_model_weights import MISSING, is_installed
 from perdure.adapters.openai import OpenAIModel
 from perdure.ports.clock import Clock

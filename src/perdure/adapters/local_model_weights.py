@@ -2,11 +2,12 @@
 
 import importlib.util
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from perdure.adapters.local_model_answers import Compute
+if TYPE_CHECKING:
+    from perdure.adapters.local_model_answers import Compute
 
 MISSING = (
     "The local model is not installed. Install it with `make setup`, or set PERDURE_MODEL_URL to the address of an"
@@ -49,7 +50,7 @@ def is_installed(given: str = "") -> bool:
     return importlib.util.find_spec("xllamacpp") is not None
 
 
-def load(path: Path, *, threads: int = 1) -> Compute:
+def load(path: Path, *, threads: int = 1) -> "Compute":
     """Load the weights and give the function that computes a chat completion. ImportError without the extra."""
     import xllamacpp  # 100 MB of native code: only in this process
 
