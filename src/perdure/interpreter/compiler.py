@@ -178,6 +178,7 @@ class Builder:
             node.compensate = self._handler(node, metadata["compensate"], around)
         if not around.in_extension:
             node.extensions = self._extensions(node)
+            self.program.lists[pointer + "/extended"] = (node,)
         node.behaviour.compile(self, node, around, targets)
         node.is_plain = not (
             node.if_ or node.input_schema or node.input_from or node.output_as or node.output_schema

@@ -44,9 +44,7 @@ def _before(run: Run, node: Node, frame: Frame) -> Outcome:
         frame["turn"] += 1
     frame["phase"] = "task"
     parent = run.frames[frame["parent"]]
-    list_ = node.pointer + "/extended"
-    run.program.lists.setdefault(list_, (node,))
-    return begin(frame, list_, parent["prefix"], raw)
+    return begin(frame, node.pointer + "/extended", parent["prefix"], raw)
 
 
 def _after(run: Run, node: Node, frame: Frame) -> Outcome:

@@ -70,7 +70,9 @@ def begin(run: Run) -> Frame:
     frame = root_frame(run)
     run.frames[""] = frame
     node = run.program.nodes[""]
-    run.tell("workflow.started.v1", definition=run.program.document["document"], input=run.state["raw"])
+    program = run.program
+    definition = {"namespace": program.namespace, "name": program.name, "version": program.version}
+    run.tell("workflow.started.v1", definition=definition, input=run.state["raw"])
     instance = "/input"
     try:
         raw = run.state["raw"]

@@ -1,7 +1,7 @@
 """A driver for dialogues: events in, commands out, against the pure machine.
 
 `Dialogue` hands events to `step`, keeps what came out, and answers calls by a small script. With `snapshots` every
-state goes through its bytes and back between two events.
+state goes through its bytes and back between two events, and another compilation goes on with it.
 """
 
 import textwrap
@@ -34,6 +34,10 @@ class Dialogue:
     def __init__(self, text: str | dict[str, Any], *, snapshots: bool = True, **options: Any) -> None:
         self.document = document(text) if isinstance(text, str) else text
         self.program = compile_document(self.document, options.get("resources"), options.get("functions"))
+        self.programs = [
+            self.program,
+            compile_document(self.document, options.get("resources"), options.get("functions")),
+        ]
         self.snapshots = snapshots
         self.state: Any = None
         self.now = START
@@ -47,6 +51,8 @@ class Dialogue:
             again = restore(snapshot(self.state))
             assert again == self.state
             self.state = again
+            self.programs.reverse()
+            self.program = self.programs[0]
         self.state, out = step(self.program, self.state, event)
         self.given.extend(out)
         for command in out:

@@ -148,7 +148,11 @@ def test_lifecycle_events_of_the_specification():
     events = {x.type: lifecycle.event_data(d.program, "run-1", x) for x in d.told()}
     name = "dialogue-run-1.test"
     at = "2023-11-14T22:13:20.000Z"
-    assert events["workflow.started.v1"] == {"name": name, "startedAt": at, "definition": d.document["document"]}
+    assert events["workflow.started.v1"] == {
+        "name": name,
+        "startedAt": at,
+        "definition": {"namespace": "test", "name": "dialogue", "version": "1.0.0"},
+    }
     assert events["task.created.v1"] == {"workflow": name, "task": "/do/0/a", "createdAt": at}
     assert events["task.faulted.v1"] == {"workflow": name, "task": "/do/0/a", "faultedAt": at, "error": d.error}
     assert events["workflow.faulted.v1"] == {"name": name, "faultedAt": at, "error": d.error}
