@@ -1,6 +1,10 @@
 """What every test may use, and the closing line of `make test`: how many tests, and which real parts took part."""
 
+import functools
+import importlib
+import importlib.metadata
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,11 +14,39 @@ ROOT = Path(__file__).resolve().parents[1]
 SPECIFICATION = ROOT.parent / "shared" / "ows"
 """The specification's own examples and compatibility kit. They are not copied; tests skip where they are absent."""
 
+BY_PLACE: dict[str, tuple[str, ...]] = {
+    r"tests/(conformance/engine|unit/engines|faults)/": ("embedded engine, SQLite {sqlite}",),
+    r"tests/conformance/language/.*\[(engine|killed)\b": ("embedded engine, SQLite {sqlite}",),
+    r"tests/conformance/language/ctk/.*": ("compatibility kit of the specification",),
+    r"tests/unit/language/test_expression_differences": ("jq {jq}", "jaq {jaq-rs}"),
+}
+"""Where a test stands -> what takes part in it. Others say so themselves, by the fixture `took_part`."""
+
 _parts = pytest.StashKey[dict[str, int]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_parts] = {}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    report = yield
+    if report.when == "call" and report.passed:
+        parts = item.config.stash[_parts]
+        for place, names in BY_PLACE.items():
+            if re.match(place, item.nodeid):
+                for name in names:
+                    shown = re.sub(r"\{(.+?)\}", lambda found: _version(found[1]), name)
+                    parts[shown] = parts.get(shown, 0) + 1
+    return report
+
+
+@functools.cache
+def _version(library: str) -> str:
+    if library == "sqlite":
+        return importlib.import_module("apsw").sqlite_lib_version()
+    return importlib.metadata.version(library)
 
 
 @pytest.fixture
