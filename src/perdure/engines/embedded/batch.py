@@ -12,8 +12,8 @@ class Batch:
     __slots__ = ("after", "events", "heads", "rows", "size", "snapshots")
 
     _ORDER = (
-        "add_blob", "add_definition", "add_published", "add_run", "add_journal", "add_event", "drop_timers", "drop_timer",
-        "add_timer", "drop_subscriptions", "add_subscription", "forget_events", "move_timers", "add_opening",
+        "add_blob", "add_definition", "add_published", "add_run", "add_journal", "add_event", "move_timers", "drop_timers", "drop_timer",
+        "add_timer", "drop_subscriptions", "add_subscription", "forget_events", "add_opening",
     )  # fmt: skip
 
     _WITNESSES = (
@@ -41,6 +41,12 @@ class Batch:
         """One more row; a refused statement name is a KeyError at commit, so it is checked here."""
         self.rows.setdefault(statement, []).append(row)
         self.size += 1
+
+    def move_timers(self, by: int, boot: int) -> None:
+        """The wall clock was set: move the timers of this opening, stored ones and those about to be."""
+        if "add_timer" in self.rows:
+            self.rows["add_timer"] = [(due + by, *rest) for due, *rest in self.rows["add_timer"]]
+        self.add("move_timers", (by, boot))
 
     def witness(self) -> tuple[str, Row] | None:
         """A query that finds a row exactly when this commit is stored, or None when storing it twice does no harm."""

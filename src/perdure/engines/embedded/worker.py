@@ -118,7 +118,7 @@ class Worker:
         moved = self.timers.jump()
         if moved:
             _log.warning("The wall clock was set by %+d ms; timers under way keep their time.", moved)
-            self.writer.batch.add("move_timers", (moved, self.boot))
+            self.writer.batch.move_timers(moved, self.boot)
             self.writer.batch.after.append(self.timers.reset)
         while self._inbox:
             self._do(*self._inbox.popleft())
