@@ -113,12 +113,9 @@ def literal(host: str) -> Address | None:
     labels = host.removesuffix(".").split(".")
     if _is_numeric(labels[-1]):
         try:
-            address = ipaddress.IPv4Address(host)
+            return ipaddress.IPv4Address(host)
         except ValueError:
             raise ValueError("it looks like a number but is not an address in its usual form (four numbers)") from None
-        if str(address) != host:
-            raise ValueError("it is not the usual form of an address")
-        return address
     if len(host) > 253 or not all(_label.match(label) for label in labels):
         raise ValueError("it is not a host name")
     return None

@@ -33,8 +33,7 @@ FAILURES: tuple[tuple[type[Exception], bool | None, str], ...] = (
     (aiohttp.ClientPayloadError, None, "the connection ended within the answer"),
     (aiohttp.ClientResponseError, None, "the answer is not valid HTTP"),
     (aiohttp.ClientError, None, "the connection broke"),
-    (ConnectionError, None, "the connection broke"),
-    (OSError, None, "the connection failed"),
+    (Exception, None, "the connection failed"),
 )
 """Kind of error, whether the request was sent (None: as the trace saw it), and what to say. The first that fits."""
 
@@ -117,12 +116,12 @@ class HttpSession:
         try:
             async with asyncio.timeout(timeout):
                 return await self._exchange(method, location, headers, body, seen)
-        except TimeoutError as error:
-            if isinstance(error, aiohttp.ClientError):
-                raise _failure(error, location, sent=seen.sent) from error
+        except aiohttp.ClientError as error:  # its timeouts are kinds of TimeoutError as well
+            raise _failure(error, location, sent=seen.sent) from error
+        except TimeoutError:
             what = "there was no whole answer" if seen.sent else "no connection could be made"
             raise EgressFailed(f"{location.place}: {what} within {timeout:g} s.", sent=seen.sent) from None
-        except (aiohttp.ClientError, OSError) as error:
+        except OSError as error:
             raise _failure(error, location, sent=seen.sent) from error
 
     async def _exchange(
@@ -165,14 +164,9 @@ async def _note_sent(session: aiohttp.ClientSession, context: SimpleNamespace, p
 
 
 def _failure(error: Exception, location: Location, *, sent: bool) -> EgressFailed:
-    for kind, known, sentence in FAILURES:
-        if isinstance(error, kind):
-            reason = _reason(error)
-            return EgressFailed(
-                f"{location.place}: {sentence}{f' ({reason})' if reason else ''}.",
-                sent=sent if known is None else known,
-            )
-    raise error
+    known, sentence = next((known, sentence) for kind, known, sentence in FAILURES if isinstance(error, kind))
+    reason = f" ({text})" if (text := _reason(error)) else ""
+    return EgressFailed(f"{location.place}: {sentence}{reason}.", sent=sent if known is None else known)
 
 
 def _reason(error: Exception) -> str:

@@ -134,39 +134,41 @@ def build(api: Api, operation: Operation, given: Json, context: Context) -> Requ
         raise refused("`parameters` must be an object.")
     declared = api.parameters(operation)
     keys = [key for key in api.keys(operation) if not any(_is(key, other) for other in declared)]
-    parts = _Parts(operation.path)
-    left = dict(given)
-    missing = []
+    parts = _Parts(operation.path, given)
     for parameter in (*declared, *keys):
-        name = _taken(parameter, left)
+        name = _taken(parameter, parts.left)
         schema = api.resolved(parameter.get("schema")) or parameter
         value = given[name] if name is not None else schema.get("default") if parameter.get("required") else None
         if value is not None:
             parts.put(parameter, value)
         elif parameter.get("required") and parameter.get("in") != "body":
-            missing.append(parameter["name"])
+            parts.missing.append(parameter["name"])
     for parameter in (*declared, *keys):  # one value may serve two places, so names are used up only now
-        name = _taken(parameter, left)
+        name = _taken(parameter, parts.left)
         if name is not None:
-            del left[name]
-    body, content_type = _body(api, operation, declared, left, parts, missing)
-    if missing:
-        raise refused(f"{operation.id} needs the parameter{'s' if len(missing) > 1 else ''} {', '.join(missing)}.")
-    if left:
-        raise _unknown(operation, next(iter(left)), [str(parameter["name"]) for parameter in declared])
-    return _request(api, operation, parts, body, content_type, context)
+            del parts.left[name]
+    parts.body, parts.content_type = (_swagger_body if api.is_swagger else _body)(api, operation, declared, parts)
+    if parts.missing:
+        many = "s" if len(parts.missing) > 1 else ""
+        raise refused(f"{operation.id} needs the parameter{many} {', '.join(parts.missing)}.")
+    if parts.left:
+        raise _unknown(operation, next(iter(parts.left)), [str(parameter["name"]) for parameter in declared])
+    return _request(api, operation, parts, context)
 
 
 class _Parts:
-    """The parts of a request as parameters fill them."""
+    """The parts of a request as parameters fill them; `left` are those given and not used, `missing` those needed."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, given: dict[str, Json]) -> None:
+        self.left = dict(given)
+        self.missing: list[str] = []
         self.path = path
         self.query: list[str] = []
         self.headers: dict[str, str] = {}
         self.cookies: list[str] = []
         self.form: dict[str, Json] = {}
         self.body: Json = None
+        self.content_type: str | None = None
 
     def put(self, parameter: dict[str, Any], value: Json) -> None:
         place, name = parameter.get("in"), parameter["name"]
@@ -185,56 +187,45 @@ class _Parts:
             self.body = value
 
 
-def _body(
-    api: Api,
-    operation: Operation,
-    declared: list[dict[str, Any]],
-    left: dict[str, Json],
-    parts: _Parts,
-    missing: list[str],
-) -> tuple[Json, str | None]:
-    """The body and its content type; takes what it uses out of `left`."""
-    if api.is_swagger:
-        return _swagger_body(api, operation, declared, left, parts, missing)
+def _body(api: Api, operation: Operation, declared: list[dict[str, Any]], parts: _Parts) -> tuple[Json, str | None]:
+    """The body of OpenAPI 3 and its content type; takes what it uses out of what is left."""
     section = api.resolved(operation.written.get("requestBody"))
     if not isinstance(section, dict):
         return None, None
     content = section.get("content")
     kinds = content if isinstance(content, dict) else {}
     kind = _chosen(list(kinds))
-    properties = _properties(api, (kinds.get(kind) or {}).get("schema")) if kind else {}
-    body = left.pop("body") if "body" in left and "body" not in properties else None
-    if body is None and any(name in properties for name in left):
-        body = {name: left.pop(name) for name in list(left) if name in properties}
+    body = _gathered(parts, _properties(api, (kinds.get(kind) or {}).get("schema")) if kind else {})
     if body is None and section.get("required") is True:
-        missing.append("body")
+        parts.missing.append("body")
     return body, kind
 
 
 def _swagger_body(
-    api: Api,
-    operation: Operation,
-    declared: list[dict[str, Any]],
-    left: dict[str, Json],
-    parts: _Parts,
-    missing: list[str],
+    api: Api, operation: Operation, declared: list[dict[str, Any]], parts: _Parts
 ) -> tuple[Json, str | None]:
+    """The same of Swagger 2.0: one parameter in the body, or many in a form."""
     consumes = operation.written.get("consumes", api.document.get("consumes")) or []
     whole = next((parameter for parameter in declared if parameter.get("in") == "body"), None)
     if whole is not None:
-        properties = _properties(api, whole.get("schema"))
-        if parts.body is None and "body" in left and "body" not in properties:
-            parts.body = left.pop("body")
-        if parts.body is None and any(name in properties for name in left):
-            parts.body = {name: left.pop(name) for name in list(left) if name in properties}
+        if parts.body is None:
+            parts.body = _gathered(parts, _properties(api, whole.get("schema")))
         if parts.body is None and whole.get("required"):
-            missing.append(whole["name"])
+            parts.missing.append(whole["name"])
         return parts.body, _chosen([kind for kind in consumes if kind not in (bodies.FORM, bodies.MULTIPART)])
     if parts.form:
         has_file = any(parameter.get("type") == "file" for parameter in declared)
         form = bodies.MULTIPART if has_file or consumes == [bodies.MULTIPART] else bodies.FORM
         return parts.form, form
     return None, None
+
+
+def _gathered(parts: _Parts, properties: dict[str, Any]) -> Json:
+    """The parameter `body`, or those parameters that are properties of the body's schema, as one object."""
+    if "body" in parts.left and "body" not in properties:
+        return parts.left.pop("body")
+    names = [name for name in parts.left if name in properties]
+    return {name: parts.left.pop(name) for name in names} or None
 
 
 def _properties(api: Api, schema: Json, depth: int = 0) -> dict[str, Any]:
@@ -261,9 +252,7 @@ def _chosen(kinds: list[str]) -> str | None:
     return kinds[0] if kinds and "*" not in kinds[0] else None
 
 
-def _request(
-    api: Api, operation: Operation, parts: _Parts, body: Json, content_type: str | None, context: Context
-) -> Request:
+def _request(api: Api, operation: Operation, parts: _Parts, context: Context) -> Request:
     headers = headers_of(parts.headers, operation.method, context)
     if parts.cookies:
         headers["Cookie"] = "; ".join(parts.cookies)
@@ -273,6 +262,7 @@ def _request(
     if parts.query:
         uri += ("&" if "?" in uri else "?") + "&".join(parts.query)
     request = Request(method=operation.method, uri=uri, headers=headers, timeout=time_limit(context))
+    body, content_type = parts.body, parts.content_type
     if body is not None:
         if isinstance(body, str) and content_type is not None and bodies.is_json(content_type):
             body = bodies.json_bytes(body).decode()  # here the schema says that it is a JSON text

@@ -106,6 +106,16 @@ async def test_of_several_addresses_only_permitted_ones_are_tried(egress):
         await client.close()
 
 
+async def test_a_name_without_an_address_is_not_known():
+    async def resolver(host, port):
+        return []
+
+    egress = HttpEgress(resolver=resolver)
+    with pytest.raises(EgressFailed, match="name is not known"):
+        await egress.request("GET", "http://empty.example/")
+    await egress.close()
+
+
 @pytest.mark.parametrize(
     ("headers", "said"),
     [
@@ -252,3 +262,17 @@ async def test_nonsense_is_no_http(egress):
 
 async def test_it_shows_its_state(egress):
     assert repr(egress) == "HttpEgress(Allowed(1 networks, 0 hosts), 0 requests, open=False)"
+
+
+async def test_public_addresses_pass_both_checks_and_inner_ones_neither():
+    async def resolver(host, port):
+        return ["93.184.216.34", "2606:2800:220:1:248:1893:25c8:1946"]
+
+    egress = HttpEgress(["10.0.0.0/8"], resolver=resolver)
+    found = await egress._resolve("public.example", 443)
+    assert found == ["93.184.216.34", "2606:2800:220:1:248:1893:25c8:1946"]
+    for address in (*found, "10.0.0.1"):
+        egress._check_connection(address, 443)
+    for address in ("127.0.0.1", "::ffff:127.0.0.1", "fe80::1%lo"):
+        with pytest.raises(EgressRefused, match="not open to documents"):
+            egress._check_connection(address, 443)

@@ -273,6 +273,16 @@ async def test_secrets_in_parameters_show_as_stars(openapi):
     assert whole["request"]["uri"] == f"{server.url}/a/1?k=%2A%2A%2A"
 
 
+async def test_parameters_that_are_a_secret_as_a_whole_show_nothing(openapi):
+    operation = {"parameters": [{"name": "X-Key", "in": "header"}, {"name": "q", "in": "query"}]}
+    async with recording() as server:
+        given = {"all": {"X-Key": "the-key", "q": "the-query"}}
+        whole = await called(openapi, document(server.url, operation), handle("all"), given, output="response")
+        assert server.asked[0].target == "/a?q=the-query"
+    assert (whole["request"]["uri"], whole["request"]["headers"]["x-key"]) == ("***", "***")
+    assert "the-" not in str(whole)
+
+
 async def test_a_document_is_indexed_once(openapi):
     async with recording() as server:
         made = document(server.url, {})

@@ -107,7 +107,7 @@ def test_servers_of_operation_and_path_come_first():
             },
             "/b": {"servers": [{"url": "https://path/"}], "get": {"operationId": "b"}},
         },
-        servers=[{"url": "https://root/"}],
+        servers=[{"url": "https://whole/"}],
     )
     assert [api.server(api.operation(id)) for id in ("a", "b")] == ["https://op", "https://path"]
 
