@@ -286,7 +286,7 @@ async def test_a_refusal_is_told_without_secrets(authority, server, kept):
                 "grant": "client_credentials",
                 "client": {"id": "a", "secret": "no key", "authentication": "private_key_jwt"},
             },
-            "no private key",
+            "private key",
         ),
         ({"authority": "http://127.0.0.1:8080", "grant": "client_credentials", "endpoints": {"token": 3}}, "path"),
         ({"authority": "http://10.0.0.1", "grant": "client_credentials"}, "PERDURE_EGRESS_ALLOW"),
