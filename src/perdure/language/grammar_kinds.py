@@ -25,11 +25,11 @@ class Record(msgspec.Struct, frozen=True):
     """Every kind is an immutable record."""
 
 
-class Anything(Record):
+class Anything(Record, frozen=True):
     """Any JSON value, taken as it is."""
 
 
-class Text(Record):
+class Text(Record, frozen=True):
     """A fixed text. `pattern` is a regular expression for the whole text, `says` tells a person what it asks for.
 
     A `free` text is for people: it may hold anything, also what looks like an expression.
@@ -40,40 +40,40 @@ class Text(Record):
     free: bool = False
 
 
-class Name(Record):
+class Name(Record, frozen=True):
     """A name that the grammar leaves free but that must not be empty."""
 
 
-class Flag(Record):
+class Flag(Record, frozen=True):
     """true or false."""
 
 
-class Whole(Record):
+class Whole(Record, frozen=True):
     """An integer in a range."""
 
     minimum: int | None = None
     maximum: int | None = None
 
 
-class Number(Record):
+class Number(Record, frozen=True):
     """A number greater than zero."""
 
 
-class Choice(Record):
+class Choice(Record, frozen=True):
     """One of some texts."""
 
     values: tuple[str, ...]
 
 
-class Expression(Record):
+class Expression(Record, frozen=True):
     """Bare jq or `${ }` (T30)."""
 
 
-class Wrapped(Record):
+class Wrapped(Record, frozen=True):
     """A text that is one `${ }` as a whole."""
 
 
-class Template(Record):
+class Template(Record, frozen=True):
     """A value in which texts that are one `${ }` as a whole are evaluated. `takes` limits its JSON type."""
 
     takes: tuple[JsonType, ...] = ()
@@ -81,88 +81,88 @@ class Template(Record):
     says: str = ""
 
 
-class TextValue(Record):
+class TextValue(Record, frozen=True):
     """A template of a text; numbers and booleans become their JSON text (language.md, text values)."""
 
 
-class Uri(Record):
+class Uri(Record, frozen=True):
     """A URI reference. It may be a `template` (B25) or an `expression`: one `${ }` as a whole."""
 
     expression: bool = True
     template: bool = True
 
 
-class Duration(Record):
+class Duration(Record, frozen=True):
     """A duration (B24): an object, ISO 8601 text, or one `${ }` that gives ISO 8601."""
 
 
-class JsonSchema(Record):
+class JsonSchema(Record, frozen=True):
     """A JSON Schema document."""
 
 
-class Cron(Record):
+class Cron(Record, frozen=True):
     """A cron expression of five fields."""
 
 
-class Variable(Record):
+class Variable(Record, frozen=True):
     """The name of a variable that expressions below it can use."""
 
 
-class Reference(Record):
+class Reference(Record, frozen=True):
     """A name from a table of `use`."""
 
     table: str
 
 
-class Target(Record):
+class Target(Record, frozen=True):
     """A flow directive (E1)."""
 
 
-class Callable(Record):
+class Callable(Record, frozen=True):
     """What `call` names: one of the built-in calls or a function."""
 
 
-class Arguments(Record):
+class Arguments(Record, frozen=True):
     """The `with` of a call; what it holds depends on what is called."""
 
 
-class Task(Record):
+class Task(Record, frozen=True):
     """One task that stands in no list, so that a named `then` has no target."""
 
 
-class Tasks(Record):
+class Tasks(Record, frozen=True):
     """A list of tasks, not empty; `branches` run side by side (T19)."""
 
     branches: bool = False
 
 
-class Metadata(Record):
+class Metadata(Record, frozen=True):
     """Free, except for the keys that Perdure reads (language.md 5.1)."""
 
     of_task: bool = True
 
 
-class Object(Record):
+class Object(Record, frozen=True):
     """An object of the named shape."""
 
     shape: str
 
 
-class Items(Record):
+class Items(Record, frozen=True):
     """A list."""
 
     item: "Kind"
     minimum: int = 0
 
 
-class Entries(Record):
+class Entries(Record, frozen=True):
     """An object with free keys."""
 
     value: "Kind"
     minimum: int = 0
 
 
-class Steps(Record):
+class Steps(Record, frozen=True):
     """A list of one-key objects: the key is a name."""
 
     value: "Kind"
@@ -170,7 +170,7 @@ class Steps(Record):
     what: str = "entry"
 
 
-class Either(Record):
+class Either(Record, frozen=True):
     """A choice by JSON type, so that a message is always about one alternative."""
 
     text: "Kind | None" = None
@@ -211,14 +211,14 @@ Kind: TypeAlias = (
 )
 
 
-class Bind(Record):
+class Bind(Record, frozen=True):
     """A variable for the expressions below a field: named by the text at `path` in the same object, else `default`."""
 
     path: tuple[str, ...]
     default: str
 
 
-class Field(Record):
+class Field(Record, frozen=True):
     """One key of a shape. `doc` is a sentence for people; `ref` the row of language.md or the rule that it follows.
 
     `alone` keys admit no other key beside them. `row` and `binds` say which arguments expressions below may use; without
@@ -234,7 +234,7 @@ class Field(Record):
     binds: tuple[Bind, ...] = ()
 
 
-class Shape(Record):
+class Shape(Record, frozen=True):
     """An object with known keys; others are refused unless `extra` says what they hold.
 
     `one_of`: exactly one of these keys. `some_of`: at least one. `together`: the first key only with the second.

@@ -100,8 +100,8 @@ class _Checker:
         name, count = node[1], len(node[2])
         if (name, count) not in scope.functions and (name, count) not in OFFERED:
             if name in REFUSED:
-                hint = "Use the workflow's arguments and inputs." if name != "now" else "Use $task.startedAt."
-                _refuse(node, f"{name} is refused: an expression sees nothing of its surroundings.", hint)
+                instead = "Use the workflow's arguments and inputs." if name != "now" else "Use $task.startedAt."
+                _refuse(node, f"{name} is refused: an expression sees nothing of its surroundings.", instead)
             counts = sorted({known for offer, known in OFFERED if offer == name})
             hint = f"There is {name} with {' or '.join(map(str, counts))} arguments." if counts else None
             if not counts and not count:

@@ -85,7 +85,7 @@ class Draft:
         """A container that fits the key and is ours to change."""
         if isinstance(key, str):
             made_key(key)
-            wanted: type = dict
+            wanted: type[Any] = dict
         elif is_number(key) or isinstance(key, dict):
             wanted = list
         else:

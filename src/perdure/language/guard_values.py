@@ -3,6 +3,7 @@
 The meaning is purejq's `ops`; what is redone here is what was unbounded, quadratic or recursive there.
 """
 
+from collections.abc import Callable
 from json.encoder import encode_basestring
 from math import isnan
 from typing import Any
@@ -17,7 +18,7 @@ from perdure.language.guard_runtime import Env, number, weigh
 from perdure.language.guard_secrets import RESERVED
 from perdure.language.values import Json
 
-truthy = ops.truthy
+truthy: Callable[[Json], bool] = ops.truthy
 
 _LONG = 64
 

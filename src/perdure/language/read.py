@@ -248,7 +248,7 @@ class _Builder:
         return str(event.value)
 
     def _alias(self, event: yaml.AliasEvent) -> tuple[Json, Mark]:
-        name = event.anchor
+        name = str(event.anchor)
         shown = name[:60]
         if name not in self._anchors:
             raise _unreadable("alias", f"The alias *{shown} is not defined before it is used.", _of(event))
@@ -386,6 +386,7 @@ def _place_at(text: str, offset: int) -> Place:
 
 def _of(event: yaml.Event) -> Place:
     mark = event.start_mark
+    assert mark is not None
     return mark.line + 1, mark.column + 1
 
 

@@ -7,6 +7,7 @@ bracket, keys over 1,024 characters.
 import json
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 import yaml
@@ -37,6 +38,7 @@ def is_json(text: str) -> bool:
 
 def events(text: str) -> Iterator[yaml.Event]:
     """The events of a text for which `is_json` holds."""
+    mark: Any
     line, line_start = 0, 0
     for found in _token.finditer(text):
         mark = Position(line, found.start() - line_start)
@@ -52,7 +54,7 @@ def events(text: str) -> Iterator[yaml.Event]:
             yield _bracket(bracket, mark)
 
 
-def _bracket(bracket: str, mark: Position) -> yaml.Event:
+def _bracket(bracket: str, mark: Any) -> yaml.Event:
     if bracket == "{":
         return yaml.MappingStartEvent(None, None, True, mark, mark)
     if bracket == "[":
