@@ -108,8 +108,8 @@ class Run:
         if path in self.frames:
             return
         self.frames[path] = frame
-        if "raw" in frame and frame["raw"] is frame.get("input"):
-            del frame["raw"]
+        if self.program.nodes[frame["node"]].input_from is None:
+            frame.pop("raw", None)  # `input` is the same
         parent = self.frames[frame["parent"]]
         if parent["kind"] != "fork":
             parent["child"] = path

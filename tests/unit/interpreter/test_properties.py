@@ -1,20 +1,32 @@
 """Random valid documents and random orders of events: no step raises, and no snapshot or duplicate is ever seen."""
 
+import contextlib
 import copy
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from perdure.errors import Invalid
 from perdure.interpreter import commands as c
 from perdure.interpreter import events as e
 from perdure.interpreter.machine import compile, step
 from perdure.interpreter.state import restore, snapshot
 
-EXPRESSIONS = st.sampled_from(
-    [".", ".a", "$context", "$input", "{a: .}", "[.]", ".a.b", "1", 'error("x")', "$task.name"]
-)
-CONDITIONS = st.sampled_from(["true", "false", ". == null", ".a == 1", "1"])
+FINE = [
+    ".",
+    "$context",
+    "{a: .}",
+    "[.]",
+    "1",
+    "$task.name",
+    "{input: $workflow.input}",
+    "$runtime",
+    "null",
+    "[$task.input]",
+]
+EXPRESSIONS = st.sampled_from([*FINE * 3, ".a", "$input", 'error("x")'])
+CONDITIONS = st.sampled_from(["true", "true", "false", ". == null", ". != null", "1"])
 NAMES = "abcd"
 
 
@@ -71,7 +83,7 @@ def _decorated(children: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         {},
         optional={
             "if": CONDITIONS,
-            "input": st.fixed_dictionaries({"from": EXPRESSIONS.filter(lambda x: x != "$input")}),
+            "input": st.fixed_dictionaries({"from": EXPRESSIONS.filter(lambda text: text != "$input")}),
             "output": st.fixed_dictionaries({"as": EXPRESSIONS}),
             "export": st.fixed_dictionaries({"as": EXPRESSIONS}),
             "timeout": st.just({"after": {"seconds": 2}}),
@@ -239,3 +251,37 @@ def check(state: Any, commands: list[c.Command]) -> None:
         assert state["waits"], "nobody will ever wake this run"
     if state["status"] in ("completed", "cancelled"):
         assert state["frames"] == {}
+
+
+def places(value: Any) -> list[tuple[Any, Any]]:
+    """Every (container, key) in a JSON value."""
+    found = []
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        keys = list(item) if isinstance(item, dict) else range(len(item)) if isinstance(item, list) else []
+        for key in keys:
+            found.append((item, key))
+            pending.append(item[key])
+    return found
+
+
+JUNK = st.sampled_from(
+    [None, True, 7, -1.5, "", "text", "${ broken", "${ .a }", [], [None], [[]], {}, {"a": None}, {"a": 1, "b": 2}]
+)
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(DOCUMENTS, st.lists(st.tuples(st.integers(0, 10_000), JUNK, st.booleans()), min_size=1, max_size=3))
+def test_what_is_broken_compiles_or_is_invalid(document, changes):
+    broken = copy.deepcopy(document)
+    for number, junk, remove in changes:
+        container, key = places(broken)[number % len(places(broken))]
+        if remove:
+            del container[key]
+        else:
+            container[key] = copy.deepcopy(junk)
+        if not places(broken):
+            break
+    with contextlib.suppress(Invalid):
+        compile(broken)
