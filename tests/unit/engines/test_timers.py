@@ -75,6 +75,9 @@ async def test_setting_the_wall_clock_moves_no_timer_under_way():
     clock.jump(3600)
     assert timers.jump() == 3_600_000
     assert timers.jump() == 0
+    assert timers.pending_move == 3_600_000
+    timers.moved()
+    assert timers.pending_move == 0
     assert timers.due(1, "a", 0) == clock.now() + 10_000
     await settle()
     clock.advance(9.9)

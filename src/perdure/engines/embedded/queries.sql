@@ -82,7 +82,7 @@ SELECT 1 FROM events WHERE tenant = ? AND source = ? AND id = ?
 -- name: events_between
 SELECT seq, body FROM events WHERE tenant = ? AND seq > ? AND received >= ? ORDER BY seq
 -- name: timers_of
-SELECT id, due FROM timers WHERE run = ?
+SELECT id, due + CASE boot WHEN ? THEN ? ELSE 0 END FROM timers WHERE run = ?
 -- name: last_event
 SELECT coalesce(max(seq), 0) FROM events
 -- name: published_versions

@@ -176,7 +176,11 @@ class Residents:
         return record
 
     def _listen_again(self, record: RunRecord) -> None:
-        dues: dict[str, Any] = dict(self._journal.read("timers_of", (record.key,))) if record.has_rows else {}
+        dues: dict[str, Any] = (
+            dict(self._journal.read("timers_of", (self._boot, self._timers.pending_move, record.key)))
+            if record.has_rows
+            else {}
+        )
         for command in [command for command in record.open.values() if is_debt(command)]:
             if self._journal.read("key_of", (record.row.tenant, child_id(record.row.id, command.id))):
                 record.close_command(command.id)

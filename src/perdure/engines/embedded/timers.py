@@ -35,6 +35,8 @@ class Timers:
         """Every row up to here is at hand."""
         self._beyond: float | None = None
         """When the first row after the bookmark is due, or None when there is none."""
+        self._moves: list[int] = []
+        """Settings of the wall clock that the rows do not know of yet. Until they do, no row is read or trusted."""
         self._offset = clock.now() - clock.monotonic() * 1000
         self._wake = asyncio.Event()
         self._sleeping_until = float("inf")
@@ -64,6 +66,8 @@ class Timers:
 
     def stored(self, rows: list[Row]) -> None:
         """These timers are rows now; those that are far away are forgotten here until their time comes near."""
+        if self._moves:
+            return
         for row in rows:
             target = row[0] - self._offset
             if row > self._bookmark:
@@ -86,10 +90,17 @@ class Timers:
             self.arm_at_wall_time(run, id, due)
             self._bookmark = (due, run, id)
 
-    def reset(self) -> None:
-        """The rows changed: read them anew."""
-        self._bookmark = _FIRST
-        self.refill()
+    def moved(self) -> None:
+        """The rows follow one more setting of the wall clock: when it is the last, read them anew."""
+        self._moves.pop(0)
+        if not self._moves:
+            self._bookmark = _FIRST
+            self.refill()
+
+    @property
+    def pending_move(self) -> int:
+        """By how much the rows of this process lag behind the wall clock, in milliseconds."""
+        return sum(self._moves)
 
     def jump(self) -> int:
         """By how many milliseconds the wall clock was set since the last look; 0 for less than a second."""
@@ -98,7 +109,8 @@ class Timers:
         if abs(moved) < _JUMP:
             return 0
         self._offset = offset
-        return math.ceil(moved)
+        self._moves.append(math.ceil(moved))
+        return self._moves[-1]
 
     async def run(self) -> None:
         """Fire timers for ever."""
@@ -114,7 +126,7 @@ class Timers:
 
     def _fire_due(self) -> None:
         now = self._clock.monotonic() * 1000
-        while self._beyond is not None and self._beyond <= now:
+        while self._beyond is not None and self._beyond <= now and not self._moves:
             self.refill()
         while self._heap and self._heap[0][0] <= now:
             target, run, id = heapq.heappop(self._heap)
@@ -126,7 +138,7 @@ class Timers:
         while self._heap and self._targets.get(self._heap[0][1:]) != self._heap[0][0]:
             heapq.heappop(self._heap)
         first = self._heap[0][0] if self._heap else float("inf")
-        return first if self._beyond is None else min(first, self._beyond)
+        return first if self._beyond is None or self._moves else min(first, self._beyond)
 
     def _wake_before(self, target: float) -> None:
         if target < self._sleeping_until:

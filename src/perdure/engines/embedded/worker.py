@@ -119,7 +119,7 @@ class Worker:
         if moved:
             _log.warning("The wall clock was set by %+d ms; timers under way keep their time.", moved)
             self.writer.batch.move_timers(moved, self.boot)
-            self.writer.batch.after.append(self.timers.reset)
+            self.writer.batch.after.append(self.timers.moved)
         while self._inbox:
             self._do(*self._inbox.popleft())
         self.residents.shrink()
