@@ -122,7 +122,7 @@ DOCUMENTS = st.fixed_dictionaries(
     },
     optional={"timeout": st.just({"after": {"seconds": 20}})},
 )
-CHOICES = st.lists(st.integers(0, 1_000), min_size=0, max_size=40)
+CHOICES = st.lists(st.one_of(st.integers(0, 1_000), st.integers(60, 1_000), st.integers(3, 12)), max_size=40)
 ASKING = (c.ScheduleCall, c.StartTimer, c.Subscribe, c.Emit, c.StartChild)
 
 
