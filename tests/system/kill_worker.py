@@ -102,7 +102,7 @@ class Remote:
     def __init__(self, name: str, effect: Any, socket: str) -> None:
         self.name, self.effect, self._socket = name, effect, socket
 
-    def effect_of(self, arguments: Any) -> Any:
+    def effect_of(self, arguments: Any, resources: dict[str, Any]) -> Any:
         return self.effect
 
     async def execute(self, arguments: Any, context: Context) -> Any:

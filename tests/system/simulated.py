@@ -302,7 +302,7 @@ class SimulatedFunction:
         self._world = simulation
         self._generation = simulation.generation
 
-    def effect_of(self, arguments: Any) -> Any:
+    def effect_of(self, arguments: Any, resources: dict[str, Any]) -> Any:
         return self.effect
 
     async def execute(self, arguments: Any, context: Context) -> Any:

@@ -52,7 +52,7 @@ class Http:
     def __init__(self, authenticator: Authenticator) -> None:
         self._authenticator = authenticator
 
-    def effect_of(self, arguments: Json) -> Effect:
+    def effect_of(self, arguments: Json, resources: dict[str, Json]) -> Effect:
         method = arguments.get("method") if isinstance(arguments, dict) else None
         return effect_of(method, arguments.get("headers")) if isinstance(method, str) else "unsafe"
 

@@ -97,7 +97,7 @@ class Infer:
             raise FunctionFault(fault, "unknown" if failed.sent else "definite") from None
         return Result(_value(answer, schema), {**answer.usage, "provider": name})
 
-    def effect_of(self, arguments: Json) -> Effect:
+    def effect_of(self, arguments: Json, resources: dict[str, Json]) -> Effect:
         """Always `idempotent`: the key goes with the request, and asking again changes nothing but the bill."""
         return self.effect
 

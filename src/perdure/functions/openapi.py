@@ -15,6 +15,7 @@ from perdure.functions.authentication import Authenticator
 from perdure.functions.http_messages import (
     Request,
     check_status,
+    effect_of,
     headers_of,
     output_of,
     refused,
@@ -63,9 +64,14 @@ class OpenApi:
     def __repr__(self) -> str:
         return f"OpenApi({len(self._pinned)} pinned, {len(self._fetched)} fetched documents)"
 
-    def effect_of(self, arguments: Json) -> Effect:
-        """Which method an operation has stands in the document, which is not at hand here."""
-        return "unsafe"
+    def effect_of(self, arguments: Json, resources: dict[str, Json]) -> Effect:
+        """By the method of the operation, when its document is pinned; otherwise nobody knows yet: `unsafe`."""
+        try:
+            address = _address(arguments["document"])[0]
+            operation = self._of_pinned(resources[address], address).operation(arguments["operationId"])
+        except (KeyError, TypeError, FunctionFault):
+            return "unsafe"
+        return effect_of(operation.method, arguments.get("parameters"))
 
     async def execute(self, arguments: Json, context: Context) -> Json:
         """The answer in the form that `output` asks for. Faults as `http_messages.py` says; `configuration` for a
@@ -89,9 +95,7 @@ class OpenApi:
         return output_of(response, shown, form, use.redact)
 
     async def _api(self, document: Json, context: Context) -> Api:
-        endpoint = document.get("endpoint", document) if isinstance(document, dict) else document
-        address = endpoint.get("uri") if isinstance(endpoint, dict) and "uri" in endpoint else endpoint
-        policy = endpoint.get("authentication") if isinstance(endpoint, dict) else None
+        address, policy = _address(document)
         if isinstance(address, str) and address in context.resources:
             return self._of_pinned(context.resources[address], address)
         use = SecretUse(context)
@@ -126,6 +130,14 @@ class OpenApi:
                 raise wrong(str(error)) from None
             _keep(self._fetched, key, api)
         return api
+
+
+def _address(document: Json) -> tuple[Json, Json]:
+    """Where a document is, and the authentication that it needs."""
+    endpoint = document.get("endpoint", document) if isinstance(document, dict) else document
+    if not isinstance(endpoint, dict):
+        return endpoint, None
+    return endpoint.get("uri", endpoint), endpoint.get("authentication")
 
 
 def build(api: Api, operation: Operation, given: Json, context: Context) -> Request:

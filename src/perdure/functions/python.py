@@ -114,7 +114,7 @@ class PythonFunction:
     def __repr__(self) -> str:
         return f"PythonFunction({self.name}:{self.version}, {self.effect})"
 
-    def effect_of(self, arguments: Json) -> Effect:
+    def effect_of(self, arguments: Json, resources: dict[str, Json]) -> Effect:
         return self.effect
 
     async def execute(self, arguments: Json, context: Context) -> Json | Result:

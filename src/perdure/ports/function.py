@@ -76,6 +76,6 @@ class Function(Protocol):
         """
         ...
 
-    def effect_of(self, arguments: Json) -> Effect:
-        """The effect class of this very call (an HTTP GET reads, a POST does not)."""
+    def effect_of(self, arguments: Json, resources: dict[str, Json]) -> Effect:
+        """The effect class of this very call (an HTTP GET reads, a POST does not); `resources` as in Context."""
         ...

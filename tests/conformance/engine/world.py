@@ -29,7 +29,7 @@ class Counted:
         self._act = act
         self._world = world
 
-    def effect_of(self, arguments: Any) -> Effect:
+    def effect_of(self, arguments: Any, resources: dict[str, Any]) -> Effect:
         return self.effect
 
     async def execute(self, arguments: Any, context: Context) -> Any:

@@ -50,7 +50,7 @@ class ScriptedFunction:
     def __repr__(self) -> str:
         return f"ScriptedFunction({self.name}, {len(self.calls)} calls)"
 
-    def effect_of(self, arguments: Json) -> Effect:
+    def effect_of(self, arguments: Json, resources: dict[str, Json]) -> Effect:
         return self.effect
 
     async def execute(self, arguments: Json, context: Context) -> Json:

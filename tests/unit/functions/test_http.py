@@ -92,7 +92,7 @@ async def test_what_changes_something_carries_the_idempotency_key(http, method):
 def test_effects_follow_the_method():
     http = Http(None)
     effects = {
-        method: http.effect_of({"method": method}) for method in ("get", "HEAD", "put", "DELETE", "post", "patch")
+        method: http.effect_of({"method": method}, {}) for method in ("get", "HEAD", "put", "DELETE", "post", "patch")
     }
     assert effects == {
         "get": "read",
@@ -102,8 +102,8 @@ def test_effects_follow_the_method():
         "post": "unsafe",
         "patch": "unsafe",
     }
-    assert http.effect_of({"method": "post", "headers": {"Idempotency-Key": "order-7"}}) == "idempotent"
-    assert http.effect_of(None) == http.effect_of({"method": 3}) == "unsafe"
+    assert http.effect_of({"method": "post", "headers": {"Idempotency-Key": "order-7"}}, {}) == "idempotent"
+    assert http.effect_of(None, {}) == http.effect_of({"method": 3}, {}) == "unsafe"
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 500, 503])

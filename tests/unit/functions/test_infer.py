@@ -195,6 +195,6 @@ async def test_model_and_parameters_are_handed_on():
 
 def test_its_own_description():
     function = Infer({}, "local")
-    assert (function.name, function.version, function.effect_of({})) == ("infer", "1.0.0", "idempotent")
+    assert (function.name, function.version, function.effect_of({}, {})) == ("infer", "1.0.0", "idempotent")
     assert msgspec.json.encode(function.input_schema)
     assert "default local" in repr(function)

@@ -311,5 +311,21 @@ async def test_a_document_that_is_not_pinned_is_fetched_with_its_own_policy(open
     assert caught.value.problem["type"].endswith("/configuration")
 
 
-def test_its_effect_is_unsafe_until_the_document_is_known(openapi):
-    assert openapi.effect_of({}) == "unsafe"
+@pytest.mark.parametrize(
+    ("method", "parameters", "effect"),
+    [
+        ("get", {}, "read"),
+        ("put", {}, "idempotent"),
+        ("post", {}, "unsafe"),
+        ("post", {"Idempotency-Key": "k"}, "idempotent"),
+    ],
+)
+def test_its_effect_is_that_of_the_operations_method(openapi, method, parameters, effect):
+    arguments = {"document": {"endpoint": HERE}, "operationId": "op", "parameters": parameters}
+    assert openapi.effect_of(arguments, {HERE: document("http://127.0.0.1:8080", {}, method=method)}) == effect
+
+
+@pytest.mark.parametrize("arguments", [None, {}, {"document": {"endpoint": HERE}, "operationId": "none"}])
+def test_its_effect_is_unsafe_while_the_operation_is_not_known(openapi, arguments):
+    assert openapi.effect_of(arguments, {HERE: document("http://127.0.0.1:8080", {})}) == "unsafe"
+    assert openapi.effect_of(arguments, {}) == "unsafe"

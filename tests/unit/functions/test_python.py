@@ -48,7 +48,7 @@ async def test_bare_and_with_arguments():
         "idempotent",
         "Twice the number.",
     )
-    assert (second.name, second.version, second.effect_of({}), second.summary) == (
+    assert (second.name, second.version, second.effect_of({}, {}), second.summary) == (
         "triple-it",
         "2.1.0",
         "read",

@@ -140,7 +140,7 @@ class Calls:
         try:
             function = self._table.get(command.function, command.version)
             context = await self._context(caller, command)
-            if function.effect_of(command.args) == "unsafe":
+            if function.effect_of(command.args, context.resources) == "unsafe":
                 await self._mark(caller.key, command.id)
             answer = await function.execute(command.args, context)
             return self._completed(command, answer)
