@@ -12,7 +12,7 @@ INSTALL := install -qq --disable-pip-version-check --no-input --no-deps --requir
 # An extra that cannot be reached must not hold up the rest.
 EXTRA := --retries 1 --timeout 20
 
-.PHONY: help setup fmt check test test-fast bench run lock clean
+.PHONY: help setup fmt check cover test test-fast bench run lock clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -61,6 +61,11 @@ check: setup ## Lint, formatting, types and import contracts (under half a minut
 	@echo "check: types";             $(BIN)/mypy --no-error-summary
 	@echo "check: import contracts";  $(BIN)/lint-imports --no-logo > /dev/null || $(BIN)/lint-imports --no-logo
 	@echo "check: all good"
+
+cover: setup ## Branch coverage of the pure floors; anything below 100 % fails
+	@$(BIN)/python -m coverage erase
+	@$(BIN)/python -m coverage run -m pytest tests/unit/language tests/unit/interpreter tests/corpus tests/conformance/language
+	@$(BIN)/python -m coverage report --include="src/perdure/language/*,src/perdure/interpreter/*" --fail-under=100
 
 bench: setup $(BENCH_VENV)/.bench ## Measure Perdure and its peers in the same run; results go to benchmarks/results.md
 	@$(BIN)/python benchmarks/run.py --peers $(BENCH_VENV)/bin/python
