@@ -50,7 +50,13 @@ class Engine(Protocol):
     """Every read takes the tenant. NotFound for an unknown run, Conflict where the status does not allow the verb."""
 
     async def start(
-        self, tenant: str, document: Json, input: Json, *, run: str | None = None, resources: dict[str, Json] | None = None
+        self,
+        tenant: str,
+        document: Json,
+        input: Json,
+        *,
+        run: str | None = None,
+        resources: dict[str, Json] | None = None,
     ) -> str:
         """Start a run of a checked document and return its id, durable before the answer.
 
@@ -79,7 +85,9 @@ class Engine(Protocol):
         """Enter the faulted task (or the task at `path`) of a faulted or waiting run again."""
         ...
 
-    async def skip(self, tenant: str, run: str, path: str | None = None, *, output: Json = None, has_output: bool = False) -> None:
+    async def skip(
+        self, tenant: str, run: str, path: str | None = None, *, output: Json = None, has_output: bool = False
+    ) -> None:
         """End the faulted task (or the task at `path`) with this output, and go on."""
         ...
 
@@ -95,7 +103,13 @@ class Engine(Protocol):
 
     async def describe(self, tenant: str, run: str) -> Run: ...
     async def find(
-        self, tenant: str, *, status: Status | None = None, workflow: str | None = None, limit: int = 100, before: str | None = None
+        self,
+        tenant: str,
+        *,
+        status: Status | None = None,
+        workflow: str | None = None,
+        limit: int = 100,
+        before: str | None = None,
     ) -> list[Run]:
         """Newest first. `before` is the id of the last run of the page before. Inputs and outputs are left out."""
         ...
