@@ -6,6 +6,7 @@ It builds the parts from settings and hands them to one another; it decides noth
 import contextlib
 from collections.abc import AsyncIterator, Iterable, Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -35,11 +36,11 @@ LOOPBACK = ("127.0.0.1",)
 class Installation:
     """Everything one process needs to run documents."""
 
-    def __init__(self, engine: EmbeddedEngine, table: Table, egress: HttpEgress, loopback: HttpEgress) -> None:
+    def __init__(self, engine: EmbeddedEngine, table: Table, egress: HttpEgress, to_models: HttpEgress) -> None:
         self.engine = engine
         self.table = table
         self._egress = egress
-        self._loopback = loopback
+        self._to_models = to_models
         self.warnings: list[str] = []
         """One line each for whoever started the process."""
 
@@ -55,7 +56,7 @@ class Installation:
         finally:
             await self.engine.close()
             await self._egress.close()
-            await self._loopback.close()
+            await self._to_models.close()
 
     async def resolve(self, document: Json) -> dict[str, Json]:
         """The outside documents that a document names by fixed addresses, to be pinned with it."""
@@ -75,20 +76,23 @@ def embedded(
     `environ` is looked through for secrets only; those of a file come first. Invalid when a part cannot be built.
     """
     clock = SystemClock()
-    egress, loopback = _egress(settings), HttpEgress(LOOPBACK)
+    egress = _egress(settings.egress_allow)
+    to_models = _egress((*settings.egress_allow, *_model_hosts(settings)))
     authenticator = Authenticator(egress, clock)
     table = Table(
         [
             Http(authenticator),
             OpenApi(authenticator),
-            Infer(_models(settings, directory, clock, egress, loopback), "openai" if settings.model_url else "local"),
+            Infer(_models(settings, directory, clock, to_models), "openai" if settings.model_url else "local"),
             *_own(settings, modules),
         ]
     )
     secrets: EnvironmentSecrets | FileSecrets = EnvironmentSecrets(environ or {})
     if secrets_file or settings.secrets:
         secrets = FileSecrets(Path(secrets_file or settings.secrets).expanduser(), secrets)
-    installation = Installation(EmbeddedEngine(directory, table, clock=clock, secrets=secrets), table, egress, loopback)
+    installation = Installation(
+        EmbeddedEngine(directory, table, clock=clock, secrets=secrets), table, egress, to_models
+    )
     if isinstance(secrets, FileSecrets) and secrets.warning:
         installation.warnings.append(secrets.warning)
     return installation
@@ -99,19 +103,23 @@ def table(settings: Settings, *, modules: Iterable[str] = ()) -> Table:
     return embedded(Path(), msgspec.structs.replace(settings, secrets=""), modules=modules).table
 
 
-def _egress(settings: Settings) -> HttpEgress:
+def _egress(allow: Iterable[str]) -> HttpEgress:
     try:
-        return HttpEgress(settings.egress_allow)
+        return HttpEgress(allow)
     except ValueError as error:
         raise Invalid(f"{error}", hint="See docs/operate.md for what may be permitted.") from None
 
 
-def _models(
-    settings: Settings, directory: Path, clock: SystemClock, egress: HttpEgress, loopback: HttpEgress
-) -> dict[str, Model]:
+def _model_hosts(settings: Settings) -> list[str]:
+    """Where models may be besides public hosts: the administrator's endpoint, wherever it is, and our own process."""
+    place = urlsplit(settings.model_url).netloc.rpartition("@")[2]
+    return [*LOOPBACK, *([place] if place else [])]
+
+
+def _models(settings: Settings, directory: Path, clock: SystemClock, egress: HttpEgress) -> dict[str, Model]:
     models: dict[str, Model] = {
         "local": LocalModel(
-            loopback, clock, directory=directory / "model", file=settings.model_file, threads=settings.model_threads
+            egress, clock, directory=directory / "model", file=settings.model_file, threads=settings.model_threads
         )
     }
     if settings.model_url:
