@@ -29,7 +29,7 @@ from tests.system.weak_disk import WeakDisk
 
 TENANT = "acme"
 WAIT = 600
-TURNS = 100_000
+TURNS = 300_000
 TRY = (
     "\n    try:\n      - do: {call: effect, with: {label: '${ \"\\($workflow.input.n)/LABEL\" }'}}"
     "\n    catch: {errors: {with: {status: 503}}, retry: {delay: {seconds: 3}, limit: {attempt: {count: 60}}}}"
@@ -122,6 +122,7 @@ class Simulation:
             evict=self.chance.choice(("idle", "idle", "step", "replay")),
             snapshot_every=self.chance.choice((1, 5, 100)),
             resident=self.chance.choice((1, 100)),
+            retention=10**12,
         )
 
     def happens(self, kind: str, probability: float) -> bool:
