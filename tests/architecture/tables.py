@@ -12,7 +12,7 @@ from pathlib import Path
 from perdure import errors, settings
 from perdure.interpreter.commands import Command
 from perdure.interpreter.events import Event
-from perdure.language.check_report import CODES
+from perdure.language.rules.report import CODES
 from perdure.language.read import Unreadable
 
 ROOT = Path(__file__).resolve().parents[2]
