@@ -12,8 +12,8 @@ from pathlib import Path
 from perdure import errors, settings
 from perdure.interpreter.commands import Command
 from perdure.interpreter.events import Event
-from perdure.language.rules.report import CODES
 from perdure.language.read import Unreadable
+from perdure.language.rules.report import CODES
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -21,7 +21,7 @@ ATTRIBUTES = {
 }
 OF_TIME = {"datetime", "date", "time", "uuid", "os", "random", "asyncio"}
 ALLOWED = {
-    "src/perdure/language/guard_paths.py": {"id"},  # who owns a copy within one evaluation; never seen outside
+    "src/perdure/language/guard/paths.py": {"id"},  # who owns a copy within one evaluation; never seen outside
 }
 ANYWHERE = {"eval", "exec", "__import__"}
 

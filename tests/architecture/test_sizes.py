@@ -14,7 +14,7 @@ _ASSEMBLED = "built once, in `EmbeddedEngine._assemble`, of parts that all diffe
 EXEMPT: dict[str, str] = {
     "src/perdure/engines/embedded/residents.py:__init__": _ASSEMBLED,
     "src/perdure/engines/embedded/worker.py:__init__": _ASSEMBLED,
-    "src/perdure/language/guard_nodes.py:_alternatives": "what one `?//` holds, and where it is evaluated",
+    "src/perdure/language/guard/nodes.py:_alternatives": "what one `?//` holds, and where it is evaluated",
 }
 """`path` or `path:function` -> why it may be larger. An exemption nothing needs any more fails."""
 

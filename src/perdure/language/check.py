@@ -1,17 +1,17 @@
 """Checks a document: all findings at once, in document order, each with its place and a hint (language.md 4).
 
-START HERE: `check_shapes.py` walks the document along the grammar and collects a survey; the rules then look at that.
+START HERE: `rules/shapes.py` walks the document along the grammar and collects a survey; the rules then look at that.
 One module a topic: `check_references`, `check_flow`, `check_expressions`, `check_lints`.
 """
 
-from perdure.language.check_expressions import check_expressions
-from perdure.language.check_flow import check_flow
-from perdure.language.check_lints import check_lifetimes, check_values, lint
-from perdure.language.check_references import Functions, check_references, names_in
-from perdure.language.check_report import Report, TooMany
-from perdure.language.check_shapes import Walk
 from perdure.language.findings import Finding
 from perdure.language.read import Reading
+from perdure.language.rules.expressions import check_expressions
+from perdure.language.rules.flow import check_flow
+from perdure.language.rules.lints import check_lifetimes, check_values, lint
+from perdure.language.rules.references import Functions, check_references, names_in
+from perdure.language.rules.report import Report, TooMany
+from perdure.language.rules.shapes import Walk
 from perdure.language.values import Json
 
 __all__ = ["Functions", "check", "check_value"]

@@ -1,6 +1,6 @@
 """Runtime expressions: jq, read once and evaluated behind the guard (language.md 7).
 
-What may be written is decided by `guard_syntax` and `guard_check`, what it may cost by `guard_limits`; the engine is
+What may be written is decided by `guard/syntax.py` and `guard/check.py`, what it may cost by `guard/limits.py`; the engine is
 purejq's grammar and operations in the guard's own evaluator. The same expression on the same values gives the same
 result, the same fault and the same cost everywhere: nothing here reads a clock, chance or the environment.
 """
@@ -12,14 +12,14 @@ from typing import Any
 import purejq
 from purejq.errors import JqBreak, JqError
 
-from perdure.language.guard_calls import compile_tree
-from perdure.language.guard_check import check_tree
-from perdure.language.guard_faults import ExpressionFault
-from perdure.language.guard_limits import LIMITS
-from perdure.language.guard_runtime import Env, Filter, check_result, is_small
-from perdure.language.guard_secrets import bind_secrets
-from perdure.language.guard_syntax import parse_source
-from perdure.language.guard_values import encode, field
+from perdure.language.guard.calls import compile_tree
+from perdure.language.guard.check import check_tree
+from perdure.language.guard.faults import ExpressionFault
+from perdure.language.guard.limits import LIMITS
+from perdure.language.guard.runtime import Env, Filter, check_result, is_small
+from perdure.language.guard.secrets import bind_secrets
+from perdure.language.guard.syntax import parse_source
+from perdure.language.guard.values import encode, field
 from perdure.language.values import Json
 
 __all__ = ["Expression", "ExpressionFault", "engine_name", "json_text", "parse"]

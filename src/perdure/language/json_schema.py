@@ -6,9 +6,9 @@ Shape only: names, targets, expressions and everything else that needs a look at
 from collections.abc import Callable
 from typing import Any
 
-from perdure.language import grammar_kinds as kinds
-from perdure.language.grammar import BUILT_IN_CALLS, DIRECTIVES, SHAPES
-from perdure.language.grammar_tasks import TASK_KINDS
+from perdure.language.grammar import kinds
+from perdure.language.grammar.table import BUILT_IN_CALLS, DIRECTIVES, SHAPES
+from perdure.language.grammar.tasks import TASK_KINDS
 from perdure.language.values import Json
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Literal, TypeAlias
 
 from perdure.language.expressions import Expression, parse
-from perdure.language.guard_faults import ExpressionFault
-from perdure.language.guard_secrets import PARTS, SECRET
+from perdure.language.guard.faults import ExpressionFault
+from perdure.language.guard.secrets import PARTS, SECRET
 from perdure.language.values import Json
 
 __all__ = ["PARTS", "SECRET", "Mode", "Template", "compile_field", "compile_template", "whole"]

@@ -242,7 +242,7 @@ def _skipped(scenario: Scenario, docstring: str) -> None:
 # What is so afterwards
 
 
-@then(parsers.re(r"the workflow should be (?P<status>waiting|suspended|cancelled)"))
+@then(parsers.re(r"the workflow should be (?P<status>running|waiting|suspended|cancelled)"))
 def _status(scenario: Scenario, status: str) -> None:
     assert scenario.seen.status == status, scenario.seen.error or scenario.seen.output
 

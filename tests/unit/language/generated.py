@@ -3,9 +3,9 @@
 import random
 from typing import Any
 
-from perdure.language import grammar_kinds as kinds
-from perdure.language.grammar import BUILT_IN_CALLS, SHAPES
-from perdure.language.grammar_tasks import TASK_KINDS
+from perdure.language.grammar import kinds
+from perdure.language.grammar.table import BUILT_IN_CALLS, SHAPES
+from perdure.language.grammar.tasks import TASK_KINDS
 
 _DEEPEST = 7
 _TEXTS = {

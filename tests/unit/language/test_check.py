@@ -6,10 +6,11 @@ import time
 
 import pytest
 
-from perdure.language import check_report, read
+from perdure.language import read
 from perdure.language.check import check, check_value
-from perdure.language.check_report import CODES, listed, nearest, shown
-from perdure.language.check_survey import Survey
+from perdure.language.rules import report as check_report
+from perdure.language.rules.report import CODES, listed, nearest, shown
+from perdure.language.rules.survey import Survey
 from tests.unit.language.documents import SPECIFICATION, complete, examples, found, scenarios
 
 needs_specification = pytest.mark.skipif(not SPECIFICATION.is_dir(), reason="../shared/ows is not here")

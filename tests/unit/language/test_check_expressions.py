@@ -2,7 +2,7 @@
 
 import pytest
 
-from perdure.language.grammar import ARGUMENTS
+from perdure.language.grammar.table import ARGUMENTS
 from tests.unit.language.documents import complete, expected, found, hints, messages
 
 EXPRESSIONS = {

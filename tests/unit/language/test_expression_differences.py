@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from perdure.language.expressions import ExpressionFault, parse
-from perdure.language.guard_values import order
+from perdure.language.guard.values import order
 from tests.unit.language.expression_probes import ORDER, PROBES
 
 FAULT = ["a fault"]

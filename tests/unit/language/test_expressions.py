@@ -7,9 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from perdure.language.expressions import Expression, ExpressionFault, json_text, parse, require_engine
-from perdure.language.guard_functions import FUNCTIONS
-from perdure.language.guard_limits import LIMITS
-from perdure.language.guard_runtime import Env
+from perdure.language.guard.functions import FUNCTIONS
+from perdure.language.guard.limits import LIMITS
+from perdure.language.guard.runtime import Env
 
 GIVES: list[tuple[str, Any, Any]] = [
     (".", [1], [1]),

@@ -5,9 +5,9 @@ import re
 import msgspec
 import pytest
 
-from perdure.language import grammar_kinds as kinds
-from perdure.language.grammar import ARGUMENTS, BUILT_IN_CALLS, NOT_SUPPORTED_YET, SHAPES
-from perdure.language.grammar_tasks import COMMON, TASK_KINDS
+from perdure.language.grammar import kinds
+from perdure.language.grammar.table import ARGUMENTS, BUILT_IN_CALLS, NOT_SUPPORTED_YET, SHAPES
+from perdure.language.grammar.tasks import COMMON, TASK_KINDS
 
 ROWS = [f"A{n}" for n in range(1, 7)] + [f"B{n}" for n in range(1, 27)] + [f"C{n}" for n in range(1, 5)]
 ROWS += ["E1", "E2", "E3", "E4", "E5", "E6", "E7", "E8", "E9", "E10"]

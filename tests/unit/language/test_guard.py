@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from perdure.language.expressions import ExpressionFault, engine_name, parse
-from perdure.language.guard_calls import compile_tree
-from perdure.language.guard_limits import LIMITS
-from perdure.language.guard_runtime import Env
-from perdure.language.guard_syntax import parse_source
+from perdure.language.guard.calls import compile_tree
+from perdure.language.guard.limits import LIMITS
+from perdure.language.guard.runtime import Env
+from perdure.language.guard.syntax import parse_source
 
 REFUSED = [
     *"env now localtime input inputs input_filename input_line_number debug stderr halt halt_error".split(),

@@ -271,6 +271,24 @@ Feature: Documents
     Then the workflow should be cancelled
     And the history should contain 'workflow.cancelled.v1' once
 
+  @A7
+  Scenario: A run that makes a call is running
+    Given a workflow with definition:
+    """yaml
+    document: { dsl: '1.0.3', namespace: acme, name: phases, version: '1.0.0' }
+    do:
+      - ask: { call: stock }
+      - nap: { wait: PT5S }
+    """
+    And the function 'stock' answers in turn:
+    """yaml
+    - { output: 1, after: PT5S }
+    """
+    When the workflow is started
+    Then the workflow should be running
+    When time passes: PT5S
+    Then the workflow should be waiting
+
   @A7 @L1
   Scenario: A suspended run starts nothing new
     Given a workflow with definition:

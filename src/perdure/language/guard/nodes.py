@@ -12,8 +12,8 @@ from purejq.compiler import _bindings_for, _collect_pattern_vars
 from purejq.errors import JqBreak, JqError
 from purejq.ops import iterate_value
 
-from perdure.language.guard_runtime import Direct, Env, Filter, Site, combinations, one, out_of_fuel, weigh
-from perdure.language.guard_values import BINARY, cut, field, index, made_key, negate, to_text, truthy
+from perdure.language.guard.runtime import Direct, Env, Filter, Site, combinations, one, out_of_fuel, weigh
+from perdure.language.guard.values import BINARY, cut, field, index, made_key, negate, to_text, truthy
 from perdure.language.values import Json
 
 _ABSENT = object()
@@ -287,7 +287,7 @@ def _object(node: Any, site: Site) -> Filter:
     def build(row: Any, _env: Env) -> Json:
         return {made_key(key): item for key, item in zip(row[::2], row[1::2], strict=True)}
 
-    # Constant keys were checked when the expression was read; one of them may be a handle's (guard_secrets).
+    # Constant keys were checked when the expression was read; one of them may be a handle's (`secrets.py`).
     if all(key[0] == "const" for key, _ in node[1]):
         return rows(parts, lambda row, _env: dict(zip(row[::2], row[1::2], strict=True)))
     return rows(parts, build)
@@ -500,4 +500,4 @@ VALUE_NODES: dict[str, Callable[[Any, Site], Filter]] = {
     "label": _label,
     "break": _break,
 }
-"""Calls, definitions and assignments join in `guard_calls`."""
+"""Calls, definitions and assignments join in `calls.py`."""

@@ -4,10 +4,10 @@ import re
 from typing import NamedTuple, Protocol
 
 from perdure.language import templates
-from perdure.language.check_report import Report, below, nearest, shown
-from perdure.language.check_survey import Call, Survey
 from perdure.language.expressions import ExpressionFault
-from perdure.language.grammar import BUILT_IN_CALLS, SHAPES
+from perdure.language.grammar.table import BUILT_IN_CALLS, SHAPES
+from perdure.language.rules.report import Report, below, nearest, shown
+from perdure.language.rules.survey import Call, Survey
 from perdure.language.schemas import Schema
 from perdure.language.values import Json
 

@@ -1,6 +1,6 @@
 """The shapes of events: what is published, and which ones are waited for (language.md B10, B13, E10)."""
 
-from perdure.language.grammar_kinds import (
+from perdure.language.grammar.kinds import (
     Choice,
     Either,
     Entries,
@@ -12,7 +12,7 @@ from perdure.language.grammar_kinds import (
     Template,
     Uri,
 )
-from perdure.language.grammar_security import TEXT
+from perdure.language.grammar.security import TEXT
 
 TIME = Template(
     takes=("text",),

@@ -10,10 +10,10 @@ from typing import Any
 import re2
 from purejq.errors import JqError
 
-from perdure.language.guard_faults import ExpressionFault
-from perdure.language.guard_limits import LIMITS
-from perdure.language.guard_runtime import Env, Filter
-from perdure.language.guard_values import describe
+from perdure.language.guard.faults import ExpressionFault
+from perdure.language.guard.limits import LIMITS
+from perdure.language.guard.runtime import Env, Filter
+from perdure.language.guard.values import describe
 from perdure.language.values import Json
 
 _FLAGS = frozenset("gnisl")

@@ -4,9 +4,9 @@ import re
 from collections.abc import Callable as Function
 from typing import Any
 
-from perdure.language import grammar_kinds as kinds
-from perdure.language.check_report import Report, listed, nearest, shown
-from perdure.language.grammar import ARGUMENTS
+from perdure.language.grammar import kinds
+from perdure.language.grammar.table import ARGUMENTS
+from perdure.language.rules.report import Report, listed, nearest, shown
 from perdure.language.values import Json
 
 _variable = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

@@ -1,8 +1,8 @@
 """The rules on the flow: names of tasks and cases, targets of `then`, defaults (language.md E1, T16-T19)."""
 
-from perdure.language.check_report import Report, below, nearest, shown
-from perdure.language.check_survey import Survey, TaskEntry, TaskList
-from perdure.language.grammar import DIRECTIVES
+from perdure.language.grammar.table import DIRECTIVES
+from perdure.language.rules.report import Report, below, nearest, shown
+from perdure.language.rules.survey import Survey, TaskEntry, TaskList
 from perdure.language.values import Json
 
 

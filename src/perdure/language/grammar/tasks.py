@@ -1,6 +1,6 @@
 """The shapes of the twelve kinds of tasks and of what stands in them (language.md B1, B9-B23, E1, E10)."""
 
-from perdure.language.grammar_kinds import (
+from perdure.language.grammar.kinds import (
     NAME_PATTERN,
     NAME_SAYS,
     READ,
@@ -32,7 +32,7 @@ from perdure.language.grammar_kinds import (
     Variable,
     Whole,
 )
-from perdure.language.grammar_security import TEXT
+from perdure.language.grammar.security import TEXT
 
 LOOP = (Bind(("for", "each"), "item"), Bind(("for", "at"), "index"))
 CAUGHT = (Bind(("as",), "error"),)

@@ -1,6 +1,6 @@
 """The shapes of authentication policies (language.md E5, E6) and of errors (E2)."""
 
-from perdure.language.grammar_kinds import (
+from perdure.language.grammar.kinds import (
     Choice,
     Field,
     Items,

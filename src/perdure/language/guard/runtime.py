@@ -11,8 +11,8 @@ from typing import Any, NoReturn, Optional
 
 from purejq.errors import JqError
 
-from perdure.language.guard_faults import ExpressionFault
-from perdure.language.guard_limits import LIMITS
+from perdure.language.guard.faults import ExpressionFault
+from perdure.language.guard.limits import LIMITS
 from perdure.language.values import Json
 
 

@@ -2,10 +2,10 @@
 
 from typing import Any, NoReturn
 
-from perdure.language.guard_calls import OFFERED, REFUSED, parameters_of
-from perdure.language.guard_faults import ExpressionFault
-from perdure.language.guard_limits import LIMITS
-from perdure.language.guard_secrets import RESERVED
+from perdure.language.guard.calls import OFFERED, REFUSED, parameters_of
+from perdure.language.guard.faults import ExpressionFault
+from perdure.language.guard.limits import LIMITS
+from perdure.language.guard.secrets import RESERVED
 
 FORMATS = frozenset("text json html uri urid csv tsv sh base64 base64d".split())
 _REFUSED_NAMES = frozenset({"ENV", "__loc__", "__prog_args"})

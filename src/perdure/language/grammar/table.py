@@ -1,12 +1,12 @@
 """The grammar of the language: one literal table of shapes, the model of every row A1-E11 of language.md section 1.
 
-`SHAPES` is the whole of it; the rows on tasks and calls stand in `grammar_tasks.py` and `grammar_calls.py`. It drives
+`SHAPES` is the whole of it; the rows on tasks and calls stand in `tasks.py` and `calls.py`. It drives
 the validator (`check*.py`) and the JSON Schema for editors (`json_schema.py`), so they cannot disagree.
 """
 
-from perdure.language.grammar_calls import CALL_SHAPES
-from perdure.language.grammar_events import EVENT_SHAPES
-from perdure.language.grammar_kinds import (
+from perdure.language.grammar.calls import CALL_SHAPES
+from perdure.language.grammar.events import EVENT_SHAPES
+from perdure.language.grammar.kinds import (
     DATA,
     DSL_PATTERN,
     ENDPOINT,
@@ -37,8 +37,8 @@ from perdure.language.grammar_kinds import (
     Uri,
     Whole,
 )
-from perdure.language.grammar_security import SECURITY_SHAPES
-from perdure.language.grammar_tasks import TASK_SHAPES
+from perdure.language.grammar.security import SECURITY_SHAPES
+from perdure.language.grammar.tasks import TASK_SHAPES
 
 ARGUMENTS: dict[str, frozenset[str]] = {
     "workflow-input": frozenset({"secrets", "workflow", "runtime"}),

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from perdure.language.guard_functions import FUNCTIONS
-from perdure.language.guard_nodes import VALUE_NODES, rows
-from perdure.language.guard_paths import PATH_NODES, Path, assign
-from perdure.language.guard_runtime import Env, Filter, Paths, Site, combinations, no_paths, one
-from perdure.language.guard_streams import DEFINED, FOLDS, PATHS, STREAMS
-from perdure.language.guard_syntax import parse_source
+from perdure.language.guard.functions import FUNCTIONS
+from perdure.language.guard.nodes import VALUE_NODES, rows
+from perdure.language.guard.paths import PATH_NODES, Path, assign
+from perdure.language.guard.runtime import Env, Filter, Paths, Site, combinations, no_paths, one
+from perdure.language.guard.streams import DEFINED, FOLDS, PATHS, STREAMS
+from perdure.language.guard.syntax import parse_source
 from perdure.language.values import Json
 
 REFUSED = frozenset(

@@ -6,9 +6,11 @@ The task's kind is chosen by its key and the task checked against that kind only
 from collections.abc import Callable as Function
 from typing import Any
 
-from perdure.language import grammar_kinds as kinds
-from perdure.language.check_report import Report, below, listed, nearest, shown
-from perdure.language.check_scalars import (
+from perdure.language.grammar import kinds
+from perdure.language.grammar.table import BUILT_IN_CALLS, NOT_SUPPORTED_YET, SHAPES
+from perdure.language.grammar.tasks import CAUGHT, COMMON, TASK_KINDS
+from perdure.language.rules.report import Report, below, listed, nearest, shown
+from perdure.language.rules.scalars import (
     SCALARS,
     TYPE_NAMES,
     described,
@@ -18,9 +20,7 @@ from perdure.language.check_scalars import (
     template_hint,
     type_of,
 )
-from perdure.language.check_survey import Call, Named, Scope, Site, Survey, TaskEntry, TaskList
-from perdure.language.grammar import BUILT_IN_CALLS, NOT_SUPPORTED_YET, SHAPES
-from perdure.language.grammar_tasks import CAUGHT, COMMON, TASK_KINDS
+from perdure.language.rules.survey import Call, Named, Scope, Site, Survey, TaskEntry, TaskList
 from perdure.language.values import Json
 
 

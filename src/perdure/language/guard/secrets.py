@@ -1,12 +1,12 @@
 """Secrets in expressions (language.md 5.5): static paths below `$secrets` become handles when the expression is parsed.
 
 A handle may be a whole value (of the expression, an object, an array, a branch) or stand in a text; every other
-computation with a secret is refused. Works on the parser's tuples, after `guard_syntax` has accepted them.
+computation with a secret is refused. Works on the parser's tuples, after `syntax.py` has accepted them.
 """
 
 from typing import Any, NoReturn
 
-from perdure.language.guard_faults import ExpressionFault
+from perdure.language.guard.faults import ExpressionFault
 
 SECRET = "$perdure.secret"
 """Key of a handle: `{"$perdure.secret": ["name", "key", ...]}`."""

@@ -9,12 +9,12 @@ from typing import Any
 
 from purejq.errors import JqError
 
-from perdure.language import guard_regex
-from perdure.language.guard_functions import add_all, array, firsts, from_entries, ordered, stream_of, to_entries
-from perdure.language.guard_nodes import iterate
-from perdure.language.guard_paths import Draft, Path, delete_paths, read
-from perdure.language.guard_runtime import Env, Filter, combinations, out_of_fuel, weigh
-from perdure.language.guard_values import describe, equal, is_number, made_key, to_text, truthy
+from perdure.language.guard import regex
+from perdure.language.guard.functions import add_all, array, firsts, from_entries, ordered, stream_of, to_entries
+from perdure.language.guard.nodes import iterate
+from perdure.language.guard.paths import Draft, Path, delete_paths, read
+from perdure.language.guard.runtime import Env, Filter, combinations, out_of_fuel, weigh
+from perdure.language.guard.values import describe, equal, is_number, made_key, to_text, truthy
 from perdure.language.values import Json
 
 _ABSENT = object()
@@ -501,18 +501,18 @@ STREAMS: dict[tuple[str, int], Callable[..., Iterator[Json]]] = {
     ("tostream", 0): _tostream,
     ("fromstream", 1): _fromstream,
     ("truncate_stream", 1): _truncate_stream,
-    ("match", 1): guard_regex.match,
-    ("match", 2): guard_regex.match,
-    ("capture", 1): guard_regex.capture,
-    ("capture", 2): guard_regex.capture,
-    ("scan", 1): guard_regex.scan,
-    ("scan", 2): guard_regex.scan,
-    ("splits", 1): guard_regex.splits,
-    ("splits", 2): guard_regex.splits,
-    ("sub", 2): guard_regex.sub,
-    ("sub", 3): guard_regex.sub,
-    ("gsub", 2): guard_regex.gsub,
-    ("gsub", 3): guard_regex.gsub,
+    ("match", 1): regex.match,
+    ("match", 2): regex.match,
+    ("capture", 1): regex.capture,
+    ("capture", 2): regex.capture,
+    ("scan", 1): regex.scan,
+    ("scan", 2): regex.scan,
+    ("splits", 1): regex.splits,
+    ("splits", 2): regex.splits,
+    ("sub", 2): regex.sub,
+    ("sub", 3): regex.sub,
+    ("gsub", 2): regex.gsub,
+    ("gsub", 3): regex.gsub,
 }
 """(name, number of arguments) -> function(input, env, filters) giving any number of values."""
 

@@ -1,8 +1,8 @@
 """What works but may not be meant, and the rules on single values: schemas, cron expressions, container lifetimes."""
 
 from perdure.language import cron
-from perdure.language.check_report import Report, below
-from perdure.language.check_survey import Survey
+from perdure.language.rules.report import Report, below
+from perdure.language.rules.survey import Survey
 from perdure.language.schemas import Schema
 from perdure.language.values import Json
 

@@ -12,10 +12,10 @@ from purejq import ops
 from purejq.encoder import format_number
 from purejq.errors import JqError
 
-from perdure.language.guard_faults import ExpressionFault
-from perdure.language.guard_limits import LIMITS
-from perdure.language.guard_runtime import Env, number, weigh
-from perdure.language.guard_secrets import RESERVED
+from perdure.language.guard.faults import ExpressionFault
+from perdure.language.guard.limits import LIMITS
+from perdure.language.guard.runtime import Env, number, weigh
+from perdure.language.guard.secrets import RESERVED
 from perdure.language.values import Json
 
 truthy: Callable[[Json], bool] = ops.truthy

@@ -1,6 +1,6 @@
 """The vocabulary in which the grammar is written: what kind of value a field takes.
 
-Plain records, no behaviour: `check_shapes.py` walks them over a document, `json_schema.py` renders them.
+Plain records, no behaviour: `rules/shapes.py` walks them over a document, `json_schema.py` renders them.
 """
 
 from typing import Literal, TypeAlias

@@ -1,6 +1,6 @@
 """The shapes of what calls take in `with` (language.md B2-B7)."""
 
-from perdure.language.grammar_kinds import (
+from perdure.language.grammar.kinds import (
     ENDPOINT,
     POLICY,
     Choice,
@@ -18,7 +18,7 @@ from perdure.language.grammar_kinds import (
     Whole,
     Wrapped,
 )
-from perdure.language.grammar_security import TEXT
+from perdure.language.grammar.security import TEXT
 
 _VALUES = Either(text=Wrapped(), object=Entries(TextValue()))
 _OUTPUT = Field(Choice(("content", "raw", "response")), "What becomes the output; content by default.", "B2, B26")

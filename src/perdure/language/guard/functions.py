@@ -13,11 +13,11 @@ from purejq.builtins import PY_BUILTINS, _nesting_depth
 from purejq.errors import JqError
 from purejq.ops import type_name
 
-from perdure.language import guard_dates, guard_regex
-from perdure.language.guard_limits import LIMITS
-from perdure.language.guard_paths import Draft, checked_path, delete_paths, read
-from perdure.language.guard_runtime import Env, number, weigh
-from perdure.language.guard_values import (
+from perdure.language.guard import dates, regex
+from perdure.language.guard.limits import LIMITS
+from perdure.language.guard.paths import Draft, checked_path, delete_paths, read
+from perdure.language.guard.runtime import Env, number, weigh
+from perdure.language.guard.values import (
     add,
     contains,
     describe,
@@ -432,12 +432,12 @@ FUNCTIONS: dict[tuple[str, int], Function] = {
     ("atan2", 2): _atan2,
     ("abs", 0): _abs,
     ("toarray", 0): _toarray,
-    ("gmtime", 0): guard_dates.gmtime,
-    ("mktime", 0): guard_dates.mktime,
-    ("strftime", 1): guard_dates.strftime,
-    ("strptime", 1): guard_dates.strptime,
-    ("test", 1): guard_regex.matches,
-    ("test", 2): guard_regex.matches,
-    ("split", 2): guard_regex.split,
+    ("gmtime", 0): dates.gmtime,
+    ("mktime", 0): dates.mktime,
+    ("strftime", 1): dates.strftime,
+    ("strptime", 1): dates.strptime,
+    ("test", 1): regex.matches,
+    ("test", 2): regex.matches,
+    ("split", 2): regex.split,
 }
 """(name, number of arguments) -> function(input, env, argument values)."""

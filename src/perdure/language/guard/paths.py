@@ -9,10 +9,10 @@ from typing import Any, TypeAlias
 from purejq.errors import JqBreak, JqError
 from purejq.ops import _resolve_path, type_name
 
-from perdure.language.guard_limits import LIMITS
-from perdure.language.guard_nodes import bindings, patterns
-from perdure.language.guard_runtime import Env, Filter, Paths, Site, one, weigh
-from perdure.language.guard_values import (
+from perdure.language.guard.limits import LIMITS
+from perdure.language.guard.nodes import bindings, patterns
+from perdure.language.guard.runtime import Env, Filter, Paths, Site, one, weigh
+from perdure.language.guard.values import (
     BINARY,
     cut,
     encode,

@@ -10,8 +10,8 @@ from purejq.errors import JqParseError
 from purejq.lexer import _ESCAPES, _FIELD_RE, _INT_RE, _TOKEN_RE, KEYWORDS
 from purejq.parser import Parser
 
-from perdure.language.guard_faults import ExpressionFault
-from perdure.language.guard_limits import LIMITS
+from perdure.language.guard.faults import ExpressionFault
+from perdure.language.guard.limits import LIMITS
 
 _BRACKET = 13
 _INTERPOLATIONS = 10

@@ -7,10 +7,10 @@ import re
 from collections.abc import Callable
 
 from perdure.language import durations, expressions, templates, uri_templates
-from perdure.language.check_report import Report, nearest, shown
-from perdure.language.check_survey import Scope, Site, Survey
 from perdure.language.expressions import ExpressionFault
-from perdure.language.grammar import ARGUMENTS
+from perdure.language.grammar.table import ARGUMENTS
+from perdure.language.rules.report import Report, nearest, shown
+from perdure.language.rules.survey import Scope, Site, Survey
 
 _bare_path = re.compile(r"\.[A-Za-z_][A-Za-z0-9_.\[\]\"]*\Z")
 _bare_variable = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)[A-Za-z0-9_.\[\]\"]*\Z")

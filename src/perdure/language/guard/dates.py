@@ -10,8 +10,8 @@ from typing import Any
 
 from purejq.errors import JqError
 
-from perdure.language.guard_runtime import Env
-from perdure.language.guard_values import describe, is_number
+from perdure.language.guard.runtime import Env
+from perdure.language.guard.values import describe, is_number
 from perdure.language.values import Json
 
 _DAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
