@@ -58,8 +58,9 @@ class OpenAIModel:
                 self._clean(f"The model endpoint may not be reached: {error}"), failure="configuration"
             ) from None
         except EgressFailed as error:
+            # Even when nothing was sent now: a delivery of the same request that a crash cut short may have arrived.
             text = self._clean(f"The model endpoint did not answer: {error}")
-            raise ModelFailed(text, failure="communication", sent=error.sent) from None
+            raise ModelFailed(text, failure="communication", sent=True) from None
 
     def _wire(self, request: Request) -> dict[str, Any]:
         wire: dict[str, Any] = {

@@ -70,7 +70,7 @@ class Authenticator:
             message = str(error) if shown.uri == request.uri else "The address is refused. See PERDURE_EGRESS_ALLOW."
             raise not_permitted(message) from None
         except EgressFailed as error:
-            raise unreachable(shown, str(error), sent=error.sent) from None
+            raise unreachable(shown, str(error)) from None
 
     async def _with_digest(self, request: Request, shown: Request, credentials: tuple[str, str]) -> Response:
         """Ask, hear the challenge, answer it; once more when the server only calls the nonce stale."""

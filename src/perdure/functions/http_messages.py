@@ -3,8 +3,8 @@
 RULES (language.md B2, B26, T29)
 - A status of 400 and more is a `communication` fault with that status; 3xx too, unless `redirect: true`, and then the
   3xx itself is the answer: it is never followed.
-- A connection that fails is `communication`/500, its outcome unknown once the request was sent. An address that is not
-  permitted is `communication`/403: nothing was sent.
+- A connection that fails is `communication`/500 and its outcome unknown: even when nothing was sent now, a delivery of
+  the same call that a crash cut short may have been. An address that is not permitted is `communication`/403.
 - What a secret went into is shown with stars instead of it.
 """
 
@@ -152,11 +152,11 @@ def check_status(response: Response, shown: Request, *, redirect: bool, redact: 
     raise FunctionFault(problem("communication", status=status, title=reason or None, detail=detail), outcome)
 
 
-def unreachable(request: Request, message: str, *, sent: bool) -> FunctionFault:
+def unreachable(request: Request, message: str) -> FunctionFault:
     """The fault for a connection that failed."""
     return FunctionFault(
         problem("communication", title="no answer", detail=f"{request.method} {request.uri}: {message}"),
-        "unknown" if sent else "definite",
+        "unknown",
     )
 
 

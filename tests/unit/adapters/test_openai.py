@@ -223,7 +223,7 @@ async def test_nobody_listens():
         url = serving.url
     with pytest.raises(ModelFailed) as failed:
         await ask(url)
-    assert (failed.value.failure, failed.value.sent) == ("communication", False)
+    assert (failed.value.failure, failed.value.sent) == ("communication", True)
 
 
 async def test_an_endpoint_that_egress_forbids():

@@ -324,7 +324,7 @@ Feature: HTTP and OpenAPI
     name: Tom
     """
 
-  @further-outside @B3 @perdure
+  @further-outside @B3 @perdure @unsafe
   Scenario: An address that only the run knows is fetched by the function
     Given a workflow with definition:
     """yaml
