@@ -1,0 +1,66 @@
+"""Whether a step costs the same in a long run as in a short one: one loop of n calls, from 10 to 100,000.
+
+`python flatness.py FOLDER N...` prints a list of `{"steps", "microseconds", "machine"}`: a step on the engine, its
+durable commits included, and a step of the machine alone.
+"""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from perdure_rounds import TENANT, document
+
+from perdure.interpreter.commands import Complete, ScheduleCall
+from perdure.interpreter.events import CallCompleted, Event, Started
+from perdure.interpreter.machine import compile, step
+from perdure.settings import Settings
+from perdure.wiring import embedded
+
+
+def loop(steps: int) -> dict[str, Any]:
+    """A document with one call in a loop."""
+    body = [{"call": {"call": "noop"}}]
+    return document(f"loop{steps}", [{"loop": {"for": {"in": f"[range({steps})]"}, "do": body}}])
+
+
+async def on_the_engine(folder: Path, steps: list[int]) -> list[float]:
+    installation = embedded(folder, Settings(), modules=[str(Path(__file__).parent / "noop.py")])
+    taken = []
+    async with installation.open():
+        for count in steps:
+            began = perf_counter()
+            run = await installation.engine.start(TENANT, loop(count), {})
+            ended = await installation.engine.wait(TENANT, run)
+            assert ended.status == "completed", ended.error
+            taken.append((perf_counter() - began) / count * 1e6)
+    return taken
+
+
+def in_the_machine(steps: int) -> float:
+    """Microseconds a step when every call is answered at once."""
+    program = compile(loop(steps))
+    began = perf_counter()
+    event: Event = Started(now=0, run="run", tenant=TENANT, seed="seed")
+    state = None
+    while True:
+        state, commands = step(program, state, event)
+        call = next((command for command in commands if isinstance(command, ScheduleCall)), None)
+        if call is None:
+            assert any(isinstance(command, Complete) for command in commands), commands
+            return (perf_counter() - began) / steps * 1e6
+        event = CallCompleted(now=0, id=call.id)
+
+
+def main(folder: Path, steps: list[int]) -> None:
+    engine = asyncio.run(on_the_engine(folder, steps))
+    rows = [
+        {"steps": count, "microseconds": taken, "machine": in_the_machine(count)}
+        for count, taken in zip(steps, engine, strict=True)
+    ]
+    print(json.dumps(rows))
+
+
+main(Path(sys.argv[1]), [int(text) for text in sys.argv[2:]])

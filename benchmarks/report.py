@@ -1,0 +1,122 @@
+"""What was measured, as text: medians, and the spread of the rounds' medians; ratios are taken round by round."""
+
+import os
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import msgspec
+from rounds import AT_ONCE, BRANCHES
+
+STEPS_OF_FAN40 = BRANCHES * AT_ONCE
+HEAD = """# Benchmarks
+
+Written by `make bench`, newest first; earlier runs are kept. W10: one run of ten sequential calls that do nothing. FAN40: ten runs at once of
+forty parallel calls that do nothing. All contenders took turns in the same run on the same machine and disk. A figure is the median of the
+rounds' medians, in brackets the lowest and highest of them. A ratio is taken round by round. The machine is shared: trust ratios, not milliseconds.
+"""
+
+
+class Measured(msgspec.Struct, frozen=True):
+    """The rounds of one contender: workload -> for each round its seconds."""
+
+    name: str
+    version: str
+    durability: str
+    rounds: dict[str, list[list[float]]]
+
+    def medians(self, workload: str) -> list[float]:
+        """One median for each round."""
+        return [median(taken) for taken in self.rounds.get(workload, [])]
+
+
+def write(
+    measured: list[Measured], questions: dict[str, Any], missing: list[str], where: str, path: Path | None
+) -> str:
+    """The section of this run; it is put on top of the file, if there is one."""
+    lines = [f"## {datetime.now(UTC):%Y-%m-%d %H:%M} UTC", "", where, ""]
+    lines += [*_table(measured), "", *_floor(measured), *_recovery(questions["recovery"]), ""]
+    lines += [*_flatness(questions["flatness"]), "", *_startup(questions["startup"]), ""]
+    lines += [f"- Missing: {line}" for line in missing]
+    section = "\n".join(lines).rstrip() + "\n"
+    if path is not None:
+        earlier = path.read_text().removeprefix(HEAD).lstrip() if path.exists() else ""
+        path.write_text(f"{HEAD}\n{section}" + (f"\n{earlier}" if earlier else ""))
+    return section
+
+
+def machine(folder: Path) -> str:
+    """The machine in one line, without its name."""
+    model = next(
+        (line.split(":")[1].strip() for line in _read("/proc/cpuinfo").splitlines() if line.startswith("model name")),
+        platform.processor(),
+    )
+    memory = int(next((line.split()[1] for line in _read("/proc/meminfo").splitlines() if "MemTotal" in line), "0"))
+    system = subprocess.run(["stat", "-f", "-c", "%T", str(folder)], capture_output=True, text=True).stdout.strip()
+    return (
+        f"{os.cpu_count()} cores ({model or 'unknown'}), {memory // 1_000_000} GB, {platform.system()} "
+        f"{platform.release().split('-')[0]}, {system or 'unknown'} file system, Python {sys.version.split()[0]}"
+    )
+
+
+def _table(measured: list[Measured]) -> list[str]:
+    ours = measured[0]
+    lines = [
+        "| contender | W10, ms | slower than Perdure | FAN40, steps/s | Perdure is so many times faster | durability |",
+        "|---|---|---|---|---|---|",
+    ]
+    for other in measured:
+        w10, fan = other.medians("w10"), other.medians("fan40")
+        steps = [STEPS_OF_FAN40 / seconds for seconds in fan]
+        lines.append(
+            f"| {other.name} ({other.version}) | {_spread([1000 * s for s in w10], 1)} "
+            f"| {_ratio(w10, ours.medians('w10'))} | {_spread(steps, 0) if steps else '-'} "
+            f"| {_ratio(fan, ours.medians('fan40')) if fan else '-'} | {other.durability} |"
+        )
+    return lines
+
+
+def _floor(measured: list[Measured]) -> list[str]:
+    floor = next((other for other in measured if other.name == "ten bare commits"), None)
+    if floor is None:
+        return []
+    return [
+        f"- W10 against ten bare durable commits of SQLite: {_ratio(measured[0].medians('w10'), floor.medians('w10'))}"
+    ]
+
+
+def _recovery(found: dict[str, float]) -> list[str]:
+    cut = f"- Recovery of {found['runs']:,.0f} runs cut by SIGKILL in a call: every call is being made again after "
+    return [f"{cut}{found['calling']:.2f} s, every run has completed after {found['completed']:.2f} s"]
+
+
+def _flatness(rows: list[dict[str, float]]) -> list[str]:
+    lines = [
+        "| calls in one run | microseconds a step, durable | microseconds a step, machine alone |",
+        "|---|---|---|",
+    ]
+    return lines + [f"| {row['steps']:,} | {row['microseconds']:.0f} | {row['machine']:.1f} |" for row in rows]
+
+
+def _startup(rows: dict[str, dict[str, list[float]]]) -> list[str]:
+    lines = ["| start | CPU, ms | wall, ms | peak, MB |", "|---|---|---|---|"]
+    for name, columns in rows.items():
+        cpu, seconds = ([1000 * value for value in columns[key]] for key in ("cpu", "seconds"))
+        lines.append(f"| `{name}` | {_spread(cpu, 0)} | {_spread(seconds, 0)} | {_spread(columns['megabytes'], 0)} |")
+    return lines
+
+
+def _ratio(theirs: list[float], ours: list[float]) -> str:
+    return _spread([their / our for their, our in zip(theirs, ours, strict=True)], 2) + " times"
+
+
+def _spread(values: list[float], digits: int) -> str:
+    return f"{median(values):,.{digits}f} ({min(values):,.{digits}f}-{max(values):,.{digits}f})"
+
+
+def _read(path: str) -> str:
+    return Path(path).read_text() if Path(path).exists() else ""
