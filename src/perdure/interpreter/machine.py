@@ -113,11 +113,13 @@ def step(program: Program, state: State | None, event: Event) -> tuple[State, li
     if act is None:
         return state, []
     run = Run(program, state, max(event.now, state["now"]))
+    shown = state["status"]
     if act(run, event) is not False:
         state["now"] = run.now
         if state["status"] in ("running", "waiting"):
             flow.drive(run)
         if state["status"] in ("running", "waiting"):
+            state["status"] = shown  # what the outside knows; phases passed through in between are nobody's business
             run.show("running" if state["busy"] else "waiting")
         state["ready"] = list(run.ready)
     return state, run.commands
