@@ -17,6 +17,7 @@ from perdure.adapters.openai import OpenAIModel
 from perdure.adapters.secrets_environment import EnvironmentSecrets
 from perdure.adapters.secrets_file import FileSecrets
 from perdure.engines.embedded.engine import EmbeddedEngine
+from perdure.engines.embedded.views import Reader
 from perdure.errors import Invalid
 from perdure.functions import python
 from perdure.functions.authentication import Authenticator
@@ -101,6 +102,11 @@ def embedded(
 def table(settings: Settings, *, modules: Iterable[str] = ()) -> Table:
     """The functions that a document can call, for those who only check or list."""
     return embedded(Path(), msgspec.structs.replace(settings, secrets=""), modules=modules).table
+
+
+def reader(directory: Path, settings: Settings, *, modules: Iterable[str] = ()) -> Reader:
+    """A look at the journal of a directory, also while another process works there."""
+    return Reader(directory, table(settings, modules=modules))
 
 
 def _egress(allow: Iterable[str]) -> HttpEgress:

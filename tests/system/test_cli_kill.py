@@ -112,7 +112,7 @@ def test_a_second_process_on_the_same_directory_is_refused(program):
     process = program.start("run", "slow.yaml", "--run", "r-1", "--functions", "notes")
     try:
         until(lambda: ledger(program) == ["first"])
-        refused = program.run("runs", "list")
+        refused = program.run("runs", "resume", "r-1", "--functions", "notes")
         assert refused.returncode == 2
         assert str(process.pid) in refused.stderr
         assert "--data" in refused.stderr

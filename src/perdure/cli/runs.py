@@ -14,13 +14,14 @@ from perdure.language.values import Json
 from perdure.ports.engine import Run, Status
 
 if TYPE_CHECKING:
+    from perdure.engines.embedded.views import Reader
     from perdure.wiring import Installation
 
 _Answer = TypeVar("_Answer")
 
 _EPILOG = """\
-A journal is used by one process at a time: while `perdure run` works in a directory, these commands answer that it is
-in use.
+`list`, `show` and `history` only look: they work at any time, also while another process runs in the directory. The
+other verbs change something, and one process at a time may do that.
 
 examples:
   perdure runs list --status faulted
@@ -101,13 +102,7 @@ def _list(desk: drive.Desk, options: argparse.Namespace) -> int:
     if options.limit < 1:
         raise Invalid("--limit must be 1 or more.")
 
-    async def find(installation: "Installation") -> list[Run]:
-        found = installation.engine.find(
-            desk.tenant, status=options.status, workflow=options.workflow, limit=options.limit
-        )
-        return await found
-
-    runs = _ask(desk, find) if desk.directory.is_dir() else []
+    runs = _listed(desk, options)
     if options.json:
         _print_json(runs)
         return 0
@@ -118,8 +113,17 @@ def _list(desk: drive.Desk, options: argparse.Namespace) -> int:
     return 0
 
 
+def _listed(desk: drive.Desk, options: argparse.Namespace) -> list[Run]:
+    try:
+        with _look(desk) as reader:
+            return reader.views.find(desk.tenant, status=options.status, workflow=options.workflow, limit=options.limit)
+    except NotFound:
+        return []
+
+
 def _show(desk: drive.Desk, options: argparse.Namespace) -> int:
-    run = _ask(desk, lambda installation: installation.engine.describe(desk.tenant, options.run))
+    with _look(desk) as reader:
+        run = reader.views.describe(desk.tenant, options.run)
     if options.json:
         _print_json(run)
         return 0
@@ -142,7 +146,8 @@ def _show(desk: drive.Desk, options: argparse.Namespace) -> int:
 
 
 def _history(desk: drive.Desk, options: argparse.Namespace) -> int:
-    entries = _ask(desk, lambda installation: installation.engine.history(desk.tenant, options.run))
+    with _look(desk) as reader:
+        entries = reader.views.history(desk.tenant, options.run)
     if options.json:
         _print_json(entries)
         return 0
@@ -246,6 +251,14 @@ def _fork(desk: drive.Desk, options: argparse.Namespace) -> int:
         return run
 
     return drive.drive(desk, fork)
+
+
+def _look(desk: drive.Desk) -> "Reader":
+    """The journal, which must be there, opened for reading: also while another process works on it."""
+    from perdure import wiring  # heavy: all functions and the engine; not needed by --help
+
+    _must_exist(desk)
+    return wiring.reader(desk.directory, desk.settings, modules=getattr(desk.options, "functions", []))
 
 
 def _ask(desk: drive.Desk, work: Callable[["Installation"], Awaitable[_Answer]]) -> _Answer:

@@ -8,8 +8,8 @@ import apsw
 import pytest
 
 from perdure.engines.embedded.batch import Batch
-from perdure.engines.embedded.journal import APPLICATION, QUERIES, SCHEMA, CannotCommit, Journal
-from perdure.errors import Conflict, Invalid, Unavailable
+from perdure.engines.embedded.journal import APPLICATION, QUERIES, SCHEMA, CannotCommit, Journal, ReadOnly
+from perdure.errors import Conflict, Invalid, NotFound, Unavailable
 
 
 def test_both_connections_are_durable(tmp_path):
@@ -110,3 +110,32 @@ def test_a_refused_commit_stores_nothing(tmp_path):
         good.add("add_journal", (1, 1, 0, None, b"{}"))
         journal.commit(good)
         assert journal.read("journal_row", (1,)) == [(b"{}",)]
+
+
+def test_a_look_beside_the_holder_sees_one_moment(tmp_path):
+    with Journal(tmp_path) as journal:
+        look = ReadOnly(tmp_path)
+        assert look.read("opening_row", (1,)) == []
+        batch = Batch()
+        batch.add("add_opening", (1, 0))
+        journal.commit(batch)
+        assert look.read("opening_row", (1,)) == []
+        look.close()
+        look = ReadOnly(tmp_path)
+        assert look.read("opening_row", (1,)) == [(1,)]
+        with pytest.raises(apsw.ReadOnlyError):
+            look._connection.execute("DELETE FROM openings")
+        look.close()
+
+
+def test_a_look_refuses_what_an_opening_refuses(tmp_path, monkeypatch):
+    with pytest.raises(NotFound, match="no journal"):
+        ReadOnly(tmp_path)
+    Journal(tmp_path).close()
+    monkeypatch.setattr("perdure.engines.embedded.journal.SCHEMA", SCHEMA - 1)
+    with pytest.raises(Invalid, match="newer Perdure"):
+        ReadOnly(tmp_path)
+    monkeypatch.setattr("perdure.engines.embedded.journal.SCHEMA", SCHEMA + 1)
+    monkeypatch.setattr("perdure.engines.embedded.journal.MIGRATIONS", {SCHEMA: ""})
+    with pytest.raises(Invalid, match="brings it up to date"):
+        ReadOnly(tmp_path)

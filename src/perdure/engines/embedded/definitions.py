@@ -4,18 +4,27 @@ import re
 from typing import Any
 
 from perdure import __version__
-from perdure.engines.embedded.journal import Journal
+from perdure.engines.embedded.journal import Rows
+from perdure.engines.embedded.values import decode
 from perdure.errors import NotFound
+from perdure.language.values import Json
 
+_PUBLISH = "Publish it, or give its document with --workflow."
 _number = re.compile(r"\d+|\D+")
 
 
-def runtime() -> dict[str, Any]:
+def runtime(tenant: str) -> dict[str, Any]:
     """`$runtime` as a run records it when it begins."""
-    return {"name": "perdure", "version": __version__, "metadata": {}}
+    return {"name": "Perdure", "version": __version__, "metadata": {"tenant": tenant}}
 
 
-def find_published(journal: Journal, tenant: str, identity: tuple[str, str, str]) -> str:
+def stored(journal: Rows, hash: str) -> tuple[Json, dict[str, Json]] | None:
+    """The document and the outside documents pinned to it, by their hash."""
+    rows = journal.read("definition", (hash,))
+    return (decode(rows[0][0]), decode(rows[0][1])) if rows else None
+
+
+def find_published(journal: Rows, tenant: str, identity: tuple[str, str, str]) -> str:
     """The definition of a published workflow; version `latest` is the highest. NotFound says what there is."""
     namespace, name, version = identity
     versions: dict[str, str] = dict(journal.read("published_versions", (tenant, namespace, name)))
@@ -23,7 +32,7 @@ def find_published(journal: Journal, tenant: str, identity: tuple[str, str, str]
         return versions[max(versions, key=order)]
     if version in versions:
         return versions[version]
-    known = f"Published versions: {', '.join(sorted(versions, key=order))}." if versions else "Publish it first."
+    known = f"Published versions: {', '.join(sorted(versions, key=order))}." if versions else _PUBLISH
     raise NotFound(f"There is no published workflow {namespace}.{name}:{version}.", hint=known)
 
 

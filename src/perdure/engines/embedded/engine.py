@@ -4,23 +4,25 @@ import asyncio
 import logging
 import uuid
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 from perdure.engines.embedded import exchange, history
 from perdure.engines.embedded.calls import Calls, Table
-from perdure.engines.embedded.definitions import runtime
+from perdure.engines.embedded.definitions import runtime, stored
 from perdure.engines.embedded.journal import Journal
 from perdure.engines.embedded.programs import Programs
 from perdure.engines.embedded.records import RunRecord, RunRow, Tuning
 from perdure.engines.embedded.residents import Residents
 from perdure.engines.embedded.subscriptions import Subscriptions
 from perdure.engines.embedded.timers import Timers
-from perdure.engines.embedded.values import NotJson, decode, encode, plain, read_fact, read_value, restored
+from perdure.engines.embedded.values import NotJson, decode, encode, plain, restored
+from perdure.engines.embedded.views import Views
 from perdure.engines.embedded.watchers import Watchers
 from perdure.engines.embedded.worker import Worker
 from perdure.engines.embedded.writer import Writer
-from perdure.errors import Conflict, Invalid, NotFound, PerdureError, Unavailable
+from perdure.errors import Conflict, Invalid, PerdureError, Unavailable
 from perdure.interpreter.events import (
     CancelRequested,
     Event,
@@ -38,7 +40,6 @@ from perdure.ports.secrets import Secrets
 
 _log = logging.getLogger("perdure.engine")
 _INPUT_BYTES = 64 * 1024 * 1024
-_LAST = 2**62
 
 
 class EmbeddedEngine:
@@ -114,7 +115,8 @@ class EmbeddedEngine:
         writer = Writer(journal, clock, tuning.commit)
         self._watchers = Watchers(clock)
         subscriptions = Subscriptions(lambda tenant, type: journal.read("subscriptions_of_type", (tenant, type)))
-        self._programs = Programs(self._table, self._definition)
+        self._programs = Programs(self._table, partial(stored, journal))
+        self._views = Views(journal, self._programs)
         self._timers = Timers(
             clock,
             tuning.timers,
@@ -192,7 +194,7 @@ class EmbeddedEngine:
                 return run
         row = self._new_row(tenant, run or str(uuid.uuid4()), definition, program)
         self._keep_definition(definition, program)
-        started = Started(now=row.started, run=row.id, tenant=tenant, seed=row.id, input=given, runtime=runtime())
+        started = Started(now=row.started, run=row.id, tenant=tenant, seed=row.id, input=given, runtime=runtime(tenant))
         self._worker.begin(row, program, started)
         await self._worker.durable()
         return row.id
@@ -215,7 +217,7 @@ class EmbeddedEngine:
         self, tenant: str, run: str, *, path: str | None = None, input: Json = None, document: Json = None
     ) -> str:
         self._ready()
-        origin = self._row(tenant, run)
+        origin = self._views.row(tenant, run)
         program = self._programs.get(origin.definition, origin.program)
         facts = list(history.facts_of(self._journal, origin, self._residents.blob))
         kept = facts[: history.facts_until(facts, origin, program, path) if path is not None else 1]
@@ -252,8 +254,8 @@ class EmbeddedEngine:
 
     async def _same(self, key: int, definition: str, given: Json) -> None:
         await self._worker.durable()
-        row = self._row_by_key(key)
-        if row.definition != definition or canonical(restored(self._input(row))) != canonical(given):
+        row = self._views.row_by_key(key)
+        if row.definition != definition or canonical(restored(self._views.input(row))) != canonical(given):
             raise Conflict(f"The run {row.id} exists with another document or input.", hint="Choose another id.")
 
     # Verbs
@@ -273,7 +275,7 @@ class EmbeddedEngine:
 
     async def cancel(self, tenant: str, run: str, *, compensate: bool = False) -> None:
         self._ready()
-        self._worker.choose(self._row(tenant, run).key, again=False)
+        self._worker.choose(self._views.row(tenant, run).key, again=False)
         await self._tell(tenant, run, CancelRequested(now=self._clock.now(), compensate=compensate))
 
     async def suspend(self, tenant: str, run: str) -> None:
@@ -282,7 +284,7 @@ class EmbeddedEngine:
 
     async def resume(self, tenant: str, run: str) -> None:
         self._ready()
-        row = self._row(tenant, run)
+        row = self._views.row(tenant, run)
         if row.ended is not None:
             raise Conflict(f"The run {run} has {row.status}.", hint=_AGAIN if row.status == "faulted" else None)
         self._worker.choose(row.key)
@@ -302,14 +304,14 @@ class EmbeddedEngine:
         await self._mend(tenant, run, patch)
 
     async def _tell(self, tenant: str, run: str, event: Event) -> None:
-        row = self._row(tenant, run)
+        row = self._views.row(tenant, run)
         if row.ended is not None:
             raise Conflict(f"The run {run} has {row.status}; that cannot be changed any more.")
         self._worker.later(self._worker.take, row.key, event)
         await self._done_later()
 
     async def _mend(self, tenant: str, run: str, patch: OperatorPatch) -> None:
-        row = self._row(tenant, run)
+        row = self._views.row(tenant, run)
         if row.status in {"completed", "cancelled"}:
             raise Conflict(f"The run {run} has {row.status}; there is nothing to mend.")
         self._worker.choose(row.key)
@@ -339,7 +341,7 @@ class EmbeddedEngine:
 
     async def describe(self, tenant: str, run: str) -> Run:
         self._ready(reading=True)
-        return self._run(self._row(tenant, run))
+        return self._views.describe(tenant, run)
 
     async def find(
         self,
@@ -351,34 +353,30 @@ class EmbeddedEngine:
         before: str | None = None,
     ) -> list[Run]:
         self._ready(reading=True)
-        last = _LAST if before is None else self._row(tenant, before).key
-        rows = self._journal.read(
-            "find_runs", {"tenant": tenant, "before": last, "status": status, "workflow": workflow, "limit": limit}
-        )
-        return [self._run(RunRow(*row), whole=False) for row in rows]
+        return self._views.find(tenant, status=status, workflow=workflow, limit=limit, before=before)
 
     async def history(self, tenant: str, run: str) -> list[Entry]:
         self._ready(reading=True)
-        return self._history(self._row(tenant, run))
+        return self._views.history(tenant, run)
 
     async def wait(self, tenant: str, run: str) -> Run:
         self._ready(reading=True)
-        row = self._row(tenant, run)
+        row = self._views.row(tenant, run)
         while row.ended is None:
             await self._watchers.ended(row.key)
-            row = self._row(tenant, run)
-        return self._run(row)
+            row = self._views.row(tenant, run)
+        return self._views.run(row)
 
     async def watch(self, tenant: str, run: str) -> AsyncIterator[Entry]:
         self._ready(reading=True)
-        row = self._row(tenant, run)
+        row = self._views.row(tenant, run)
         line = self._watchers.open(row.key)
         try:
             last = 0
-            for entry in self._history(row):
+            for entry in self._views.entries(row):
                 last = entry.number
                 yield entry
-            if self._row(tenant, run).ended is not None and line.empty():
+            if self._views.row(tenant, run).ended is not None and line.empty():
                 return
             while (live := await line.get()) is not None:
                 if live.number == 0 or live.number > last:
@@ -387,43 +385,12 @@ class EmbeddedEngine:
         finally:
             self._watchers.close(row.key, line)
 
-    def _history(self, row: RunRow) -> list[Entry]:
-        return history.entries(
-            self._journal, row, self._programs.get(row.definition, row.program), self._residents.blob
-        )
-
-    def _run(self, row: RunRow, *, whole: bool = True) -> Run:
-        result = read_value(row.result, self._residents.blob) if whole and row.result else {}
-        return Run(
-            id=row.id, tenant=row.tenant, namespace=row.namespace, name=row.name, version=row.version,
-            program=row.program, status=row.status, started=row.started, updated=row.updated, ended=row.ended,  # type: ignore[arg-type]
-            input=restored(self._input(row)) if whole else None, output=restored(result.get("output")),
-            error=restored(result.get("error")), origin=row.origin,
-        )  # fmt: skip
-
-    def _input(self, row: RunRow) -> Json:
-        fact = read_fact(self._journal.read("journal_row", (row.first,))[0][0], self._residents.blob)
-        return fact.input if isinstance(fact, Started) else None
-
-    def _definition(self, hash: str) -> tuple[Json, dict[str, Json]] | None:
-        rows = self._journal.read("definition", (hash,))
-        return (decode(rows[0][0]), decode(rows[0][1])) if rows else None
-
     def _key(self, tenant: str, run: str) -> int | None:
         key = self._residents.keys.get((tenant, run))
         if key is None:
             rows = self._journal.read("key_of", (tenant, run))
             key = rows[0][0] if rows else None
         return key
-
-    def _row(self, tenant: str, run: str) -> RunRow:
-        rows = self._journal.read("run_by_public", (tenant, run))
-        if not rows:
-            raise NotFound(f"There is no run {run}.", hint="`perdure runs list` shows the runs there are.")
-        return RunRow(*rows[0])
-
-    def _row_by_key(self, key: int) -> RunRow:
-        return RunRow(*self._journal.read("run_by_key", (key,))[0])
 
     def _given(self, value: Json) -> Json:
         try:

@@ -114,5 +114,5 @@ def _begin_child(worker: "Worker", parent: RunRow, command: StartChild, id: str)
     worker.begin(
         row,
         program,
-        Started(now=now, run=id, tenant=parent.tenant, seed=id, input=restored(command.input), runtime=runtime()),
+        Started(now=now, run=id, tenant=parent.tenant, seed=id, input=restored(command.input), runtime=runtime(parent.tenant)),
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from perdure.engines.embedded.journal import Journal
+from perdure.engines.embedded.journal import Rows
 from perdure.engines.embedded.records import RunRecord, RunRow
 from perdure.engines.embedded.values import Load, Sent, read_fact
 from perdure.engines.embedded.watchers import entries_of
@@ -13,7 +13,7 @@ from perdure.interpreter.program import Program
 from perdure.ports.engine import Entry
 
 
-def facts_of(journal: Journal, row: RunRow, load: Load) -> Iterator[tuple[Event, int | None]]:
+def facts_of(journal: Rows, row: RunRow, load: Load) -> Iterator[tuple[Event, int | None]]:
     """The facts of a run from the first to the last, each with its position among the CloudEvents."""
     for _, mark, body in reversed(journal.read("journal_chain", {"head": row.head, "base": 0})):
         fact = read_fact(body, load)
@@ -21,7 +21,7 @@ def facts_of(journal: Journal, row: RunRow, load: Load) -> Iterator[tuple[Event,
             yield fact, mark
 
 
-def entries(journal: Journal, row: RunRow, program: Program, load: Load) -> list[Entry]:
+def entries(journal: Rows, row: RunRow, program: Program, load: Load) -> list[Entry]:
     """The timeline of a run so far."""
     record, found = RunRecord(row._replace(status="pending", ended=None), program), list[Entry]()
     for fact, mark in facts_of(journal, row, load):

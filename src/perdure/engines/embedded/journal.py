@@ -10,12 +10,12 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import apsw
 
 from perdure.engines.embedded.batch import Batch
-from perdure.errors import Conflict, Invalid, Unavailable
+from perdure.errors import Conflict, Invalid, NotFound, Unavailable
 
 APPLICATION = 0x50657264  # "Perd"
 SCHEMA = 1
@@ -26,6 +26,14 @@ CHECKPOINT_PAGES = 2000
 _HERE = Path(__file__).parent
 
 Row = tuple[Any, ...]
+
+
+class Rows(Protocol):
+    """Something that gives committed rows by the name of a query."""
+
+    def read(self, query: str, values: Sequence[Any] | dict[str, Any] = ()) -> list[Row]:
+        """Unavailable when the file cannot be read."""
+        ...
 
 
 class CannotCommit(Exception):
@@ -63,12 +71,7 @@ class Journal:
 
     def read(self, query: str, values: Sequence[Any] | dict[str, Any] = ()) -> list[Row]:
         """Committed rows. Unavailable when the file cannot be read."""
-        try:
-            return list(self._reader.execute(QUERIES[query], values))
-        except apsw.CorruptError as error:
-            raise Unavailable(f"The journal {self.path} is damaged ({error}).", hint=_RESTORE) from error
-        except apsw.Error as error:
-            raise Unavailable(f"The journal {self.path} cannot be read ({error}).", hint="Mend the disk.") from error
+        return _rows(self._reader, self.path, query, values)
 
     def commit(self, batch: Batch) -> None:
         """Store everything in the batch, or nothing: CannotCommit."""
@@ -133,9 +136,7 @@ class Journal:
                 raise
             return connection
         except (apsw.NotADBError, apsw.CorruptError) as error:
-            raise Invalid(
-                f"{self.path} is not a journal, or it is damaged ({error}). Nothing was changed.", hint=_RESTORE
-            ) from error
+            raise _damaged(self.path, error) from error
         except (apsw.CantOpenError, apsw.ReadOnlyError, apsw.PermissionsError, apsw.FullError, apsw.IOError) as error:
             raise self._cannot_open(error) from error
 
@@ -149,7 +150,7 @@ class Journal:
         connection = apsw.Connection(str(self.path), vfs=self._vfs)
         try:
             if check:
-                self._refuse_foreign(connection)
+                _refuse_foreign(connection, self.path)
             self._make_durable(connection)
         except BaseException:
             connection.close(force=True)
@@ -170,28 +171,6 @@ class Journal:
                 hint="Keep the data folder on a local disk.",
             )
 
-    def _refuse_foreign(self, connection: apsw.Connection) -> None:
-        application = _pragma(connection, "application_id")
-        version = _pragma(connection, "user_version")
-        tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-        if application == 0 and version == 0 and tables == (0,):
-            return
-        if application != APPLICATION:
-            raise Invalid(
-                f"{self.path} is a database of another program. Nothing was changed.",
-                hint="Choose another folder with --data.",
-            )
-        if version > SCHEMA:
-            raise Invalid(
-                f"The journal {self.path} was written by a newer Perdure (schema {version}, this one knows {SCHEMA}). Nothing was changed.",
-                hint="Install that version, or choose another folder with --data.",
-            )
-        if any(step not in MIGRATIONS for step in range(version, SCHEMA)):
-            raise Invalid(
-                f"The journal {self.path} is of schema {version}, too old for this Perdure (schema {SCHEMA}). Nothing was changed.",
-                hint="Let its runs end with the version that wrote it, or choose another folder with --data.",
-            )
-
     def _bring_up_to_date(self, connection: apsw.Connection) -> None:
         fresh = _pragma(connection, "application_id") == 0
         version = _pragma(connection, "user_version")
@@ -201,6 +180,63 @@ class Journal:
         steps = [(_HERE / "schema.sql").read_text()] if fresh else [MIGRATIONS[step] for step in range(version, SCHEMA)]
         marks = f"PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {SCHEMA};"
         connection.execute(f"BEGIN IMMEDIATE; {' '.join(steps)} {marks} COMMIT")
+
+
+class ReadOnly:
+    """A journal opened to look only, while any other process may work on it: no lock, and nothing is written.
+
+    All rows are of one moment. NotFound when there is no journal; a damaged or foreign one is refused as `Journal` does.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.path = directory / "journal.db"
+        try:
+            if not self.path.is_file():
+                raise NotFound(f"There is no journal in {directory}.", hint=_MAKES_ONE)
+            self._connection = self._open()
+        except OSError as error:
+            raise Unavailable(f"{directory} cannot be read: {error.strerror}.") from error
+        except (apsw.NotADBError, apsw.CorruptError) as error:
+            raise _damaged(self.path, error) from error
+        except apsw.Error as error:
+            raise Unavailable(
+                f"The journal {self.path} cannot be read ({error}).",
+                hint="Check the permissions of the folder and of the files in it.",
+            ) from error
+
+    def __repr__(self) -> str:
+        return f"ReadOnly({str(self.path)!r})"
+
+    def read(self, query: str, values: Sequence[Any] | dict[str, Any] = ()) -> list[Row]:
+        """Committed rows. Unavailable when the file cannot be read."""
+        return _rows(self._connection, self.path, query, values)
+
+    def close(self) -> None:
+        """Leave; the other process notices nothing."""
+        self._connection.close(force=True)
+
+    def _open(self) -> apsw.Connection:
+        place, flags = str(self.path), apsw.SQLITE_OPEN_READONLY
+        if not os.access(self.path.parent, os.W_OK) and not self.path.with_name("journal.db-wal").exists():
+            # SQLite wants to make the files of the log, and cannot; without a log nobody writes either.
+            place, flags = f"{self.path.absolute().as_uri()}?immutable=1", flags | apsw.SQLITE_OPEN_URI
+        connection = apsw.Connection(place, flags=flags)
+        try:
+            connection.set_busy_timeout(5_000)
+            connection.execute("BEGIN")
+            _refuse_foreign(connection, self.path)
+            version = _pragma(connection, "user_version")
+            if _pragma(connection, "application_id") == 0:
+                raise NotFound(f"The journal in {self.path.parent} is empty yet.", hint=_MAKES_ONE)
+            if version != SCHEMA:
+                raise Invalid(
+                    f"The journal {self.path} is of schema {version} and this Perdure reads {SCHEMA}.",
+                    hint="The next run that works in it brings it up to date.",
+                )
+        except BaseException:
+            connection.close(force=True)
+            raise
+        return connection
 
 
 class Lock:
@@ -234,9 +270,47 @@ class Lock:
             self._file = -1
 
 
+_MAKES_ONE = "Name the directory with --data or PERDURE_DATA; `perdure run` makes one."
 _RESTORE = "Restore the folder from a backup, or choose another folder with --data."
 
 
 def _pragma(connection: apsw.Connection, name: str) -> int:
     row = connection.execute(f"PRAGMA {name}").fetchone()
     return int(row[0]) if row else 0
+
+
+def _rows(connection: apsw.Connection, path: Path, query: str, values: Sequence[Any] | dict[str, Any]) -> list[Row]:
+    try:
+        return list(connection.execute(QUERIES[query], values))
+    except apsw.CorruptError as error:
+        raise Unavailable(f"The journal {path} is damaged ({error}).", hint=_RESTORE) from error
+    except apsw.Error as error:
+        raise Unavailable(f"The journal {path} cannot be read ({error}).", hint="Mend the disk.") from error
+
+
+def _damaged(path: Path, error: apsw.Error) -> Invalid:
+    return Invalid(f"{path} is not a journal, or it is damaged ({error}). Nothing was changed.", hint=_RESTORE)
+
+
+def _refuse_foreign(connection: apsw.Connection, path: Path) -> None:
+    """Invalid for a file that this Perdure must not touch. An empty one is a journal that was never finished."""
+    application = _pragma(connection, "application_id")
+    version = _pragma(connection, "user_version")
+    tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if application == 0 and version == 0 and tables == (0,):
+        return
+    if application != APPLICATION:
+        raise Invalid(
+            f"{path} is a database of another program. Nothing was changed.",
+            hint="Choose another folder with --data.",
+        )
+    if version > SCHEMA:
+        raise Invalid(
+            f"The journal {path} was written by a newer Perdure (schema {version}, this one knows {SCHEMA}). Nothing was changed.",
+            hint="Install that version, or choose another folder with --data.",
+        )
+    if any(step not in MIGRATIONS for step in range(version, SCHEMA)):
+        raise Invalid(
+            f"The journal {path} is of schema {version}, too old for this Perdure (schema {SCHEMA}). Nothing was changed.",
+            hint="Let its runs end with the version that wrote it, or choose another folder with --data.",
+        )

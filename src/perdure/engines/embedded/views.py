@@ -1,0 +1,110 @@
+"""Runs as the outside sees them, from the rows of the journal alone.
+
+The engine answers with it, and so does `Reader` from beside it: a look at a journal that another process works on.
+"""
+
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
+
+from perdure.engines.embedded import history
+from perdure.engines.embedded.definitions import stored
+from perdure.engines.embedded.journal import ReadOnly, Rows
+from perdure.engines.embedded.programs import Programs
+from perdure.engines.embedded.records import RunRow
+from perdure.engines.embedded.values import read_fact, read_value, restored
+from perdure.errors import NotFound
+from perdure.interpreter.events import Started
+from perdure.language.values import Json
+from perdure.ports.engine import Entry, Run, Status
+
+_LAST = 2**62
+_MOST = 2**31
+
+
+class Views:
+    """Reads of one journal. NotFound for an unknown run."""
+
+    def __init__(self, rows: Rows, programs: Programs) -> None:
+        self._rows = rows
+        self._programs = programs
+
+    def __repr__(self) -> str:
+        return f"Views({self._rows!r})"
+
+    def describe(self, tenant: str, run: str) -> Run:
+        """One run, whole."""
+        return self.run(self.row(tenant, run))
+
+    def find(
+        self,
+        tenant: str,
+        *,
+        status: Status | None = None,
+        workflow: str | None = None,
+        limit: int = 100,
+        before: str | None = None,
+    ) -> list[Run]:
+        """Runs, the newest first, without inputs and results."""
+        last = _LAST if before is None else self.row(tenant, before).key
+        rows = self._rows.read(
+            "find_runs",
+            {"tenant": tenant, "before": last, "status": status, "workflow": workflow, "limit": min(limit, _MOST)},
+        )
+        return [self.run(RunRow(*row), whole=False) for row in rows]
+
+    def history(self, tenant: str, run: str) -> list[Entry]:
+        """The timeline so far, by replay."""
+        return self.entries(self.row(tenant, run))
+
+    def entries(self, row: RunRow) -> list[Entry]:
+        """The timeline of a row's run, as far as the row knows it."""
+        return history.entries(self._rows, row, self._programs.get(row.definition, row.program), self.blob)
+
+    def run(self, row: RunRow, *, whole: bool = True) -> Run:
+        """What a row says."""
+        result = read_value(row.result, self.blob) if whole and row.result else {}
+        return Run(
+            id=row.id, tenant=row.tenant, namespace=row.namespace, name=row.name, version=row.version,
+            program=row.program, status=row.status, started=row.started, updated=row.updated, ended=row.ended,  # type: ignore[arg-type]
+            input=restored(self.input(row)) if whole else None, output=restored(result.get("output")),
+            error=restored(result.get("error")), origin=row.origin,
+        )  # fmt: skip
+
+    def input(self, row: RunRow) -> Json:
+        """The run's input, as it is stored."""
+        fact = read_fact(self._rows.read("journal_row", (row.first,))[0][0], self.blob)
+        return fact.input if isinstance(fact, Started) else None
+
+    def row(self, tenant: str, run: str) -> RunRow:
+        """The rows of a run by its public id."""
+        rows = self._rows.read("run_by_public", (tenant, run))
+        if not rows:
+            raise NotFound(f"There is no run {run}.", hint="`perdure runs list` shows the runs there are.")
+        return RunRow(*rows[0])
+
+    def row_by_key(self, key: int) -> RunRow:
+        """The rows of a run that is known to be there."""
+        return RunRow(*self._rows.read("run_by_key", (key,))[0])
+
+    def blob(self, hash: bytes) -> bytes | None:
+        """A big value by its hash."""
+        rows = self._rows.read("blob", (hash,))
+        return rows[0][0] if rows else None
+
+
+class Reader:
+    """A look at the journal of a directory, at one moment, whoever works there. `functions` compile what is replayed."""
+
+    def __init__(self, directory: Path, functions: Any = None) -> None:
+        self._journal = ReadOnly(directory)
+        self.views = Views(self._journal, Programs(functions, partial(stored, self._journal)))
+
+    def __repr__(self) -> str:
+        return f"Reader({self._journal!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._journal.close()
