@@ -86,7 +86,7 @@ def ours() -> list[Contender]:
     return [perdure, floor]
 
 
-def peers(python: str) -> tuple[list[Contender], list[str]]:
+def peers(python: Path) -> tuple[list[Contender], list[str]]:
     """The peers that are installed under the environment of `python`, and a sentence for each that is not."""
     found, missing = [], []
     for name, module, script in (
@@ -95,14 +95,14 @@ def peers(python: str) -> tuple[list[Contender], list[str]]:
         ("Temporal dev server", "temporalio", "temporal_rounds.py"),
     ):
         if (
-            not Path(python).exists()
-            or subprocess.run([python, "-c", f"import {module}"], capture_output=True).returncode
+            not python.exists()
+            or subprocess.run([str(python), "-c", f"import {module}"], capture_output=True).returncode
         ):
             missing.append(f"{name}: not installed (run `make bench` with a network)")
         else:
-            found.append(Contender(name, [python, script]))
+            found.append(Contender(name, [str(python), script]))
     try:
-        modules = _node_modules(Path(python).parent.parent / "npm")
+        modules = _node_modules(python.parent.parent / "npm")
         found.append(Contender("Restate", ["node", "restate_rounds.mjs", str(modules)]))
     except Missing as error:
         missing.append(f"Restate: {error}")

@@ -31,10 +31,12 @@ def main() -> int:
     options.add_argument("--rounds", type=int, default=ROUNDS)
     options.add_argument("--only-ours", action="store_true", help="leave the peers out, and keep nothing")
     given = options.parse_args()
-    others, missing = ([], []) if given.only_ours else peers(given.peers)
+    python = Path(given.peers).absolute()
+    others, missing = ([], []) if given.only_ours else peers(python)
     for line in missing:
         print(f"bench: missing: {line}", flush=True)
-    with tempfile.TemporaryDirectory(prefix="perdure-bench-", dir=HERE.parent) as name:
+    beside = python.parent.parent if python.exists() else None
+    with tempfile.TemporaryDirectory(prefix="perdure-bench-", dir=beside) as name:
         folder = Path(name)
         measured = take_turns([*ours(), *others], folder, given.rounds, missing)
         questions = {
