@@ -122,7 +122,7 @@ def test_an_endless_loop_yields_and_can_be_cancelled():
     assert out[-2].due == 1
     assert 1_500 < len(d.paths("task.completed")) <= 2_000
     d.open.clear()
-    d.hand(e.TimerFired(now=1, id=out[-1].id))
+    d.hand(e.TimerFired(now=1, id=out[-2].id))
     assert len(d.paths("task.completed")) > 3_000
     d.do(e.CancelRequested)
     assert d.status == "cancelled"
