@@ -139,13 +139,9 @@ def waiting(wait: Json) -> str:
         return _short(wait)
     if isinstance(due := wait.get("until"), int):
         return "until " + time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(due / 1000))
-    if wait.get("kind") == "event" and not wait.get("filters"):
-        return "for an event"
-    types = [
-        str(part.get("with", {}).get("type", "any type")) for part in wait.get("filters", []) if isinstance(part, dict)
-    ]
-    if types:
-        return f"for an event of {' or '.join(types)}"
+    if wait.get("kind") == "event":
+        types = wait.get("types")
+        return f"for an event of {' or '.join(map(str, types))}" if isinstance(types, list) else "for an event"
     return _short(wait)
 
 

@@ -43,8 +43,8 @@ def test_a_path_is_shown_as_its_task_names(path, label):
         (entry("something.new.v9"), "greet something.new.v9"),
         (entry("task.status-changed.v1", status="waiting", wait={"kind": "event"}), "greet waits: for an event"),
         (
-            entry("task.status-changed.v1", status="waiting", wait={"filters": [{"with": {"type": "a.b"}}]}),
-            "greet waits: for an event of a.b",
+            entry("task.status-changed.v1", status="waiting", wait={"kind": "event", "types": ["a.b", "c.d"]}),
+            "greet waits: for an event of a.b or c.d",
         ),
         (entry("task.retried.v1", attempt=2, due=1500), "greet is tried again: attempt 2; in 1.5 s"),
     ],

@@ -128,8 +128,16 @@ def again(run: Run, node: Node, frame: Frame) -> Outcome:
     if node.body.until_mode:
         command = run.wait(frame, "until")
         run.commands.append(Subscribe(id=command, path=frame["path"] + "/until", filters=frame["until_wanted"]))
-    run.tell("task.status-changed.v1", frame, status="waiting", wait={"kind": "event"})
+    run.tell("task.status-changed.v1", frame, status="waiting", wait={"kind": "event", **_types(frame["wanted"])})
     return WAITS
+
+
+def _types(filters: list[dict[str, Any]]) -> dict[str, Json]:
+    """The event types that would do, for people to read; nothing when any type may."""
+    types = [one["with"].get("type") for one in filters]
+    if not types or not all(isinstance(type, str) for type in types):
+        return {}
+    return {"types": list(dict.fromkeys(types))}
 
 
 def received(run: Run, node: Node, frame: Frame, purpose: str, event: EventReceived) -> Outcome:
