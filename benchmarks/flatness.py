@@ -1,14 +1,15 @@
 """Whether a step costs the same in a long run as in a short one: one loop of n calls, from 10 to 100,000.
 
-`python flatness.py FOLDER N...` prints a list of `{"steps", "microseconds", "machine"}`: a step on the engine, its
-durable commits included, and a step of the machine alone.
+`python flatness.py FOLDER N...` prints a list of `{"steps", "microseconds", "cpu", "machine"}`: a step on the engine, its
+durable commits included, by the wall and by the processor (a busy disk moves only the first), and a step of the
+machine alone.
 """
 
 import asyncio
 import json
 import sys
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 from perdure_rounds import TENANT, document
@@ -26,16 +27,17 @@ def loop(steps: int) -> dict[str, Any]:
     return document(f"loop{steps}", [{"loop": {"for": {"in": f"[range({steps})]"}, "do": body}}])
 
 
-async def on_the_engine(folder: Path, steps: list[int]) -> list[float]:
+async def on_the_engine(folder: Path, steps: list[int]) -> list[tuple[float, float]]:
     installation = embedded(folder, Settings(), modules=[str(Path(__file__).parent / "noop.py")])
     taken = []
     async with installation.open():
         for count in steps:
-            began = perf_counter()
+            began, worked = perf_counter(), process_time()
             run = await installation.engine.start(TENANT, loop(count), {})
             ended = await installation.engine.wait(TENANT, run)
             assert ended.status == "completed", ended.error
-            taken.append((perf_counter() - began) / count * 1e6)
+            wall, cpu = perf_counter() - began, process_time() - worked
+            taken.append((wall / count * 1e6, cpu / count * 1e6))
     return taken
 
 
@@ -57,8 +59,8 @@ def in_the_machine(steps: int) -> float:
 def main(folder: Path, steps: list[int]) -> None:
     engine = asyncio.run(on_the_engine(folder, steps))
     rows = [
-        {"steps": count, "microseconds": taken, "machine": in_the_machine(count)}
-        for count, taken in zip(steps, engine, strict=True)
+        {"steps": count, "microseconds": wall, "cpu": cpu, "machine": in_the_machine(count)}
+        for count, (wall, cpu) in zip(steps, engine, strict=True)
     ]
     print(json.dumps(rows))
 

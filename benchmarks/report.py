@@ -99,7 +99,9 @@ def _flatness(rows: list[dict[str, float]]) -> list[str]:
         "| calls in one run | microseconds a step, durable | microseconds a step, machine alone |",
         "|---|---|---|",
     ]
-    return lines + [f"| {row['steps']:,} | {row['microseconds']:.0f} | {row['machine']:.1f} |" for row in rows]
+    return lines + [
+        f"| {row['steps']:,} | {row['microseconds']:.0f} | {row['cpu']:.0f} | {row['machine']:.1f} |" for row in rows
+    ]
 
 
 def _startup(rows: dict[str, dict[str, list[float]]]) -> list[str]:
