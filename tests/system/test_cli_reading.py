@@ -59,6 +59,28 @@ def test_a_run_is_looked_at_while_it_goes_on_and_after_a_kill(program, running):
     assert cancelled.returncode == 0, cancelled.stderr
 
 
+def test_going_on_tells_what_is_done_instead_of_repeating_it(program, running):
+    running.kill()
+    running.wait()
+    past = [entry["type"] for entry in json.loads(program.run("runs", "history", "r-1", "--json").stdout)]
+    process = program.start("runs", "resume", "r-1")
+    try:
+        lines = [process.stderr.readline() for _ in range(3)]
+    finally:
+        process.kill()
+        process.communicate()
+    assert [line.split(" ", 1)[1].rstrip() for line in lines[:2]] == ["run r-1", "1 task is done already"]
+    assert "rest waits: until" in lines[2]
+    followed = program.start("runs", "resume", "r-1", "--follow")
+    try:
+        lines = [followed.stderr.readline() for _ in range(len(past) + 1)]
+    finally:
+        followed.kill()
+        followed.communicate()
+    assert "first completed" in "".join(lines)
+    assert "rest waits" in lines[-1]
+
+
 def test_no_journal_and_an_unfinished_one(program):
     program.data.mkdir()
     assert program.run("runs", "list", "--json").stdout == "[]\n"

@@ -8,7 +8,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -63,6 +64,7 @@ class Desk:
         self.tenant = self.settings.tenant
         self.directory: Path = given.data_directory(options.data, self.settings)
         self.run: str | None = None
+        self._began = time.time_ns() // 1_000_000
 
     def __repr__(self) -> str:
         return f"Desk({str(self.directory)!r}, run={self.run!r})"
@@ -93,8 +95,11 @@ class Desk:
         """Show the run's progress until it has ended."""
         self.run = run
         engine = installation.engine
-        with progress.view(self.options, run) as view:
-            following = asyncio.ensure_future(_follow(engine.watch(self.tenant, run), view))
+        with _view(self.options, run) as view:
+            past = [entry for entry in await engine.history(self.tenant, run) if entry.at < self._began]
+            if past:
+                view.past(past)
+            following = asyncio.ensure_future(_follow(engine.watch(self.tenant, run), view, len(past)))
             try:
                 ended = await engine.wait(self.tenant, run)
                 await following
@@ -183,9 +188,24 @@ def write(value: Json) -> None:
     sys.stdout.flush()
 
 
-async def _follow(entries: AsyncIterator[Entry], view: progress.View) -> None:
+@contextlib.contextmanager
+def _view(options: argparse.Namespace, run: str) -> Iterator[progress.View]:
+    """The view that the options and the terminal ask for."""
+    if options.quiet:
+        yield progress.Nothing()
+    elif options.follow or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        yield progress.Lines(run, everything=options.follow)
+    else:
+        from perdure.cli.live import Live  # rich: only on a terminal
+
+        with Live(run) as live:
+            yield live
+
+
+async def _follow(entries: AsyncIterator[Entry], view: progress.View, past: int) -> None:
     async for entry in entries:
-        view.entry(entry)
+        if entry.number == 0 or entry.number > past:
+            view.entry(entry)
 
 
 async def _with_sigterm(work: Callable[[], Awaitable[_Answer]]) -> _Answer:

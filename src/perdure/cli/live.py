@@ -1,6 +1,7 @@
 """The live view of a run on a terminal. The only module that imports rich."""
 
 import time
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
@@ -14,19 +15,26 @@ from perdure.cli import progress
 from perdure.ports.engine import Entry
 
 _SHOWN = 12
-_STYLES = {"completed": "green", "faulted": "red", "cancelled": "yellow", "waits": "cyan", "is tried again": "yellow"}
-_OVER = frozenset({"completed", "faulted", "cancelled"})
+_STYLES = {
+    "completed": "green",
+    "faulted": "red",
+    "cancelled": "yellow",
+    "waits": "cyan",
+    "is tried again": "yellow",
+    "suspended": "yellow",
+}
+_OVER = frozenset({"completed", "faulted", "cancelled", "skipped"})
 
 
 class _Row:
     __slots__ = ("ended", "label", "more", "since", "word")
 
-    def __init__(self, label: str) -> None:
+    def __init__(self, label: str, since: int) -> None:
         self.label = label
         self.word = ""
         self.more = ""
-        self.since = time.monotonic()
-        self.ended: float | None = None
+        self.since = since
+        self.ended: int | None = None
 
 
 class Live:
@@ -37,7 +45,9 @@ class Live:
         self._rows: dict[str, _Row] = {}
         self._counts = {"completed": 0, "faulted": 0, "is tried again": 0}
         self._tokens = 0
+        self._already = 0
         self._word = "started"
+        self._stopped = False
         self._spinner = Spinner("dots")
         self._screen = Screen(console=Console(stderr=True), get_renderable=self._render, refresh_per_second=8)
 
@@ -51,7 +61,16 @@ class Live:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._stopped = True
         self._screen.stop()
+
+    def past(self, entries: list[Entry]) -> None:
+        """Take in what happened before: what is done is only counted."""
+        for entry in entries:
+            self.entry(entry)
+        self._rows = {path: row for path, row in self._rows.items() if row.ended is None}
+        self._already, self._tokens = self._counts["completed"], 0
+        self._counts = dict.fromkeys(self._counts, 0)
 
     def entry(self, entry: Entry) -> None:
         """Take one more entry in; the screen is drawn by its own clock."""
@@ -59,7 +78,9 @@ class Live:
         if not entry.path:
             self._word = f"{word} {more}".strip()
             return
-        row = self._rows.pop(entry.path, None) or _Row(who)
+        row = self._rows.pop(entry.path, None)
+        if row is None or (row.ended is not None and entry.number):
+            row = _Row(who, entry.at)
         self._rows[entry.path] = row
         row.more = more
         if not entry.number:
@@ -69,7 +90,7 @@ class Live:
             self._counts[word] += 1
         self._tokens += progress.tokens(entry.data.get("usage"))
         if word in _OVER:
-            row.ended = time.monotonic()
+            row.ended = entry.at
         self._forget()
 
     def _forget(self) -> None:
@@ -79,18 +100,25 @@ class Live:
 
     def _render(self) -> Group:
         table = Table.grid(padding=(0, 1))
+        for _ in range(4):
+            table.add_column(no_wrap=True)
+        table.add_column(no_wrap=True, overflow="ellipsis")
+        now = time.time() * 1000
         for row in list(self._rows.values())[-_SHOWN:]:
-            seconds = (row.ended or time.monotonic()) - row.since
-            mark = Text("•", _STYLES.get(row.word, "")) if row.ended else self._spinner
-            table.add_row(
-                mark,
-                Text(row.label),
-                Text(row.word, _STYLES.get(row.word, "dim")),
-                f"{seconds:.1f} s",
-                Text(row.more, "dim"),
-            )
-        counts = [f"{self._counts['completed']} done"]
-        counts += [f"{self._counts['is tried again']} retries"] if self._counts["is tried again"] else []
-        counts += [f"{self._counts['faulted']} faulted"] if self._counts["faulted"] else []
-        counts += [f"{self._tokens} tokens"] if self._tokens else []
-        return Group(Text(f"run {self._run}  {self._word}", "bold"), table, Text("  ".join(counts), "dim"))
+            seconds = max(0.0, ((now if row.ended is None else row.ended) - row.since) / 1000)
+            still = row.ended is None and not self._stopped
+            mark = self._spinner if still else Text("•", _STYLES.get(row.word, ""))
+            style = _STYLES.get(row.word, "dim")
+            table.add_row(mark, Text(row.label), Text(row.word, style), f"{seconds:.1f} s", Text(row.more, "dim"))
+        return Group(Text(f"run {self._run}  {self._word}", "bold"), table, Text("  ".join(self._sums()), "dim"))
+
+    def _sums(self) -> Iterator[str]:
+        if self._already:
+            yield progress.already(self._already)
+        yield f"{self._counts['completed']} done"
+        if retries := self._counts["is tried again"]:
+            yield "1 retry" if retries == 1 else f"{retries} retries"
+        if faulted := self._counts["faulted"]:
+            yield f"{faulted} faulted"
+        if self._tokens:
+            yield f"{self._tokens} tokens"

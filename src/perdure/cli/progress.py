@@ -3,10 +3,6 @@
 Everything shown comes from the run's history, so the views hold no knowledge of their own. Both write to standard error.
 """
 
-import argparse
-import contextlib
-import itertools
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -40,49 +36,75 @@ _QUIET_TYPES = frozenset({"task.created.v1", "task.started.v1", "progress"})
 """Left out of the plain lines unless the user follows: each is soon followed by a line that says more."""
 
 
+_UNTIL_LATER = frozenset({"task.status-changed.v1", "task.retried.v1"})
+
+
 class View(Protocol):
     """Something that shows entries as they come."""
+
+    def past(self, entries: list[Entry]) -> None:
+        """What happened before this command began; once, before everything else."""
+        ...
 
     def entry(self, entry: Entry) -> None:
         """One more entry of the history, or progress of a call (number 0)."""
         ...
 
 
-@contextlib.contextmanager
-def view(options: argparse.Namespace, run: str) -> Iterator[View]:
-    """The view that the options and the terminal ask for."""
-    if options.quiet:
-        yield Nothing()
-    elif options.follow or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
-        yield Lines(run, everything=options.follow)
-    else:
-        from perdure.cli.live import Live  # rich: only on a terminal
-
-        with Live(run) as live:
-            yield live
-
-
 class Nothing:
     """Shows nothing."""
+
+    def past(self, entries: list[Entry]) -> None:
+        """Say nothing."""
 
     def entry(self, entry: Entry) -> None:
         """Say nothing."""
 
 
 class Lines:
-    """One line an entry."""
+    """One line an entry, with the entry's own time."""
 
     def __init__(self, run: str, *, everything: bool) -> None:
         self._everything = everything
         self._say(f"run {run}")
 
+    def past(self, entries: list[Entry]) -> None:
+        """How much is done and what is still waited for; the whole past for who follows."""
+        if not self._everything:
+            self._say(already(done(entries)))
+            entries = pending(entries)
+        for entry in entries:
+            self._say(sentence(entry), entry.at)
+
     def entry(self, entry: Entry) -> None:
         """Say it, unless a later line says more."""
         if self._everything or entry.type not in _QUIET_TYPES:
-            self._say(sentence(entry))
+            self._say(sentence(entry), entry.at)
 
-    def _say(self, text: str) -> None:
-        print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+    def _say(self, text: str, at: int | None = None) -> None:
+        print(f"{clock(at)} {text}", file=sys.stderr, flush=True)
+
+
+def clock(at: int | None = None) -> str:
+    """A time of day in the user's zone, with the date when it is not today. None is now."""
+    there, today = time.localtime(None if at is None else at / 1000), time.localtime()
+    return time.strftime("%H:%M:%S" if there[:3] == today[:3] else "%Y-%m-%d %H:%M:%S", there)
+
+
+def done(entries: list[Entry]) -> int:
+    """How many tasks have completed."""
+    return sum(entry.type == "task.completed.v1" for entry in entries)
+
+
+def already(count: int) -> str:
+    """What to say about tasks of the past."""
+    return "1 task is done already" if count == 1 else f"{count} tasks are done already"
+
+
+def pending(entries: list[Entry]) -> list[Entry]:
+    """The last entries of tasks that wait for something."""
+    last = {entry.path: entry for entry in entries if entry.path}
+    return [entry for entry in last.values() if entry.type in _UNTIL_LATER]
 
 
 def sentence(entry: Entry) -> str:
@@ -102,8 +124,13 @@ def told(entry: Entry) -> tuple[str, str, str]:
 
 def label(path: str) -> str:
     """The task names of a path, without the machinery between them: `/do/1/each#2/do/0/send` is `each#2 › send`."""
+    names: list[str] = []
     parts = path.split("/")
-    names = [part for before, part in itertools.pairwise(parts) if before.isdecimal()]
+    for kind, number, name in zip(parts, parts[1:], parts[2:], strict=False):
+        if number.isdecimal():
+            names.append(f"extension {name}" if kind == "extensions" else name)
+        elif name.partition("#")[0].partition("~")[0] == "compensate":
+            names[-1] += " compensation"
     return " › ".join(names)
 
 

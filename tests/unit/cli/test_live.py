@@ -29,7 +29,7 @@ def test_it_shows_tasks_and_counts():
     live.entry(entry(5, "workflow.completed.v1"))
     text = drawn(live)
     assert "run r-1  completed" in text
-    assert "1 done  1 retries  7 tokens" in text
+    assert "1 done  1 retry  7 tokens" in text
 
 
 def test_finished_tasks_make_room_and_running_ones_stay():
@@ -43,3 +43,28 @@ def test_finished_tasks_make_room_and_running_ones_stay():
     assert "t39" in text
     assert "t5 " not in text
     assert repr(live)
+
+
+def test_what_is_over_has_no_spinner_and_begins_anew_when_entered_again():
+    live = Live("r-1")
+    live.entry(entry(1, "task.created.v1", "/do/0/no"))
+    live.entry(entry(2, "task.skipped.v1", "/do/0/no"))
+    assert live._rows["/do/0/no"].ended == 0
+    assert "• no skipped" in drawn(live)
+    live.entry(entry(3, "task.started.v1", "/do/0/no"))
+    assert live._rows["/do/0/no"].ended is None
+
+
+def test_the_past_is_counted_and_what_waits_is_shown():
+    live = Live("r-1")
+    live.past(
+        [
+            entry(1, "task.completed.v1", "/do/0/first", usage={"outputTokens": 7}),
+            entry(2, "task.status-changed.v1", "/do/1/second", status="waiting", wait={"kind": "event"}),
+        ]
+    )
+    text = drawn(live)
+    assert "first" not in text
+    assert "second waits" in text
+    assert "1 task is done already  0 done" in text
+    assert "tokens" not in text

@@ -1,6 +1,6 @@
 """What is said about an entry of the history."""
 
-import argparse
+import time
 
 import pytest
 
@@ -21,6 +21,10 @@ def entry(kind: str, path: str = "/do/0/greet", **data) -> Entry:
         ("/do/0/t/catch/do/0/y", "t › y"),
         ("/do/2/f/fork/branches/1/b", "f › b"),
         ("/do/0/get~2", "get~2"),
+        ("/do/0/charge/compensate", "charge compensation"),
+        ("/do/0/charge~2/compensate#1/do/0/refund", "charge~2 compensation › refund"),
+        ("/do/0/compensate", "compensate"),
+        ("/do/0/x/extensions/0/log/before/1/note", "x › extension log › note"),
     ],
 )
 def test_a_path_is_shown_as_its_task_names(path, label):
@@ -59,18 +63,39 @@ def test_long_values_are_cut():
 
 @pytest.mark.parametrize(
     ("follow", "shown"),
-    [(False, ["run r-1", "greet completed"]), (True, ["run r-1", "greet started", "greet completed"])],
+    [
+        (False, ["run r-1", "1 task is done already", "ask waits: for an event", "greet completed"]),
+        (
+            True,
+            [
+                "run r-1",
+                "first started",
+                "first completed",
+                "ask waits: for an event",
+                "greet started",
+                "greet completed",
+            ],
+        ),
+    ],
 )
 def test_plain_lines(capsys, follow, shown):
-    options = argparse.Namespace(quiet=False, follow=follow)
-    with progress.view(options, "r-1") as view:
-        view.entry(entry("task.started.v1"))
-        view.entry(entry("task.completed.v1"))
-    lines = capsys.readouterr().err.splitlines()
-    assert [line.split(" ", 1)[1] for line in lines] == shown
+    lines = progress.Lines("r-1", everything=follow)
+    lines.past(
+        [
+            entry("task.started.v1", "/do/0/first"),
+            entry("task.completed.v1", "/do/0/first"),
+            entry("task.status-changed.v1", "/do/1/ask", status="waiting", wait={"kind": "event"}),
+        ]
+    )
+    lines.entry(entry("task.started.v1"))
+    lines.entry(entry("task.completed.v1"))
+    said = capsys.readouterr().err.splitlines()
+    assert [line.split(":", 2)[2][3:] for line in said] == shown
+    assert said[-1].startswith(time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(0)))
 
 
 def test_quiet_says_nothing(capsys):
-    with progress.view(argparse.Namespace(quiet=True, follow=False), "r-1") as view:
-        view.entry(entry("task.completed.v1"))
+    view = progress.Nothing()
+    view.past([entry("task.completed.v1")])
+    view.entry(entry("task.completed.v1"))
     assert capsys.readouterr().err == ""

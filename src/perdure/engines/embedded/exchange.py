@@ -4,26 +4,54 @@ Each function works inside the commit in the making (`Worker`), so that an event
 causes in every run that waits for it, and a child begins together with what makes it findable.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from perdure.engines.embedded.definitions import find_published, runtime
-from perdure.engines.embedded.records import RunRecord, RunRow, child_id
-from perdure.engines.embedded.subscriptions import wants_earlier
+from perdure.engines.embedded.journal import Journal
+from perdure.engines.embedded.programs import Programs
+from perdure.engines.embedded.records import RunRecord, RunRow, Tuning, child_id
+from perdure.engines.embedded.residents import Residents
+from perdure.engines.embedded.subscriptions import Subscriptions, wants_earlier
 from perdure.engines.embedded.values import decode, encode, restored
+from perdure.engines.embedded.writer import Writer
 from perdure.errors import Exhausted, PerdureError
 from perdure.interpreter.commands import Emit, StartChild, Subscribe
 from perdure.interpreter.correlation import could_match
-from perdure.interpreter.events import CallCompleted, CancelRequested, ChildFailed, EventReceived, Started
+from perdure.interpreter.events import CallCompleted, CancelRequested, ChildFailed, Event, EventReceived, Started
 from perdure.interpreter.faults import problem
+from perdure.interpreter.program import Program
 from perdure.language.values import Json
-
-if TYPE_CHECKING:
-    from perdure.engines.embedded.worker import Worker
+from perdure.ports.clock import Clock
 
 _FORGET_EVERY = 500
 
 
-def publish(worker: "Worker", tenant: str, event: dict[str, Any]) -> bool:
+class Commit(Protocol):
+    """What these functions need of the worker: the commit in the making, and what is known besides it."""
+
+    journal: Journal
+    writer: Writer
+    residents: Residents
+    programs: Programs
+    subscriptions: Subscriptions
+    clock: Clock
+    tuning: Tuning
+    last_fact: int
+    last_run: int
+    last_event: int
+    unsaved_events: dict[int, tuple[str, dict[str, Any]]]
+    unsaved_identities: dict[tuple[str, str, str], None]
+
+    def take(self, key: int, event: Event, mark: int | None = None) -> None:
+        """Record a fact of a run and let the machine decide."""
+        ...
+
+    def begin(self, row: RunRow, program: Program, started: Started) -> RunRecord:
+        """A new run with its first fact."""
+        ...
+
+
+def publish(worker: Commit, tenant: str, event: dict[str, Any]) -> bool:
     """Keep an event and give it to everyone who waits for it. False: it was here before."""
     source, id = str(event.get("source", "")), str(event.get("id", ""))
     if worker.journal.read("has_event", (tenant, source, id)) or (tenant, source, id) in worker.unsaved_identities:
@@ -41,18 +69,18 @@ def publish(worker: "Worker", tenant: str, event: dict[str, Any]) -> bool:
     return True
 
 
-def _is_kept(worker: "Worker", seq: int, identity: tuple[str, str, str]) -> None:
+def _is_kept(worker: Commit, seq: int, identity: tuple[str, str, str]) -> None:
     del worker.unsaved_events[seq]
     del worker.unsaved_identities[identity]
 
 
-def emit(worker: "Worker", record: RunRecord, command: Emit) -> None:
+def emit(worker: Commit, record: RunRecord, command: Emit) -> None:
     """Publish an event of a run; the run's answer is in the same commit."""
     publish(worker, record.row.tenant, restored(command.event))
     worker.take(record.key, CallCompleted(now=worker.clock.now(), id=command.id))
 
 
-def subscribe(worker: "Worker", record: RunRecord, command: Subscribe) -> None:
+def subscribe(worker: Commit, record: RunRecord, command: Subscribe) -> None:
     """Offer the kept events in their order, then every new one (T14)."""
     row, now = record.row, worker.clock.now()
     after = record.upto.get(command.id, 0 if wants_earlier(command.filters) else row.mark)
@@ -71,7 +99,7 @@ def subscribe(worker: "Worker", record: RunRecord, command: Subscribe) -> None:
             worker.take(record.key, EventReceived(now=now, id=command.id, event=event), seq)
 
 
-def start_child(worker: "Worker", record: RunRecord, command: StartChild) -> None:
+def start_child(worker: Commit, record: RunRecord, command: StartChild) -> None:
     """Begin a child run, once."""
     row = record.row
     id = child_id(row.id, command.id)
@@ -91,14 +119,14 @@ def start_child(worker: "Worker", record: RunRecord, command: StartChild) -> Non
             worker.writer.batch.heads[record.key] = record.head_row()
 
 
-def cancel_child(worker: "Worker", row: RunRow, command: StartChild) -> None:
+def cancel_child(worker: Commit, row: RunRow, command: StartChild) -> None:
     """Cancel the child of a parent that does not wait any more; nothing happens when it has ended."""
     rows = worker.journal.read("key_of", (row.tenant, child_id(row.id, command.id)))
     if rows:
         worker.take(rows[0][0], CancelRequested(now=worker.clock.now()))
 
 
-def _begin_child(worker: "Worker", parent: RunRow, command: StartChild, id: str) -> None:
+def _begin_child(worker: Commit, parent: RunRow, command: StartChild, id: str) -> None:
     if parent.depth >= worker.tuning.depth:
         raise Exhausted(f"Workflows start one another {parent.depth} levels deep; that is the limit.")
     definition = find_published(worker.journal, parent.tenant, (command.namespace, command.name, command.version))
@@ -114,5 +142,12 @@ def _begin_child(worker: "Worker", parent: RunRow, command: StartChild, id: str)
     worker.begin(
         row,
         program,
-        Started(now=now, run=id, tenant=parent.tenant, seed=id, input=restored(command.input), runtime=runtime(parent.tenant)),
+        Started(
+            now=now,
+            run=id,
+            tenant=parent.tenant,
+            seed=id,
+            input=restored(command.input),
+            runtime=runtime(parent.tenant),
+        ),
     )
