@@ -14,7 +14,7 @@ from perdure.interpreter.program import Frame, Site, invalid
 from perdure.interpreter.state import Run
 from perdure.language.expressions import ExpressionFault, json_text
 from perdure.language.templates import compile_field, whole
-from perdure.language.values import Json
+from perdure.language.values import Json, same
 
 Event = dict[str, Json]
 
@@ -32,7 +32,7 @@ def could_match(filters: list[dict[str, Any]], event: Event) -> bool:
 
 def _could_match(filter_: dict[str, Any], event: Event) -> bool:
     for name, wanted in (filter_.get("with") or {}).items():
-        if not _is_predicate(wanted) and (name not in event or event[name] != wanted):
+        if not _is_predicate(wanted) and (name not in event or not same(event[name], wanted)):
             return False
     for rule in (filter_.get("correlate") or {}).values():
         if "expect" in rule and not agrees(_value(rule["from"], event), rule["expect"]):
@@ -58,7 +58,7 @@ def agrees(value: Json, expected: Json) -> bool:
         return False
     if isinstance(expected, str) and isinstance(value, int | float):
         return json_text(value) == expected
-    return bool(value == expected)
+    return same(value, expected)
 
 
 class Filter:
@@ -116,7 +116,7 @@ def matches(run: Run, frame: Frame, filter_: Filter, wire: dict[str, Any], event
     WorkflowFault when a predicate gives no boolean (T32); one that fails on foreign data does not match.
     """
     for name, wanted in filter_.literals.items():
-        if name not in event or event[name] != wanted:
+        if name not in event or not same(event[name], wanted):
             return None
     for name, (_text, site) in filter_.predicates.items():
         if not _holds(run, frame, site, event.get(name)):

@@ -60,8 +60,8 @@ def _after(run: Run, node: Node, frame: Frame) -> Outcome:
 
 def list_done(run: Run, node: Node, frame: Frame, value: Json) -> Outcome:
     """A `before`, the task or an `after` is through."""
-    if "ending" in frame:
-        return Passed(value, END)
+    if "ending" in frame:  # the output of an extension is discarded also where it ends the run
+        return Passed(frame["result"] if frame["phase"] == "after" else dataflow.raw_of(frame), END)
     if frame["phase"] == "before":
         if "exit" in frame:
             frame["phase"] = "replaced"
@@ -85,6 +85,7 @@ def _replace(run: Run, node: Node, frame: Frame, value: Json) -> Outcome:
     stand_in.update(path=frame["task"], kind=node.kind)
     run.tell("task.created.v1", stand_in)
     run.tell("task.started.v1", stand_in)
+    frame["output"] = value
     output = dataflow.left(run, node, stand_in, value)
     run.tell("task.completed.v1", stand_in, output=output)
     frame["result"] = output

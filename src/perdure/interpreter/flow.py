@@ -137,7 +137,9 @@ def _is_wrapped(node: Node, parent: Frame) -> bool:
 def _visit(parent: Frame, node: Node) -> str:
     """The mark of a later visit after a backward jump (6.2)."""
     visits = parent.setdefault("visits", {})
-    number = visits[str(node.index)] = visits.get(str(node.index), 0) + 1
+    number = visits.get(str(node.index), 0)
+    if "again" not in parent:  # an operator's retry is the same visit
+        number = visits[str(node.index)] = number + 1
     return "" if number == 1 else f"+{number}"
 
 
@@ -152,6 +154,8 @@ def _limit(run: Run, node: Node, frame: Frame) -> None:
 def leave(run: Run, node: Node, frame: Frame, output: Json) -> Frame | None:
     """C3 to C5: a task has its raw output."""
     then = frame.get("then", node.then)
+    if _is_wrapped(node, run.frames[frame["parent"]]):
+        run.frames[frame["parent"]]["output"] = output  # `$task.output` in what comes after (E9)
     try:
         if not node.is_plain:
             output = dataflow.left(run, node, frame, output)

@@ -12,6 +12,7 @@ from perdure.interpreter.outcomes import begin
 from perdure.interpreter.program import Frame
 from perdure.interpreter.state import Run
 from perdure.language.durations import MAXIMUM
+from perdure.language.values import same
 
 
 def decide(run: Run, frame: Frame, problem: Problem) -> dict[str, Any] | None:
@@ -19,7 +20,7 @@ def decide(run: Run, frame: Frame, problem: Problem) -> dict[str, Any] | None:
     body = run.program.nodes[frame["node"]].body
     for key, expected in body.errors.items():
         actual = problem.get(key)
-        if not (is_same_type(actual, expected) if key == "type" else actual == expected):
+        if not (is_same_type(actual, expected) if key == "type" else same(actual, expected)):
             return None
     frame["vars"] = {body.name: problem}
     try:

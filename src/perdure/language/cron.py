@@ -65,7 +65,7 @@ def parse(text: str) -> Cron:
     if len(parts) == 6:
         raise ValueError("There are six fields; seconds and years are not supported. Five are expected.")
     if len(parts) != 5:
-        raise ValueError(f"There are {len(parts)} fields; five are expected: minute, hour, day, month, weekday.")
+        raise ValueError(f"Five fields are expected (minute, hour, day, month, weekday), not {len(parts)}.")
     fields = [_field(part, *field) for part, field in zip(parts, _FIELDS, strict=True)]
     any_day, any_weekday = parts[2].startswith("*"), parts[4].startswith("*")
     if any_weekday and not any(day <= _LONGEST_MONTH[month] for day in fields[2] for month in fields[3]):

@@ -26,6 +26,24 @@ def content_hash(value: Json) -> str:
     return hashlib.sha256(canonical(value)).hexdigest()
 
 
+def same(left: Json, right: Json) -> bool:
+    """Equal as JSON values: `1` and `1.0` are, `1` and `true` are not, though Python's `==` says so."""
+    if left is right:
+        return True
+    if left != right:
+        return False
+    pending = [(left, right)]
+    while pending:
+        one, other = pending.pop()
+        if isinstance(one, bool) != isinstance(other, bool):
+            return False
+        if isinstance(one, dict):
+            pending.extend((item, other[key]) for key, item in one.items())
+        elif isinstance(one, list):
+            pending.extend(zip(one, other, strict=True))
+    return True
+
+
 def is_finite(value: Json) -> bool:
     """Whether no number anywhere in the value is NaN or infinite (JSON has neither)."""
     pending = [value]

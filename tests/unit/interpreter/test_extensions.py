@@ -182,3 +182,26 @@ def test_a_stand_in_that_failed_may_give_way_to_the_task():
     d.do(OperatorPatch, action="retry").complete(2)
     assert d.call().path == "/do/0/a~~2/do/0/x"
     assert d.complete({"v": {"w": 5}}).output == 5
+
+
+def test_the_raw_output_is_known_after_the_task_and_after_a_replaced_one():
+    text = """
+    use:
+      extensions:
+        - x:
+            extend: set
+            before: [{b: {if: $task.input.replace, set: {replaced: true}, then: exit}}]
+            after: [{l: {call: log, with: {raw: '${ $task.output }', in: '${ $task.input }', out: '${ . }'}}}]
+    do: [{a: {set: {v: 1}, output: {as: '{as: .}'}}}]
+    """
+    seen = run(text, {"replace": False}).call().args
+    assert seen == {"raw": {"v": 1}, "in": {"replace": False}, "out": {"as": {"v": 1}}}
+    seen = run(text, {"replace": True}).call().args
+    assert seen == {"raw": {"replaced": True}, "in": {"replace": True}, "out": {"as": {"replaced": True}}}
+
+
+def test_what_ends_the_run_from_an_extension_gives_it_no_output_of_its_own():
+    text = "use: {extensions: [{x: {extend: set, %s: [{e: {do: [{w: {wait: PT0S, output: {as: '{own: 1}'}}}], then: end}}]}}]}\n"
+    text += "do: [{a: {set: {v: 1}}}, {b: {wait: PT1H}}]"
+    assert run(text % "after", {"in": 1}).output == {"v": 1}
+    assert run(text % "before", {"in": 1}).output == {"in": 1}

@@ -320,3 +320,10 @@ def test_an_event_for_a_slow_loop_beside():
     give(d, 0, "1")
     assert len(d.paths("task.completed")) > done
     assert [x for x in d.open.values() if isinstance(x, c.StartTimer)] == slices
+
+
+def test_a_boolean_is_no_number():
+    d = listening("{one: {with: {type: t, flag: true, data: {n: 1}}}}")
+    d.event("t", {"n": 1}, flag=1).event("t", {"n": True}, flag=True)
+    assert d.status == "waiting"
+    assert d.event("t", {"n": 1.0}, flag=True).output == [{"n": 1.0}]

@@ -34,7 +34,10 @@ def test_a_whole_run_of_commands():
         ("task.completed.v1", "/do/0/a"),
         ("workflow.completed.v1", ""),
     ]
-    assert [x.values for x in d.given if isinstance(x, c.UpsertVisibility)] == [{"status": "running"}, {"status": "completed"}]
+    assert [x.values for x in d.given if isinstance(x, c.UpsertVisibility)] == [
+        {"status": "running"},
+        {"status": "completed"},
+    ]
     assert isinstance(d.given[-1], c.Complete)
     assert d.state["frames"] == {}
 

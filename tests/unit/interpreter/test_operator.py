@@ -289,3 +289,14 @@ def test_a_run_that_faulted_at_its_timeout_goes_on_with_the_whole_time():
 def test_a_run_without_end_has_no_patches():
     d = run("do: [{a: {set: {v: 1}}}]")
     assert d.hand(e.OperatorPatch(now=d.now, action="retry")) == []
+
+
+def test_a_retry_in_a_list_that_jumps_back_is_the_same_visit():
+    d = run("do: [{a: {call: one}}, {s: {switch: [{again: {when: .more, then: a}}, {done: {then: end}}]}}]")
+    d.complete({"more": True})
+    assert d.call().path == "/do/0/a+2"
+    key = d.call().key
+    d.fail(outcome="unknown").do(e.OperatorPatch, action="retry")
+    assert (d.call().path, d.call().key) == ("/do/0/a+2~~2", key)
+    d.complete({"more": True})
+    assert d.call().path == "/do/0/a+3"

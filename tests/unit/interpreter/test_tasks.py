@@ -329,3 +329,62 @@ def test_a_childs_input_is_an_object():
 def test_processes_are_refused(what):
     with pytest.raises(Invalid, match="not supported yet"):
         Dialogue(f"do: [{{r: {{run: {{{what}}}}}}}]")
+
+
+# What nobody prepared
+
+
+def test_a_boolean_in_place_of_a_number_is_a_change_of_the_context():
+    text = """
+    do:
+      - a: {set: {v: 1}, export: {as: '{flag: 1, all: [{n: 0}]}'}}
+      - f: {fork: {branches: [{b: {set: {v: 1}, export: {as: '{flag: true, all: [{n: false}]}'}}}, {c: {set: {v: 1}}}]}}
+      - z: {set: '${ $context | tojson }'}
+    """
+    assert run(text).output == '{"flag":true,"all":[{"n":false}]}'
+
+
+@pytest.mark.parametrize(
+    ("attributes", "words"),
+    [
+        ("{type: t, subject: '${ .n }'}", "`subject` must be text, not a number"),
+        ("{type: t, time: '${ . }'}", "`time` must be text, not an object"),
+        ("{type: t, dataschema: '${ .none }'}", "`dataschema` must be text, not null"),
+        ("{type: '${ \"\" }'}", "`type` must be text, not an empty one"),
+        ("{type: t, extensions: {part: '${ . }'}}", "`part` must be text, a number or a boolean, not an object"),
+    ],
+)
+def test_the_attributes_of_an_event_are_what_cloudevents_allow(attributes, words):
+    error = run(f"do: [{{a: {{emit: {{event: {{with: {attributes}}}}}}}}}]", {"n": 5}).error
+    assert error["type"].endswith("/expression")
+    assert words in error["detail"]
+
+
+def test_addresses_in_events_and_errors_are_uri_templates():
+    d = run(
+        """
+        do:
+          - a:
+              try: [{r: {raise: {error: {type: 'https://x/{kind}', status: 400}}}}]
+              catch:
+                do:
+                  - e:
+                      emit: {event: {with: {type: t, source: '/shop/{kind}', dataschema: '${ "s" }', data: '${ $error.type }'}}}
+        """,
+        {"kind": "a b"},
+    )
+    event = d.emitted()
+    assert (event["source"], event["dataschema"], event["data"]) == ("/shop/a%20b", "s", "https://x/a%20b")
+    error = run("do: [{r: {raise: {error: {type: 'https://x/{kind}', status: 400}}}}]", {"kind": []}).error
+    assert error["type"].endswith("/expression")
+
+
+def test_the_texts_of_an_error_are_texts():
+    text = "do: [{r: {raise: {error: {type: t, status: 400, %s: '${ .v }'}}}}]"
+    for key in ("title", "detail", "instance"):
+        assert run(text % key, {"v": 5}).error["detail"] == f"An error's `{key}` must be text, not a number."
+        assert run(text % key, {"v": "x"}).error[key] == "x"
+    closed = (
+        "use: {secrets: [s]}\ndo: [{r: {raise: {error: {type: t, status: 400, detail: '${ \"a \\($secrets.s)\" }'}}}}]"
+    )
+    assert run(closed).error["detail"] == {"$perdure.parts": ["a ", {"$perdure.secret": ["s"]}]}

@@ -118,6 +118,30 @@ EXPRESSIONS = {
               export: { as: "$context + { o: $output }" }
               metadata: { compensate: { if: $input == 1, set: { a: "${ [$output, $input, $context] }" } } }
     """,
+    "timeouts that have a name": """
+        use:
+          timeouts:
+            task: { after: "${ $input.t }" }
+            run: { after: "${ $context.t }" }  #! expression 19
+            plain: { after: "${ $workflow.input.t }" }
+        timeout: run
+        do:
+          - a: { wait: PT1S, timeout: task }
+          - b: { wait: PT1S, timeout: run }
+          - c: { wait: PT1S, timeout: plain }
+    """,
+    "conditions on secrets": r"""
+        use: { secrets: [ s ] }
+        do:
+          - a: { if: $secrets.s, wait: PT1S }  #! expression 14
+          - b: { switch: [ c: { when: '"\($secrets.s)"', then: end } ] }  #! expression 31
+          - c: { set: { until: "${ $secrets.s }" } }
+    """,
+    "conditions inside objects": """
+        do:
+          - a: { listen: { to: { one: { with: { type: a, data: { x: [ "${ . > 1 }" ], y: plain } } } } } }  #! fixed-text 63
+          - b: { listen: { to: { one: { with: { type: a, data: "${ .x > 1 }" } } } } }
+    """,
     "filters": """
         do:
           - a:
@@ -167,6 +191,9 @@ def test_loose_mode_keeps_as_text_what_is_no_expression():
         ("do: [ a: { call: http, with: { method: get, endpoint: 'https://x', query: .q } } ]", "Write ${ .q }."),
         ("do: [ a: { set: { a: '${ $inputs }' } } ]", "$inputs"),
         ("do: [ a: { set: { a: $input.x } } ]", "Write ${ $input.x }."),
+        ("do: [ a: { set: { a: '${ 1e400 }' } } ]", "The number is too large, at character 2 of the expression. "),
+        ("do: [ a: { wait: '${ $x }' } ]", "$x is not offered here (at character 2 of the expression)."),
+        ("do: [ a: { call: http, with: { method: get, endpoint: 'h://x/${.a}' } } ]", "(at character 7 of the text)."),
     ],
 )
 def test_the_hint_says_what_to_write(body, words):

@@ -15,6 +15,23 @@ VALUES = {
     "cron": """
         schedule: { cron: banana }  #! cron 19 #? schedule-needs-up 1
     """,
+    "keys that stand for secrets": """
+        do:
+          - b: { wait: PT1S, metadata: { a: [ { $perdure.secret: [ t ] } ] } }  #! reserved-name 41
+          - a: { set: { a: { $$perdure.parts: [] }, $perdure: 1 } }  #! reserved-name 22
+    """,
+    "one variable for two": """
+        do:
+          - a: { for: { each: index, in: "[1]" }, do: [ b: { wait: PT1S } ] }  #! duplicate-name 17
+          - b: { listen: { to: { any: [] } }, foreach: { at: item } }  #! duplicate-name 50
+          - c: { for: { each: index, at: item, in: "[1]" }, do: [ b: { wait: PT1S } ] }
+    """,
+    "a race that is none": """
+        do:
+          - a: { fork: { branches: [ b: { wait: PT1S } ] }, metadata: { compete: any } }  #? metadata-place 65
+          - b: { fork: { compete: true, branches: [ b: { wait: PT1S } ] }, metadata: { compete: any } }
+          - c: { fork: 5, metadata: { compete: any } }  #! wrong-type 16 #? metadata-place 31
+    """,
     "a good schedule": """
         schedule: { cron: "0 0 * * *" }  #? schedule-needs-up 1
     """,
@@ -40,3 +57,15 @@ def test_findings_stand_where_they_are(body):
 
 def test_the_hint_for_a_cron_expression_is_an_example():
     assert "For example '0 8 * * 1-5'" in messages(complete("schedule: { cron: banana }"))
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("schedule: { every: PT1H }", "`perdure run` runs the document once, now"),
+        ("evaluate: { language: js }", "'js' is not 'jq', the only choice here."),
+        ("use: { memories: {} }", "It may have 'authentications'"),
+    ],
+)
+def test_a_hint_promises_nothing_that_does_not_exist(body, words):
+    assert words in messages(complete(body))

@@ -38,8 +38,8 @@ def test_the_next_time(text, after, following):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("banana", "There are 1 fields"),
-        ("", "There are 0 fields"),
+        ("banana", "Five fields are expected (minute, hour, day, month, weekday), not 1."),
+        ("", "not 0."),
         ("* * * * * *", "six fields"),
         ("@daily", "'@daily' is a shorthand"),
         ("60 * * * *", "minute 60 is not between 0 and 59"),

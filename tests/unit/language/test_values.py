@@ -2,7 +2,7 @@
 
 import pytest
 
-from perdure.language.values import canonical, content_hash, is_finite
+from perdure.language.values import canonical, content_hash, is_finite, same
 
 
 def test_equal_values_have_one_text_and_one_hash():
@@ -22,3 +22,21 @@ def test_what_json_cannot_hold_is_refused(number):
 
 def test_finite_values_of_every_kind():
     assert is_finite({"a": [1, 1.5, "x", None, True, {}], "b": 10**400})
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "equal"),
+    [
+        (1, 1.0, True),
+        (1, True, False),
+        (0.0, False, False),
+        ({"a": [1, {"b": True}]}, {"a": [1.0, {"b": True}]}, True),
+        ({"a": [1, {"b": True}]}, {"a": [1, {"b": 1}]}, False),
+        ([True], [1], False),
+        ("1", 1, False),
+        (None, False, False),
+    ],
+)
+def test_a_boolean_is_equal_to_no_number(left, right, equal):
+    assert same(left, right) is equal
+    assert same(left, left)

@@ -9,7 +9,7 @@ from perdure.interpreter.compiler import Builder, Surroundings
 from perdure.interpreter.outcomes import WAITS, Elsewhere, Outcome, begin
 from perdure.interpreter.program import Frame, Node
 from perdure.interpreter.state import Run
-from perdure.language.values import Json
+from perdure.language.values import Json, same
 
 
 class Fork:
@@ -103,12 +103,12 @@ def _apply(run: Run, fork: Frame, branches: list[Frame]) -> None:
 def _merge(run: Run, fork: Frame, before: Json, after: Json) -> None:
     current = dataflow.context(run, fork)
     if not (isinstance(before, dict) and isinstance(after, dict) and isinstance(current, dict)):
-        if after != before:
+        if not same(after, before):
             run.context_frame(fork)["context"] = after
         return
     merged = {key: value for key, value in current.items() if key in after or key not in before}
     for key, value in after.items():
-        if key not in before or before[key] != value:
+        if key not in before or not same(before[key], value):
             merged[key] = value
     run.context_frame(fork)["context"] = merged
 

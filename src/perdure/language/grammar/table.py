@@ -132,7 +132,7 @@ SHAPES: dict[str, Shape] = {
                 Entries(Object("retry")), "Retry policies by name.", "A3, B23", binds=(Bind((), "error"),)
             ),
             "secrets": Field(Items(Name()), "The secrets that this workflow may use.", "A3, E7"),
-            "timeouts": Field(Entries(Object("timeout")), "Timeouts by name.", "A3, E4", row="task-entry"),
+            "timeouts": Field(Entries(Object("timeout")), "Timeouts by name.", "A3, E4"),
         },
     ),
     "timeout": Shape(

@@ -18,6 +18,7 @@ _quoted = re.compile(r'"(?:[^"\\]|\\.)*"')
 _iteration = re.compile(r"(?<=[\w.\])\"?])\[\]")
 _grouped = re.compile(r"\([^()]*\)|\{[^{}]*\}|\[[^\[\]]*\]")
 _MANY = "\0"
+_CONDITIONS = frozenset({"if", "while", "when", "exceptWhen", "until"})
 _ONE_OUTPUT = re.compile(r"\b(reduce|foreach|def|label|empty|if|try)\b|\?//")
 
 
@@ -32,13 +33,20 @@ def check_expressions(survey: Survey, report: Report, *, loose: bool, declared: 
             used = _secrets(site, offers[scope], report, loose=loose)
         except ExpressionFault as fault:
             code = "uri" if "uri" in site.form and templates.whole(site.text) is None else "expression"
-            where = f" (at character {fault.offset + 1} of the expression)" if fault.offset is not None else ""
-            report.error(code, site.pointer, f"{fault.message.rstrip('.')}{where}.", fault.hint)
+            report.error(code, site.pointer, _placed(fault, "text" if code == "uri" else "expression"), fault.hint)
             continue
         for name in sorted(used - declared):
             message = f"The secret '{shown(name)}' is not declared."
             hint = nearest(name, declared) or f"Add it: use: {{ secrets: [ {name} ] }}."
             report.error("undeclared-secret", site.pointer, message, hint)
+
+
+def _placed(fault: ExpressionFault, what: str) -> str:
+    """What is wrong and where; faults of the syntax say the place themselves."""
+    sentence = fault.message.rstrip(".")
+    if fault.offset is None or "at character" in sentence:
+        return sentence + "."
+    return f"{sentence} (at character {fault.offset + 1} of the {what})."
 
 
 def _secrets(site: Site, offered: frozenset[str], report: Report, *, loose: bool) -> frozenset[str]:
@@ -50,6 +58,8 @@ def _secrets(site: Site, offered: frozenset[str], report: Report, *, loose: bool
 
 def _field(site: Site, offered: frozenset[str], report: Report) -> frozenset[str]:
     compiled = templates.compile_field(site.text, offered)
+    if compiled.secrets and site.pointer.rpartition("/")[2] in _CONDITIONS:
+        raise ExpressionFault("A condition cannot look at a secret: nothing can be computed with one.")
     _lint_outputs(compiled.source, site, report)
     return compiled.secrets
 

@@ -1,10 +1,15 @@
-"""What works but may not be meant, and the rules on single values: schemas, cron expressions, container lifetimes."""
+"""What works but may not be meant, and the rules on single values: schemas, cron, container lifetimes, reserved keys."""
+
+import re
 
 from perdure.language import cron
-from perdure.language.rules.report import Report, below
+from perdure.language.guard.secrets import RESERVED
+from perdure.language.rules.report import Report, below, shown
 from perdure.language.rules.survey import Survey
 from perdure.language.schemas import Schema
 from perdure.language.values import Json
+
+_reserved = re.compile(r"\$+perdure\.")
 
 
 def check_values(survey: Survey, report: Report) -> None:
@@ -19,6 +24,21 @@ def check_values(survey: Survey, report: Report) -> None:
             cron.parse(text)
         except ValueError as error:
             report.error("cron", pointer, str(error), "For example '0 8 * * 1-5': at 8:00 from Monday to Friday.")
+
+
+def check_keys(document: Json, report: Report) -> None:
+    """5.5: handles of secrets are made from `$secrets` only, wherever an expression could read the document."""
+    pending: list[tuple[Json, str]] = [(document, "")]
+    for value, pointer in pending:
+        if isinstance(value, dict):
+            for key, item in value.items():
+                if _reserved.match(key):
+                    message = f"Keys that begin with {RESERVED} are reserved; '{shown(key)}' is one."
+                    hint = "Write an expression with $secrets.name where a secret is meant."
+                    report.error("reserved-name", below(pointer, key), message, hint, at_key=True)
+                pending.append((item, below(pointer, key)))
+        elif isinstance(value, list):
+            pending.extend((item, f"{pointer}/{index}") for index, item in enumerate(value))
 
 
 def check_lifetimes(survey: Survey, report: Report) -> None:
@@ -39,7 +59,7 @@ def check_lifetimes(survey: Survey, report: Report) -> None:
 def lint(survey: Survey, report: Report, document: Json) -> None:
     """Everything that is shown and never refused."""
     if "schedule" in document:
-        hint = "`perdure up` starts it on schedule; `perdure run` runs it once, now."
+        hint = "`perdure run` runs the document once, now; nothing follows schedules yet."
         report.lint("schedule-needs-up", "/schedule", "The schedule counts only in an installation.", hint)
     for pointer, scope in survey.exports:
         if scope.in_branch:

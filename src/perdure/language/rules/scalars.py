@@ -91,7 +91,10 @@ def _choice(kind: kinds.Choice, value: Json, pointer: str, report: Report) -> No
     if not expect(report, "text", value, pointer, quote(value)):
         return
     if value not in kind.values:
-        message = f"'{shown(value)}' is not one of {listed(kind.values)}."
+        allowed = (
+            f"one of {listed(kind.values)}" if len(kind.values) > 1 else f"'{kind.values[0]}', the only choice here"
+        )
+        message = f"'{shown(value)}' is not {allowed}."
         composite = value in ("do", "fork") and "composite" in kind.values
         hint = "Write 'composite': it stands for do and fork." if composite else nearest(value, kind.values)
         report.error("unknown-value", pointer, message, hint)

@@ -21,7 +21,10 @@ from perdure.language.rules.scalars import (
     type_of,
 )
 from perdure.language.rules.survey import Call, Named, Scope, Site, Survey, TaskEntry, TaskList
+from perdure.language.templates import whole
 from perdure.language.values import Json
+
+_LOOPS = {"for-what": "each", "each-event": "item"}
 
 
 class Walk:
@@ -35,6 +38,7 @@ class Walk:
         """Walks the whole document."""
         self.object("workflow", value, "", Scope("task-body"))
         _bind_policies(self.survey)
+        _bind_timeouts(self.survey)
         return self.survey
 
     def value(self, kind: kinds.Kind, value: Json, pointer: str, scope: Scope) -> None:
@@ -199,10 +203,37 @@ class Walk:
 
     def _object(self, kind: kinds.Object, value: Json, pointer: str, scope: Scope) -> None:
         self.object(kind.shape, value, pointer, scope)
+        if kind.shape in ("for-what", "each-event") and isinstance(value, dict):
+            self._two_variables(_LOOPS[kind.shape], value, pointer)
         if kind.shape in ("oauth2", "oidc") and isinstance(value, dict) and "grant" in value:
             self.survey.grants.append((value["grant"], below(pointer, "grant")))
+        if kind.shape == "event-match" and isinstance(value, dict):
+            self._conditions(value, pointer)
         if kind.shape == "catch" and isinstance(value, dict) and isinstance(value.get("retry"), str):
             self.survey.caught.append((value["retry"], _bound(CAUGHT[0], value)))
+
+    def _two_variables(self, item_key: str, loop: dict[str, Json], pointer: str) -> None:
+        """T12: the item and its index are two variables."""
+        item = loop.get(item_key, "item")
+        if item == loop.get("at", "index"):
+            message = f"The item and its index would both be ${shown(item)}."
+            place = below(pointer, "at" if "at" in loop else item_key)
+            self.report.error("duplicate-name", place, message, "Give one of them another name.", at_key=True)
+
+    def _conditions(self, match: dict[str, Json], pointer: str) -> None:
+        """T15: a condition is the whole value of an attribute; inside an object it would be compared as text."""
+        pending: list[tuple[Json, str]] = [
+            (value, below(pointer, key)) for key, value in match.items() if isinstance(value, dict | list)
+        ]
+        for value, where in pending:
+            if isinstance(value, str) and whole(value) is not None:
+                message = "Inside an object an expression is no condition; it would be compared as text."
+                hint = "Write one condition on the whole attribute, for example data: ${ .amount > 10 }."
+                self.report.error("fixed-text", where, message, hint, at_key=False)
+            elif isinstance(value, dict):
+                pending.extend((item, below(where, key)) for key, item in value.items())
+            elif isinstance(value, list):
+                pending.extend((item, f"{where}/{index}") for index, item in enumerate(value))
 
     def _items(self, kind: kinds.Items, value: Json, pointer: str, scope: Scope) -> None:
         if expect(self.report, "list", value, pointer):
@@ -317,6 +348,9 @@ class Walk:
             if key in metadata and kind not in owners:
                 message = f"'{key}' has a meaning only on {listed(owners)}."
                 self.report.lint("metadata-place", f"{pointer}/metadata/{key}", message)
+            elif key == "compete" and metadata.get(key) == "any" and not _competes(task):
+                message = "'compete' has a meaning only with compete: true on the fork itself."
+                self.report.lint("metadata-place", f"{pointer}/metadata/{key}", message)
 
     def _later(self, name: str, pointer: str) -> None:
         if name in NOT_SUPPORTED_YET:
@@ -385,6 +419,23 @@ def _bound(bind: kinds.Bind, owner: dict[str, Json]) -> str:
     for key in bind.path:
         found = found.get(key) if isinstance(found, dict) else None
     return found if is_variable(found) else bind.default
+
+
+def _competes(task: dict[str, Json]) -> bool:
+    fork = task["fork"]
+    return isinstance(fork, dict) and fork.get("compete") is True
+
+
+def _bind_timeouts(survey: Survey) -> None:
+    """A timeout of use.timeouts that limits the workflow too uses only what is offered there (1.1)."""
+    prefixes = [
+        below("/use/timeouts", name) + "/"
+        for table, name, pointer in survey.names
+        if table == "timeouts" and pointer == "/timeout"
+    ]
+    for index, site in enumerate(survey.sites):
+        if any(site.pointer.startswith(prefix) for prefix in prefixes):
+            survey.sites[index] = site._replace(scope=Scope("workflow-input"))
 
 
 def _bind_policies(survey: Survey) -> None:
