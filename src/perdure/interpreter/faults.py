@@ -61,6 +61,18 @@ def is_same_type(left: object, right: object) -> bool:
     return name is not None and name == standard_name(right)
 
 
+def placed(problem_: Problem, frame: dict[str, Any]) -> Problem:
+    """The problem with its `instance` (E2): inside a function the calling task, and the detail names the place.
+
+    What a `raise` says stays as it is (T27).
+    """
+    made = {**problem_, "instance": frame["ref"]}
+    if "at" in frame and frame["node"] != frame["ref"] and frame["kind"] != "raise":
+        place = f"This happened at {frame['node']}."
+        made["detail"] = f"{made['detail']} {place}" if made.get("detail") else place
+    return made
+
+
 class WorkflowFault(Exception):
     """A workflow's own fault on its way to the machine, which turns it into a value of the history."""
 

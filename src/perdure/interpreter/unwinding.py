@@ -7,7 +7,7 @@ the run faults with its frames parked, so that an operator can mend it (`operato
 from perdure.interpreter import keys, lifecycle, retry, saga
 from perdure.interpreter.cancelling import INTERNAL, cancel_below
 from perdure.interpreter.dataflow import raw_of
-from perdure.interpreter.faults import Problem, WorkflowFault
+from perdure.interpreter.faults import Problem, WorkflowFault, placed
 from perdure.interpreter.program import Frame
 from perdure.interpreter.state import Run
 from perdure.interpreter.tasks import fork as fork_
@@ -16,7 +16,7 @@ from perdure.interpreter.tasks import fork as fork_
 def fail(run: Run, frame: Frame, problem: Problem) -> Frame | None:
     """This task fails. Gives the frame that goes on, if any does."""
     if "instance" not in problem:
-        problem = {**problem, "instance": frame["ref"]}
+        problem = placed(problem, frame)
     if frame["path"] in run.frames and saga.has_to_undo(run, frame):
         cancel_below(run, frame, {})
         return saga.begin(run, frame, {"fault": problem})
@@ -28,7 +28,7 @@ def fail(run: Run, frame: Frame, problem: Problem) -> Frame | None:
 
 def fail_inside(run: Run, frame: Frame, problem: Problem) -> Frame | None:
     """What this frame is doing fails (the time limit of one attempt): the frame itself may take the fault."""
-    return _rise(run, None, frame["path"], {**problem, "instance": frame["ref"]})
+    return _rise(run, None, frame["path"], placed(problem, frame))
 
 
 def fail_run(run: Run, problem: Problem) -> Frame | None:
@@ -50,7 +50,7 @@ def _rise(run: Run, failing: Frame | None, above: str, problem: Problem) -> Fram
             try:
                 decision = retry.decide(run, owner, problem)
             except WorkflowFault as failed:  # the filter itself failed, and that fault goes on instead
-                problem, decision = {"instance": owner["ref"], **failed.problem}, None
+                problem, decision = placed(failed.problem, owner), None
             if decision is not None:
                 _give_up_below(run, owner, failing, problem)
                 return retry.take(run, owner, problem, decision)

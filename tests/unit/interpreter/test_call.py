@@ -285,3 +285,16 @@ def test_attempts_and_deadlines_travel_with_the_call():
     d.pass_time(1_000).fail()
     assert (d.call().attempt, d.call().deadline) == (2, start + 5_000)
     assert isinstance(next(iter(d.open.values())), c.StartTimer)
+
+
+def test_a_fault_inside_a_function_names_the_place_there():
+    functions = "use: {functions: {f: {do: [{i: %s}]}, g: {call: f, with: {v: 1}}}}\ndo: [{a: {call: g}}]"
+    where = "This happened at /use/functions/f/do/0/i."
+    error = run(functions % "{set: {x: '${ .v.w }'}}").error
+    assert (error["instance"], error["detail"]) == ("/do/0/a", f'Cannot index number with "w". {where}')
+    error = run(functions % "{call: foo}").fail(503).error
+    assert (error["instance"], error["detail"]) == ("/do/0/a", where)
+    late = run(functions % "{wait: PT9S, timeout: {after: PT1S}}").pass_time(1000).error
+    assert late["detail"] == f"The task took longer than its timeout allows. {where}"
+    raised = run(functions % "{raise: {error: {type: t, status: 1}}}").error
+    assert raised == {"type": "t", "status": 1, "instance": "/do/0/a"}

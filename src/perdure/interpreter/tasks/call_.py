@@ -10,7 +10,7 @@ from perdure.interpreter import arguments, dataflow, keys
 from perdure.interpreter.commands import ScheduleCall
 from perdure.interpreter.compiler import Builder, Surroundings
 from perdure.interpreter.events import CallCompleted, CallFailed, Event
-from perdure.interpreter.faults import WorkflowFault
+from perdure.interpreter.faults import WorkflowFault, placed
 from perdure.interpreter.outcomes import WAITS, Outcome, begin
 from perdure.interpreter.program import Frame, Node, Site, invalid
 from perdure.interpreter.state import Run
@@ -182,7 +182,7 @@ def answered(run: Run, node: Node, frame: Frame, purpose: str, event: Event) -> 
     if isinstance(event, CallFailed):
         if event.outcome == "definite":
             del frame["key"]
-        raise WorkflowFault({**event.error, "instance": frame["ref"]})
+        raise WorkflowFault(placed(event.error, frame))
     assert isinstance(event, CallCompleted)
     if event.usage is not None:
         frame["usage"] = event.usage

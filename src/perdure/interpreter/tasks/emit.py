@@ -4,7 +4,7 @@ from perdure.interpreter import arguments, dataflow
 from perdure.interpreter.commands import Emit
 from perdure.interpreter.compiler import Builder, Surroundings
 from perdure.interpreter.events import CallFailed, Event
-from perdure.interpreter.faults import WorkflowFault
+from perdure.interpreter.faults import WorkflowFault, placed
 from perdure.interpreter.outcomes import WAITS, Outcome
 from perdure.interpreter.program import Frame, Node
 from perdure.interpreter.state import Run
@@ -70,5 +70,5 @@ def again(run: Run, node: Node, frame: Frame) -> Outcome:
 
 def answered(run: Run, node: Node, frame: Frame, purpose: str, event: Event) -> Outcome:
     if isinstance(event, CallFailed):
-        raise WorkflowFault({**event.error, "instance": frame["ref"]})
+        raise WorkflowFault(placed(event.error, frame))
     return frame["event"]

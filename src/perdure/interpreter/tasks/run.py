@@ -4,7 +4,7 @@ from perdure.interpreter import dataflow, keys
 from perdure.interpreter.commands import StartChild
 from perdure.interpreter.compiler import Builder, Surroundings
 from perdure.interpreter.events import ChildCompleted, ChildFailed, Event
-from perdure.interpreter.faults import WorkflowFault
+from perdure.interpreter.faults import WorkflowFault, placed
 from perdure.interpreter.outcomes import WAITS, Outcome
 from perdure.interpreter.program import Frame, Node, Site, invalid
 from perdure.interpreter.state import Run as Run_
@@ -72,6 +72,6 @@ def again(run: Run_, node: Node, frame: Frame) -> Outcome:
 def answered(run: Run_, node: Node, frame: Frame, purpose: str, event: Event) -> Outcome:
     del frame["key"]
     if isinstance(event, ChildFailed):
-        raise WorkflowFault({**event.error, "instance": frame["ref"]})
+        raise WorkflowFault(placed(event.error, frame))
     assert isinstance(event, ChildCompleted)
     return None if node.body.silent else event.output
