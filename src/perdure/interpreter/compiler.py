@@ -37,6 +37,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     "body": _BODY,
     "output": _AS,
     "export": _EXPORT,
+    "event": {},
 }
 """Table 1.1: at each kind of place, the arguments offered, and which source of `dataflow.SOURCES` each is."""
 

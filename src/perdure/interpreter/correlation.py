@@ -25,6 +25,9 @@ RETENTION = 7 * 86_400_000
 """Milliseconds that an event nobody took is kept inside the run."""
 
 
+_NOTHING = Surroundings()
+
+
 def could_match(filters: list[dict[str, Any]], event: Event) -> bool:
     """Whether one of the filters might take the event, as far as this can be said outside the run. Never raises."""
     return not filters or any(_could_match(filter_, event) for filter_ in filters)
@@ -84,7 +87,7 @@ def compile_filter(builder: Builder, definition: dict[str, Any], around: Surroun
             made.literals[name] = value
     for name, rule in (definition.get("correlate") or {}).items():
         place = f"{pointer}/correlate/{name}"
-        builder.field(rule["from"], "body", around, place + "/from")
+        builder.field(rule["from"], "event", _NOTHING, place + "/from")
         expect = None
         if rule.get("expect") is not None:
             expect = builder.template(rule["expect"], "body", around, place + "/expect")

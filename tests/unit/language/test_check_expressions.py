@@ -130,12 +130,29 @@ EXPRESSIONS = {
           - b: { wait: PT1S, timeout: run }
           - c: { wait: PT1S, timeout: plain }
     """,
-    "conditions on secrets": r"""
+    "secrets that would have to be looked at": r"""
         use: { secrets: [ s ] }
         do:
           - a: { if: $secrets.s, wait: PT1S }  #! expression 14
           - b: { switch: [ c: { when: '"\($secrets.s)"', then: end } ] }  #! expression 31
           - c: { set: { until: "${ $secrets.s }" } }
+          - d: { wait: "${ $secrets.s }" }  #! expression 16
+          - e: { for: { in: $secrets.s }, do: [ f: { wait: PT1S } ] }  #! expression 21
+          - one: { call: own, with: { type: "${ $secrets.s }" } }
+          - f:
+              listen:
+                to:
+                  any:
+                    - with: { type: "${ $secrets.s }" }  #! expression 29
+                      correlate: { a: { from: .id, expect: "${ $secrets.s }" } }  #! expression 52
+    """,
+    "what correlates sees the event only": """
+        do:
+          - a:
+              for: { in: "[1]" }
+              do:
+                - b: { listen: { to: { one: { with: { type: a }, correlate: { c: { from: ".data[$item]" } } } } } }  #! expression 82
+                - c: { listen: { to: { one: { with: { type: a }, correlate: { c: { from: .id == $context.id } } } } } }  #! expression 82
     """,
     "conditions inside objects": """
         do:
@@ -208,6 +225,7 @@ def test_every_row_offers_what_the_table_says():
         "task-body": "do: [ a: { set: %s } ]",
         "task-output": "do: [ a: { wait: PT1S, output: { as: %s } } ]",
         "task-export": "do: [ a: { wait: PT1S, export: { as: %s } } ]",
+        "event": "do: [ a: { listen: { to: { one: { with: { type: a }, correlate: { c: { from: %s } } } } } } ]",
         "schedule": "schedule: { on: { one: { with: { type: a, data: '${ . == %s }' } } } }",
     }
     assert set(places) == set(ARGUMENTS)

@@ -26,6 +26,15 @@ VALUES = {
           - b: { listen: { to: { any: [] } }, foreach: { at: item } }  #! duplicate-name 50
           - c: { for: { each: index, at: item, in: "[1]" }, do: [ b: { wait: PT1S } ] }
     """,
+    "a jitter that runs backwards": """
+        use:
+          retries:
+            a: { jitter: { from: PT5S, to: { seconds: 1 } } }  #! out-of-range 32
+            b: { jitter: { from: PT1S, to: PT1S } }
+            c: { jitter: { from: PT5S, to: "${ .x }" } }
+            d: { jitter: { from: PT5S } }  #! missing-key 10
+        do: [ a: { wait: PT1S } ]
+    """,
     "a race that is none": """
         do:
           - a: { fork: { branches: [ b: { wait: PT1S } ] }, metadata: { compete: any } }  #? metadata-place 65

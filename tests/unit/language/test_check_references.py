@@ -112,7 +112,7 @@ def test_hints_name_what_is_near():
     assert hints(text, FUNCTIONS) == ["Did you mean 'http'?", "Did you mean 'infer'?", None]
     text = complete(
         "{use: {secrets: [petStore]}}"[1:-1]
-        + "\ndo: [ a: { wait: '${ $secrets.petStoer }' }, b: { wait: '${ $secrets.x }' } ]"
+        + "\ndo: [ a: { set: { v: '${ $secrets.petStoer }' } }, b: { set: { v: '${ $secrets.x }' } } ]"
     )
     assert hints(text) == ["Did you mean 'petStore'?", "Add it: use: { secrets: [ x ] }."]
     assert "Define it under use: timeouts." in messages(complete("timeout: x"))

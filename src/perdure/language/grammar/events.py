@@ -59,7 +59,7 @@ EVENT_SHAPES: dict[str, Shape] = {
     "correlation": Shape(
         "What ties an event to a run.",
         {
-            "from": Field(Expression(), "Takes the value out of the event.", "E10", required=True),
+            "from": Field(Expression(), "Takes the value out of the event.", "E10", required=True, row="event"),
             "expect": Field(TEXT, "The value to expect; by default the first one that comes.", "E10"),
         },
     ),

@@ -15,8 +15,9 @@ Row = Literal[
     "task-body",
     "task-output",
     "task-export",
+    "event",
 ]
-"""A row of language.md 1.1: which arguments an expression may use there."""
+"""A row of language.md 1.1: which arguments an expression may use there. `event`: it sees the event only."""
 
 JsonType = Literal["object", "list", "text", "number", "boolean", "null"]
 

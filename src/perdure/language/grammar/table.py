@@ -48,6 +48,7 @@ ARGUMENTS: dict[str, frozenset[str]] = {
     "task-body": frozenset({"context", "input", "secrets", "authorization", "task", "workflow", "runtime"}),
     "task-output": frozenset({"context", "input", "output", "secrets", "authorization", "task", "workflow", "runtime"}),
     "task-export": frozenset({"context", "input", "output", "secrets", "authorization", "task", "workflow", "runtime"}),
+    "event": frozenset(),
 }
 """Language.md 1.1: the arguments of each place, without the variables of loops and catches."""
 

@@ -18,7 +18,8 @@ _quoted = re.compile(r'"(?:[^"\\]|\\.)*"')
 _iteration = re.compile(r"(?<=[\w.\])\"?])\[\]")
 _grouped = re.compile(r"\([^()]*\)|\{[^{}]*\}|\[[^\[\]]*\]")
 _MANY = "\0"
-_CONDITIONS = frozenset({"if", "while", "when", "exceptWhen", "until"})
+_computed = re.compile(r"/(?:if|while|when|exceptWhen|until|for/in|correlate/[^/]+/from)\Z")
+_compared = re.compile(r"/(?:to|on|until)/(?:one|(?:all|any)/\d+)/(?:with/[^/]+|correlate/[^/]+/expect)\Z")
 _ONE_OUTPUT = re.compile(r"\b(reduce|foreach|def|label|empty|if|try)\b|\?//")
 
 
@@ -28,7 +29,7 @@ def check_expressions(survey: Survey, report: Report, *, loose: bool, declared: 
     for site in survey.sites:
         scope = site.scope
         if scope not in offers:
-            offers[scope] = ARGUMENTS[scope.row] | scope.variables
+            offers[scope] = ARGUMENTS[scope.row] | (scope.variables if scope.row != "event" else frozenset())
         try:
             used = _secrets(site, offers[scope], report, loose=loose)
         except ExpressionFault as fault:
@@ -58,8 +59,8 @@ def _secrets(site: Site, offered: frozenset[str], report: Report, *, loose: bool
 
 def _field(site: Site, offered: frozenset[str], report: Report) -> frozenset[str]:
     compiled = templates.compile_field(site.text, offered)
-    if compiled.secrets and site.pointer.rpartition("/")[2] in _CONDITIONS:
-        raise ExpressionFault("A condition cannot look at a secret: nothing can be computed with one.")
+    if compiled.secrets and (site.form == "duration" or _computed.search(site.pointer)):
+        raise _closed()
     _lint_outputs(compiled.source, site, report)
     return compiled.secrets
 
@@ -77,10 +78,17 @@ def _template(site: Site, offered: frozenset[str], report: Report, *, loose: boo
         _lint_bare(site, offered, report)
         return frozenset()
     compiled = templates.compile_template(site.text, offered, "loose" if loose else "strict")
+    if compiled.secrets and _compared.search(site.pointer):
+        raise _closed()
     source = templates.whole(site.text)
     if source is not None:
         _lint_outputs(source, site, report)
     return compiled.secrets
+
+
+def _closed() -> ExpressionFault:
+    """5.5: a secret stays closed until a function opens it, so it cannot decide or measure anything."""
+    return ExpressionFault("A secret cannot stand here: nothing can be computed or compared with one.")
 
 
 def _uri(site: Site, offered: frozenset[str], report: Report) -> frozenset[str]:

@@ -104,7 +104,7 @@ class Report:
 def nearest(name: str, names: Iterable[str]) -> str | None:
     """A hint that names the nearest valid spelling, if one is near. Looks at the first few hundred names only."""
     known = {known.casefold(): known for known in islice(names, _MAX_NAMES) if len(known) < 100}
-    close = difflib.get_close_matches(name[:100].casefold(), known, n=1, cutoff=0.7)
+    close = difflib.get_close_matches(name[:100].casefold(), known, n=1, cutoff=0.67)
     return f"Did you mean '{known[close[0]]}'?" if close else None
 
 

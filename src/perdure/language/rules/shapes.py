@@ -6,6 +6,7 @@ The task's kind is chosen by its key and the task checked against that kind only
 from collections.abc import Callable as Function
 from typing import Any
 
+from perdure.language.durations import milliseconds
 from perdure.language.grammar import kinds
 from perdure.language.grammar.table import BUILT_IN_CALLS, NOT_SUPPORTED_YET, SHAPES
 from perdure.language.grammar.tasks import CAUGHT, COMMON, TASK_KINDS
@@ -205,6 +206,11 @@ class Walk:
         self.object(kind.shape, value, pointer, scope)
         if kind.shape in ("for-what", "each-event") and isinstance(value, dict):
             self._two_variables(_LOOPS[kind.shape], value, pointer)
+        if kind.shape == "jitter" and isinstance(value, dict):
+            low, high = (_fixed_duration(value.get(key)) for key in ("from", "to"))
+            if low is not None and high is not None and low > high:
+                message = "The jitter ends before it begins: 'to' is less than 'from'."
+                self.report.error("out-of-range", below(pointer, "to"), message, "Swap them.", at_key=True)
         if kind.shape in ("oauth2", "oidc") and isinstance(value, dict) and "grant" in value:
             self.survey.grants.append((value["grant"], below(pointer, "grant")))
         if kind.shape == "event-match" and isinstance(value, dict):
@@ -280,7 +286,7 @@ class Walk:
             self.report.error("empty", pointer, f"'name: {what}' is expected.")
             return []
         hint = "Indent what belongs to it deeper than its name, and begin each with '- '."
-        message = f"An entry is one {what} under its name; here stand {len(item)} keys: {listed(list(item)[:4])}."
+        message = f"An entry is one {what} under its name; here stand {len(item)} keys: {', '.join(list(item)[:4])}."
         self.report.error("conflict", pointer, message, hint)
         return []
 
@@ -419,6 +425,14 @@ def _bound(bind: kinds.Bind, owner: dict[str, Json]) -> str:
     for key in bind.path:
         found = found.get(key) if isinstance(found, dict) else None
     return found if is_variable(found) else bind.default
+
+
+def _fixed_duration(value: Json) -> int | None:
+    """Milliseconds; None for what is known at run time only, or is wrong and reported elsewhere."""
+    try:
+        return milliseconds(value)
+    except ValueError:
+        return None
 
 
 def _competes(task: dict[str, Json]) -> bool:

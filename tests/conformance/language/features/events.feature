@@ -537,3 +537,15 @@ Feature: Events
     [ 5 ]
     """
     And the call 'once' should have been made 1 times
+
+  @T15 @naive
+  Scenario: A condition inside an object is refused instead of being compared as text
+    Given a workflow with definition:
+    """yaml
+    document: { dsl: '1.0.3', namespace: acme, name: hears, version: '1.0.0' }
+    do:
+      - hear:
+          listen: { to: { one: { with: { type: com.acme.went.v1, data: { amount: '${ . > 10 }' } } } } }
+    """
+    When the workflow is validated
+    Then the workflow should be refused at line 4

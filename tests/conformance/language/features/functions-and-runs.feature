@@ -411,3 +411,50 @@ Feature: Functions, workflows, waiting and values
     When the workflow is validated
     Then the workflow should be refused at line 5
     And the finding should propose 'composite'
+
+  @E9 @perdure
+  Scenario: What comes after a task sees its raw output in the descriptor and its transformed output as input
+    Given a workflow with definition:
+    """yaml
+    document: { dsl: '1.0.3', namespace: acme, name: extends, version: '1.0.0' }
+    use:
+      extensions:
+        - watch:
+            extend: set
+            after: [ { tell: { call: note, with: { raw: '${ $task.output }', transformed: '${ . }' } } } ]
+    do:
+      - only: { set: { a: 1 }, output: { as: '{ b: .a }' } }
+    """
+    And the function 'note' returns:
+    """yaml
+    {}
+    """
+    When the workflow is executed
+    Then the workflow should complete with output:
+    """yaml
+    b: 1
+    """
+    And the calls of 'note' should have been made with:
+    """yaml
+    - { raw: { a: 1 }, transformed: { b: 1 } }
+    """
+
+  @E9 @T18 @perdure @naive
+  Scenario: An extension that ends the run gives it no output of its own
+    Given a workflow with definition:
+    """yaml
+    document: { dsl: '1.0.3', namespace: acme, name: extends, version: '1.0.0' }
+    use:
+      extensions:
+        - stop:
+            extend: set
+            after: [ { last: { wait: PT1S, output: { as: '{ own: true }' }, then: end } } ]
+    do:
+      - only: { set: { a: 1 } }
+      - never: { set: { b: 1 } }
+    """
+    When the workflow is executed
+    Then the workflow should complete with output:
+    """yaml
+    a: 1
+    """

@@ -485,3 +485,23 @@ Feature: Loops and branches
     """
     And the history should contain 'task.cancelled.v1' for 'slow' once
     And the run should have taken PT0S
+
+  @T11 @perdure @naive
+  Scenario: A boolean in place of a number is a change that the join applies
+    Given a workflow with definition:
+    """yaml
+    document: { dsl: '1.0.3', namespace: acme, name: forks, version: '1.0.0' }
+    do:
+      - first: { set: { a: 1 }, export: { as: '{ ready: 0 }' } }
+      - both:
+          fork:
+            branches:
+              - changes: { set: { a: 2 }, export: { as: '{ ready: false }' } }
+              - looks: { set: { a: 3 } }
+      - last: { set: { ready: '${ $context.ready | tojson }' } }
+    """
+    When the workflow is executed
+    Then the workflow should complete with output:
+    """yaml
+    ready: 'false'
+    """
