@@ -66,6 +66,8 @@ class Worker:
         self.unsaved_identities: dict[tuple[str, str, str], None] = {}
         self._inbox: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
         self._held: set[asyncio.Task[None]] = set()
+        self._unexecuted: dict[int, int] = {}
+        """Pins of runs to which something happened while they were not driven here."""
         self._armed = False
         self.closed = False
         self.driven: set[int] | None = None
@@ -265,7 +267,8 @@ class Worker:
 
     def _saved(self, record: RunRecord, commands: list[Command], first: int) -> None:
         if self.driven is not None and record.key not in self.driven:
-            # Still pinned: it must not be parked with commands that nobody executed.
+            # Still pinned, until it is chosen: it must not be parked with commands that nobody executed.
+            self._unexecuted[record.key] = self._unexecuted.get(record.key, 0) + 1
             self.watchers.tell(record, commands, first)
             return
         record.pins -= 1
@@ -363,6 +366,7 @@ class Worker:
         record = self.residents.get(key, ended=True)
         if record is None:
             return
+        record.pins -= self._unexecuted.pop(key, 0)
         for command in list(record.open.values()):
             if isinstance(command, StartChild) and command.awaited:
                 rows = self.journal.read("key_of", (record.row.tenant, child_id(record.row.id, command.id)))
