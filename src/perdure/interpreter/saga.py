@@ -19,6 +19,9 @@ from perdure.language.values import Json
 def push(run: Run, node: Node, frame: Frame, output: Json) -> None:
     """A task with a compensation has completed."""
     assert node.compensate is not None
+    saga = _saga_of(run, frame)
+    if saga is None:
+        return
     state = run.state
     entry: dict[str, Any] = {
         "order": _next(run),
@@ -29,7 +32,7 @@ def push(run: Run, node: Node, frame: Frame, output: Json) -> None:
         "input": frame["input"],
         "context": dataflow.context(run, frame),
     }
-    state["sagas"].setdefault(_saga_of(run, frame)["path"], []).append(entry)
+    state["sagas"].setdefault(saga["path"], []).append(entry)
 
 
 def _next(run: Run) -> int:
@@ -38,10 +41,12 @@ def _next(run: Run) -> int:
     return number
 
 
-def _saga_of(run: Run, frame: Frame) -> Frame:
-    """The nearest saga frame around a frame; the run is always one."""
+def _saga_of(run: Run, frame: Frame) -> Frame | None:
+    """The nearest saga frame around a frame; the run is always one. None in a handler: no undoing is undone."""
     frame = run.frames[frame["parent"]]
     while not _is_saga(run, frame):
+        if frame["kind"] == "compensation":
+            return None
         frame = run.frames[frame["parent"]]
     return frame
 
@@ -66,16 +71,23 @@ _OWN = frozenset({"extended", "branch", "compensation"})
 def succeed(run: Run, frame: Frame) -> None:
     """An inner saga has succeeded: its stack moves as one onto the enclosing frame."""
     entries = run.state["sagas"].pop(frame["path"], [])
+    outer = _saga_of(run, frame)
+    if outer is None:
+        return
     for entry in entries:
         entry["order"] = _next(run)
-        run.state["sagas"].setdefault(_saga_of(run, frame)["path"], []).append(entry)
+        run.state["sagas"].setdefault(outer["path"], []).append(entry)
 
 
 def hand_up(run: Run, frame: Frame) -> None:
     """An inner saga is cancelled: what it had done is undone by the enclosing frame, in order of completion."""
     stacks = run.state["sagas"]
-    outer = stacks.setdefault(_saga_of(run, frame)["path"], [])
-    outer.extend(stacks.pop(frame["path"]))
+    entries = stacks.pop(frame["path"])
+    saga = _saga_of(run, frame)
+    if saga is None:
+        return
+    outer = stacks.setdefault(saga["path"], [])
+    outer.extend(entries)
     outer.sort(key=lambda entry: entry["order"])
 
 

@@ -335,3 +335,49 @@ def test_a_handlers_own_output_is_its_own():
         """
     )
     assert d.told("task.completed")[-1].data == {"output": {"own": 1}}
+
+
+def test_no_undoing_is_undone():
+    text = """
+    use: {functions: {refund: {call: undo, metadata: {compensate: {call: never}}}}}
+    do:
+      - a: {set: {v: 1}, metadata: {compensate: {call: refund}}}
+      - b:
+          set: {v: 2}
+          metadata:
+            compensate:
+              metadata: {saga: true}
+              do: [{c: {call: inner, metadata: {compensate: {call: twice}}}}, {d: {call: last}}]
+      - r: {raise: {error: {type: t, status: 1}}}
+    """
+    d = run(text)
+    seen = []
+    for _call in range(3):
+        seen.append(d.call().function)
+        d.complete()
+    assert seen == ["inner", "last", "undo"]
+    assert d.error == {"type": "t", "status": 1, "instance": "/do/2/r"}
+
+
+def test_a_saga_in_a_handler_undoes_itself_and_is_forgotten_when_it_is_cancelled():
+    text = """
+    do:
+      - a:
+          set: {v: 1}
+          metadata:
+            compensate:
+              timeout: {after: PT1S}
+              do:
+                - s:
+                    metadata: {saga: true}
+                    do: [{c: {call: inner, metadata: {compensate: {call: twice}}}}, {d: {call: last}}]
+      - r: {raise: {error: {type: t, status: 1}}}
+    """
+    d = run(text).complete().fail(503)
+    assert d.call().function == "twice"
+    assert "The compensation of /do/0/a failed" in d.complete().error["detail"]
+    d = run(text).complete().pass_time(1000)
+    assert "The compensation of /do/0/a failed" in d.error["detail"]
+    d = run(text).complete().do(e.CancelRequested, compensate=True)
+    assert d.call().function == "inner"
+    assert d.complete().complete().status == "cancelled"
