@@ -106,7 +106,11 @@ def restored(value: Json) -> Json:
 
 def pack(fact: Any, store: Callable[[bytes, bytes], None]) -> bytes:
     """The bytes of a fact; `store(hash, body)` takes each big value out of it."""
-    body = encode(fact)
+    return shrunken(encode(fact), store)
+
+
+def shrunken(body: bytes, store: Callable[[bytes, bytes], None]) -> bytes:
+    """The bytes of an object without its big values, which go to `store`."""
     if len(body) <= LIMIT:
         return body
     shrunk = {key: _shrink(item, store)[0] for key, item in decode(body).items()}
