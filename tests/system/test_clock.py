@@ -94,9 +94,7 @@ asyncio.run(main())
 @pytest.mark.parametrize("offset", ["+1d", "-1d", "+1h", "-1h"])
 async def test_a_real_process_whose_clock_is_set(tmp_path, offset, require, took_part):
     library = _libfaketime()
-    require(
-        library is not None, "libfaketime not found (package libfaketime): the clock of a real process is not set"
-    )
+    require(library is not None, "libfaketime not found (package libfaketime): the clock of a real process is not set")
     took_part("process under libfaketime")
     setting = tmp_path / "offset"
     setting.write_text("+0d")
