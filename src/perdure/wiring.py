@@ -3,6 +3,7 @@
 It builds the parts from settings and hands them to one another; it decides nothing while a run goes on.
 """
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterable, Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from perdure.adapters.openai import OpenAIModel
 from perdure.adapters.secrets_environment import EnvironmentSecrets
 from perdure.adapters.secrets_file import FileSecrets
 from perdure.engines.embedded.engine import EmbeddedEngine
+from perdure.engines.embedded.spool import Spool
 from perdure.engines.embedded.views import Reader
 from perdure.errors import Invalid
 from perdure.functions import python
@@ -32,14 +34,19 @@ from perdure.ports.model import Model
 from perdure.settings import Settings
 
 LOOPBACK = ("127.0.0.1",)
+_LOOK_EVERY = 1.0
+"""Seconds between two looks for events that others sent."""
 
 
 class Installation:
     """Everything one process needs to run documents."""
 
-    def __init__(self, engine: EmbeddedEngine, table: Table, egress: HttpEgress, to_models: HttpEgress) -> None:
+    def __init__(
+        self, engine: EmbeddedEngine, table: Table, spool: Spool, egress: HttpEgress, to_models: HttpEgress
+    ) -> None:
         self.engine = engine
         self.table = table
+        self._spool = spool
         self._egress = egress
         self._to_models = to_models
         self.warnings: list[str] = []
@@ -52,12 +59,27 @@ class Installation:
     async def open(self, *, drive: bool = True) -> AsyncIterator[None]:
         """Open the journal. Interrupted runs go on with `drive`; else only those that are asked for."""
         await self.engine.open(recover=drive)
+        closing = asyncio.Event()
+        taking = asyncio.ensure_future(self._take_events(closing))
         try:
             yield
         finally:
+            closing.set()
+            await asyncio.wait(
+                [taking], timeout=_LOOK_EVERY
+            )  # an event under way is finished, unless the disk is stuck
+            taking.cancel()
+            await asyncio.gather(taking, return_exceptions=True)
             await self.engine.close()
             await self._egress.close()
             await self._to_models.close()
+
+    async def _take_events(self, closing: asyncio.Event) -> None:
+        """Take in what other processes send, while the journal is open."""
+        while not closing.is_set():
+            await self._spool.take(self.engine.deliver)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(closing.wait(), _LOOK_EVERY)
 
     async def resolve(self, document: Json) -> dict[str, Json]:
         """The outside documents that a document names by fixed addresses, to be pinned with it."""
@@ -92,7 +114,7 @@ def embedded(
     if secrets_file or settings.secrets:
         secrets = FileSecrets(Path(secrets_file or settings.secrets).expanduser(), secrets)
     installation = Installation(
-        EmbeddedEngine(directory, table, clock=clock, secrets=secrets), table, egress, to_models
+        EmbeddedEngine(directory, table, clock=clock, secrets=secrets), table, Spool(directory), egress, to_models
     )
     if isinstance(secrets, FileSecrets) and secrets.warning:
         installation.warnings.append(secrets.warning)

@@ -54,7 +54,7 @@ def test_help_imports_next_to_nothing(arguments, tmp_path):
     assert not loaded_by(*arguments, data=tmp_path) & ours
 
 
-@pytest.mark.parametrize("command", ["run", "runs", "validate", "functions", "schema", "completion"])
+@pytest.mark.parametrize("command", ["run", "runs", "events", "validate", "functions", "schema", "completion"])
 def test_help_of_a_command_opens_no_engine(command, tmp_path):
     assert not loaded_by(command, "--help", data=tmp_path) & {"apsw", *HEAVY}
 

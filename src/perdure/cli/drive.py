@@ -17,6 +17,7 @@ import msgspec
 
 from perdure.cli import given, progress
 from perdure.cli.main import INTERRUPTED
+from perdure.errors import NotFound
 from perdure.language.values import Json
 from perdure.ports.engine import ENDED, Entry, Run
 
@@ -68,6 +69,12 @@ class Desk:
 
     def __repr__(self) -> str:
         return f"Desk({str(self.directory)!r}, run={self.run!r})"
+
+    def must_exist(self) -> None:
+        """NotFound unless there is a data directory."""
+        if not self.directory.is_dir():
+            hint = "Name the directory with --data or PERDURE_DATA; `perdure run` makes one."
+            raise NotFound(f"There is no data directory {self.directory}.", hint=hint)
 
     @functools.cached_property
     def installation(self) -> "Installation":

@@ -168,12 +168,12 @@ def _resume(desk: drive.Desk, options: argparse.Namespace) -> int:
             await installation.engine.resume(desk.tenant, run.id)
         return run.id
 
-    _must_exist(desk)
+    desk.must_exist()
     return drive.drive(desk, resume)
 
 
 def _resume_all(desk: drive.Desk) -> int:
-    _must_exist(desk)
+    desk.must_exist()
 
     async def whole() -> list[Run]:
         async with desk.opened() as installation:
@@ -214,7 +214,7 @@ def _retry(desk: drive.Desk, options: argparse.Namespace) -> int:
         await installation.engine.retry(desk.tenant, options.run, options.path)
         return str(options.run)
 
-    _must_exist(desk)
+    desk.must_exist()
     return drive.drive(desk, retry)
 
 
@@ -227,7 +227,7 @@ def _skip(desk: drive.Desk, options: argparse.Namespace) -> int:
         )
         return str(options.run)
 
-    _must_exist(desk)
+    desk.must_exist()
     return drive.drive(desk, skip)
 
 
@@ -235,7 +235,7 @@ def _fork(desk: drive.Desk, options: argparse.Namespace) -> int:
     if options.path and options.input:
         raise Invalid("--input replaces the run's input, so it does not go with --path.")
     input_ = given.json_argument(options.input, "--input")
-    _must_exist(desk)
+    desk.must_exist()
     document = None
     if options.document:
         reading = given.runnable(options.document)
@@ -257,25 +257,19 @@ def _look(desk: drive.Desk) -> "Reader":
     """The journal, which must be there, opened for reading: also while another process works on it."""
     from perdure import wiring  # heavy: all functions and the engine; not needed by --help
 
-    _must_exist(desk)
+    desk.must_exist()
     return wiring.reader(desk.directory, desk.settings, modules=getattr(desk.options, "functions", []))
 
 
 def _ask(desk: drive.Desk, work: Callable[["Installation"], Awaitable[_Answer]]) -> _Answer:
     """Open the journal, which must be there, and give what `work` gives. No run goes on by itself meanwhile."""
-    _must_exist(desk)
+    desk.must_exist()
 
     async def whole() -> _Answer:
         async with desk.opened(drive=False) as installation:
             return await work(installation)
 
     return desk.settle(whole)
-
-
-def _must_exist(desk: drive.Desk) -> None:
-    if not desk.directory.is_dir():
-        hint = "Name the directory with --data or PERDURE_DATA; `perdure run` makes one."
-        raise NotFound(f"There is no data directory {desk.directory}.", hint=hint)
 
 
 def moment(milliseconds: int) -> str:
