@@ -18,7 +18,7 @@ CODES: dict[str, str] = {
     "bad-text": "A text does not have the form that its field asks for.",
     "conflict": "Keys that exclude each other stand together.",
     "cron": "A cron expression is wrong.",
-    "duplicate-name": "Two tasks, cases or secrets of one list have the same name.",
+    "duplicate-name": "Two tasks, cases, secrets or variables have the same name.",
     "duration": "A duration is wrong.",
     "empty": "Something that must hold something is empty.",
     "expression": "An expression is not valid jq, or uses what is not offered there.",
