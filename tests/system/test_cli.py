@@ -188,6 +188,19 @@ def test_bad_doors(program):
     assert not program.data.exists()
 
 
+def test_arguments_that_are_no_text(program):
+    program.write("greet.yaml", GREET)
+    program.run("run", "greet.yaml", "--quiet")
+    odd = os.fsdecode(b"\xff")
+    for arguments in (("run", "greet.yaml", "--data", odd), ("runs", "list", "--workflow", odd), ("runs", "show", odd)):
+        complains(program.run(*arguments), 2, "is not UTF-8 text")
+    complains(program.run("events", "send", "--type", odd), 2, "is not UTF-8 text")
+    for id in ("", "a\nb", "x" * 201, odd):
+        complains(program.run("run", "greet.yaml", "--run", id), 2, "1 to 200 letters")
+    complains(program.run("runs", "list", "--data", "greet.yaml"), 2, "greet.yaml is not a directory")
+    assert program.run("runs", "list", "--limit", "9" * 30).returncode == 0
+
+
 def test_a_wrong_type_of_input_is_a_fault_of_the_run(program):
     program.write("greet.yaml", GREET)
     done = program.run("run", "greet.yaml", "--input", "[1]", "--quiet")

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from perdure import __version__
-from perdure.errors import MEANINGS, Bug, PerdureError
+from perdure.errors import MEANINGS, Bug, Invalid, PerdureError
 
 INTERRUPTED = 130
 
@@ -92,6 +92,11 @@ def _answer(given: list[str]) -> int:
         where = f" ({error.filename})" if error.filename else ""
         print(f"perdure: The system refused: {error.strerror or error}{where}.", file=sys.stderr)
         return 1
+    except UnicodeEncodeError as error:
+        if not any(0xDC80 <= ord(letter) <= 0xDCFF for letter in error.object):
+            return _tell_of_bug(error)
+        # What the shell handed in were bytes, not text; Python carries them as lone surrogates.
+        return _tell(Invalid(f"{error.object[:80]!r} is not UTF-8 text.", hint="Check the arguments and the settings."))
     except Exception as error:  # noqa: BLE001 - the outermost border: a traceback is kept, not thrown at the user
         return _tell_of_bug(error)
 

@@ -10,6 +10,7 @@ from perdure.language.values import Json
 if TYPE_CHECKING:
     from perdure.wiring import Installation
 
+_LONGEST_ID = 200
 _EPILOG = """\
 The output, and nothing else, is printed on standard output as JSON. When the run faults, the fault is the last line
 of standard error, as problem JSON. Progress is shown on standard error: live on a terminal, else as plain lines.
@@ -50,6 +51,10 @@ def execute(options: argparse.Namespace) -> int:
     """Check the document, start the run, drive it to its end."""
     if options.file == given.STDIN and options.input in {given.STDIN, "@-"}:
         raise Invalid("Standard input can be the document or the input, not both.", hint="Give one of them as a file.")
+    if options.run is not None and not (options.run.isprintable() and 0 < len(options.run) <= _LONGEST_ID):
+        raise Invalid(
+            f"The id of a run has 1 to {_LONGEST_ID} letters that can be printed.", hint="Choose another --run."
+        )
     desk = drive.Desk(options)
     sources = [options.file, *options.workflow]
     readings = [given.runnable(source) for source in sources]
