@@ -156,7 +156,10 @@ def _array(value: list[Json], parts: list[_Evaluate | None]) -> _Evaluate:
 
 def _misplaced(text: str) -> ExpressionFault:
     if text.lstrip().startswith("${") and _end(text, text.index("${") + 2) is None:
-        return ExpressionFault("The expression that begins with ${ never ends.", hint="Close it with }.")
+        return ExpressionFault(
+            "The expression that begins with ${ never ends.",
+            hint="Close every bracket and quote in it, and the expression itself with }.",
+        )
     return ExpressionFault("There is text around an expression, or a second one.", hint=_AROUND)
 
 

@@ -59,7 +59,7 @@ def test_a_refusal_names_the_place_and_what_to_do() -> None:
         parse("$input", frozenset({"context"}))
     with pytest.raises(ExpressionFault, match="This field offers no arguments"):
         parse("$input", frozenset())
-    with pytest.raises(ExpressionFault, match="There is map with 1 arguments"):
+    with pytest.raises(ExpressionFault, match="There is map with 1 argument\\."):
         parse("map")
     with pytest.raises(ExpressionFault, match='For the field write ".name"'):
         parse("name")

@@ -103,7 +103,8 @@ class _Checker:
                 instead = "Use the workflow's arguments and inputs." if name != "now" else "Use $task.startedAt."
                 _refuse(node, f"{name} is refused: an expression sees nothing of its surroundings.", instead)
             counts = sorted({known for offer, known in OFFERED if offer == name})
-            hint = f"There is {name} with {' or '.join(map(str, counts))} arguments." if counts else None
+            noun = "argument" if list(counts) == [1] else "arguments"
+            hint = f"There is {name} with {' or '.join(map(str, counts))} {noun}." if counts else None
             if not counts and not count:
                 hint = f'For the field write ".{name}", for a text "\\"{name}\\"", for an argument "${name}".'
             _refuse(node, f"There is no function {name}/{count}.", hint)

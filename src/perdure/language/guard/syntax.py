@@ -19,6 +19,13 @@ _DIGITS = 308
 """An integer with no more digits is within the reach of a double, and of `LIMITS.bits`."""
 _at = re.compile(r" at position (\d+)")
 
+_INSTEAD = {
+    "'": 'Texts of jq stand in double quotes: "text".',
+    "&": "Write `and`.",
+    "!": "Write `| not` behind what is denied, or != between two values.",
+}
+"""What to write instead of characters that jq does not know but other languages do."""
+
 
 class Placed(tuple[Any, ...]):
     """A node that knows where it stands."""
@@ -82,7 +89,8 @@ class _Lexer:
             return ("FIELD", field.group(1), start)
         match = _TOKEN_RE.match(self.source, start)
         if match is None:
-            self._refuse(f"Unexpected character {self.source[start]!r}", start)
+            character = self.source[start]
+            self._refuse(f"Unexpected character {character!r}", start, _INSTEAD.get(character))
         self.position = match.end()
         text, kind = match.group(), match.lastgroup
         if kind in ("ws", "comment"):

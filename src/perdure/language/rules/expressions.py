@@ -92,7 +92,7 @@ def _closed() -> ExpressionFault:
 
 
 def _uri(site: Site, offered: frozenset[str], report: Report) -> frozenset[str]:
-    if templates.whole(site.text) is not None:
+    if site.text.lstrip().startswith("${"):
         return _field(site, offered, report)
     return _uri_template(site, offered, report)
 

@@ -43,7 +43,10 @@ def check_references(survey: Survey, report: Report, use: Json, functions: Funct
         if name not in tables[table]:
             code = "undeclared-secret" if table == "secrets" else "unknown-name"
             message = f"'{shown(name)}' is not defined in use.{table}."
-            report.error(code, pointer, message, nearest(name, tables[table]) or f"Define it under use: {table}.")
+            hint = nearest(name, tables[table]) or f"Define it under use: {table}."
+            if name.startswith("$"):  # T31: the example `error: $error` of the specification
+                hint = "An expression cannot stand for a whole entry: write the object here, or a name of use."
+            report.error(code, pointer, message, hint)
     _check_functions(report, known)
     _check_others(report, use, known)
     for call in survey.calls:

@@ -75,7 +75,7 @@ def _whole(kind: kinds.Whole, value: Json, pointer: str, report: Report) -> None
     elif isinstance(value, str) and "${" in value:
         hint = _whole_hint(pointer)
         report.error("wrong-type", pointer, "A number is expected here, not an expression.", hint)
-    elif expect(report, "number", value, pointer):
+    elif expect(report, "number", value, pointer, _unquote(value)):
         too_small = kind.minimum is not None and value < kind.minimum
         if too_small or (kind.maximum is not None and value > kind.maximum):
             limit = f"at least {kind.minimum}" if too_small else f"at most {kind.maximum}"
@@ -138,6 +138,10 @@ def described(value: Json) -> str:
 
 def quote(value: Json) -> str | None:
     return f'Put it into quotes: "{value}".' if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _unquote(value: Json) -> str | None:
+    return f"Write {value} without quotes." if isinstance(value, str) and value.isdecimal() else None
 
 
 def _correction(kind: kinds.Text, value: str) -> str | None:
