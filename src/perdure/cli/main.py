@@ -27,7 +27,7 @@ class Command(NamedTuple):
 COMMANDS = (
     Command("run", "perdure.cli.run", "Run a document to its end and print its output."),
     Command("validate", "perdure.cli.validate", "Check documents and print every finding with its place."),
-    Command("runs", "perdure.cli.runs", "List, show and mend runs: resume, cancel, retry, skip, fork."),
+    Command("runs", "perdure.cli.runs", "List, show and mend runs: resume, cancel, retry, skip, fork, delete."),
     Command("events", "perdure.cli.events", "Send an event to the runs that wait for it."),
     Command("functions", "perdure.cli.functions", "List and show the functions that a document can call."),
     Command("schema", "perdure.cli.schema", "Print the JSON Schema of documents, for editors."),

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar, get_args
@@ -32,6 +33,8 @@ examples:
   perdure runs fork 0192f1a4-… --path /do/1/ship
 """
 
+_UNITS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000}
+_LONGEST_AGE = 9
 _RUN_HELP = "The run's id, as `perdure run` and `perdure runs list` show it."
 _PATH_HELP = "Position of the task, as `perdure runs history` shows it"
 
@@ -64,6 +67,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     fork.add_argument("--path", help=f"{_PATH_HELP} (default: the beginning).")
     fork.add_argument("--input", metavar="JSON|@FILE", help="Another input; only without --path.")
     fork.add_argument("--document", metavar="FILE", help="Another document that the kept history must fit.")
+    delete = _verb(verbs, "delete", "Forget a run that has ended, with all it left in the journal.")
+    prune = _verb(verbs, "prune", "Forget all runs that ended some time ago.", run=False)
+    prune.add_argument(
+        "--before", required=True, metavar="AGE", help="Runs that ended longer ago than this: 30d, 12h, 45m, 10s."
+    )
+    for verb in (delete, prune):
+        verb.add_argument("--vacuum", action="store_true", help="Make the file smaller too; takes a while.")
 
 
 def execute(options: argparse.Namespace) -> int:
@@ -253,6 +263,37 @@ def _fork(desk: drive.Desk, options: argparse.Namespace) -> int:
     return drive.drive(desk, fork)
 
 
+def _delete(desk: drive.Desk, options: argparse.Namespace) -> int:
+    from perdure.engines.embedded import retention  # the engine; not needed by --help
+
+    desk.must_exist()
+    retention.delete(desk.directory, desk.tenant, options.run)
+    print(f"perdure: The run {options.run} is forgotten.", file=sys.stderr)
+    if options.vacuum:
+        retention.compact(desk.directory)
+    return 0
+
+
+def _prune(desk: drive.Desk, options: argparse.Namespace) -> int:
+    from perdure.engines.embedded import retention  # the engine; not needed by --help
+
+    before = time.time_ns() // 1_000_000 - _age(options.before)
+    desk.must_exist()
+    count = retention.prune(desk.directory, desk.tenant, before)
+    print(f"perdure: {'1 run is' if count == 1 else f'{count} runs are'} forgotten.", file=sys.stderr)
+    if options.vacuum:
+        retention.compact(desk.directory)
+    return 0
+
+
+def _age(text: str) -> int:
+    """Milliseconds of an age such as `30d`."""
+    number, unit = text[:-1], _UNITS.get(text[-1:])
+    if unit is None or not number.isascii() or not number.isdigit() or len(number) > _LONGEST_AGE:
+        raise Invalid(f"--before {text!r} is no age.", hint="Write a whole number and a unit: 30d, 12h, 45m or 10s.")
+    return int(number) * unit
+
+
 def _look(desk: drive.Desk) -> "Reader":
     """The journal, which must be there, opened for reading: also while another process works on it."""
     from perdure import wiring  # heavy: all functions and the engine; not needed by --help
@@ -294,4 +335,6 @@ _VERBS: dict[str, Callable[[drive.Desk, argparse.Namespace], int]] = {
     "retry": _retry,
     "skip": _skip,
     "fork": _fork,
+    "delete": _delete,
+    "prune": _prune,
 }

@@ -35,7 +35,7 @@ def test_every_statement_compiles(tmp_path):
 
 def _nothing(text):
     if ":" in text:
-        return dict.fromkeys(("tenant", "before", "status", "workflow", "limit", "head", "base"))
+        return dict.fromkeys(("tenant", "before", "status", "workflow", "limit", "head", "base", "only"))
     return (None,) * text.count("?")
 
 

@@ -7,10 +7,10 @@ A commit here is durable when it returns: WAL with `synchronous=FULL`, both read
 import fcntl
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeAlias, TypeVar
 
 import apsw
 
@@ -26,6 +26,9 @@ CHECKPOINT_PAGES = 2000
 _HERE = Path(__file__).parent
 
 Row = tuple[Any, ...]
+Execute: TypeAlias = Callable[[str, Sequence[Any] | dict[str, Any]], Iterable[Row]]
+"""A statement by its name, with its values."""
+_Answer = TypeVar("_Answer")
 
 
 class Rows(Protocol):
@@ -89,6 +92,24 @@ class Journal:
                 return
             self._roll_back()
             raise CannotCommit(f"{type(error).__name__.removesuffix('Error')}: {error}") from error
+
+    def change(self, work: Callable[[Execute], _Answer]) -> _Answer:
+        """One transaction of statements that are no facts: forgetting. Unavailable, and nothing done, when it fails."""
+        try:
+            self._writer.execute("BEGIN IMMEDIATE")
+            answer = work(lambda name, values: self._writer.execute(QUERIES[name], values))
+            self._writer.execute("COMMIT")
+        except apsw.Error as error:
+            self._roll_back()
+            raise Unavailable(f"The journal {self.path} cannot be changed ({error}).", hint=_ROOM) from error
+        return answer
+
+    def vacuum(self) -> None:
+        """Make the file as small as what it holds. Unavailable when there is no room for that."""
+        try:
+            self._writer.execute("VACUUM")
+        except apsw.Error as error:
+            raise Unavailable(f"The journal {self.path} cannot be made smaller ({error}).", hint=_ROOM) from error
 
     def close(self) -> None:
         """Fold the log into the file and let the next process in."""
@@ -271,6 +292,7 @@ class Lock:
 
 
 _MAKES_ONE = "Name the directory with --data or PERDURE_DATA; `perdure run` makes one."
+_ROOM = "Leave room on the disk, and try again."
 _RESTORE = "Restore the folder from a backup, or choose another folder with --data."
 
 

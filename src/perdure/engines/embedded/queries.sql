@@ -91,3 +91,36 @@ SELECT version, definition FROM published WHERE tenant = ? AND namespace = ? AND
 SELECT 1 FROM events WHERE seq = ?
 -- name: opening_row
 SELECT 1 FROM openings WHERE boot = ?
+
+-- name: forgettable
+SELECT runs.id, heads.head FROM runs JOIN heads ON heads.run = runs.id
+WHERE runs.tenant = :tenant AND heads.ended IS NOT NULL AND heads.parked = 1
+    AND (:before IS NULL OR heads.ended < :before) AND (:only IS NULL OR runs.id = :only)
+    AND runs.id NOT IN (SELECT child.parent FROM runs AS child JOIN heads AS theirs ON theirs.run = child.id
+        WHERE child.parent IS NOT NULL AND theirs.ended IS NULL)
+LIMIT :limit
+-- name: forget_journal
+WITH RECURSIVE chain (seq, prev) AS (
+    SELECT seq, prev FROM journal WHERE seq = ?
+    UNION ALL
+    SELECT journal.seq, journal.prev FROM journal JOIN chain ON journal.seq = chain.prev
+) DELETE FROM journal WHERE seq IN (SELECT seq FROM chain)
+-- name: forget_head
+DELETE FROM heads WHERE run = ?
+-- name: forget_parent
+-- The number of a run may be given out again: nobody may take the new one for its parent.
+UPDATE runs SET parent = NULL WHERE parent = ?
+-- name: forget_run
+DELETE FROM runs WHERE id = ?
+-- name: forget_definitions
+DELETE FROM definitions WHERE hash NOT IN (SELECT definition FROM runs UNION SELECT definition FROM published)
+-- name: forget_blob
+DELETE FROM blobs WHERE hash = ?
+-- name: blob_hashes
+SELECT hash FROM blobs
+-- name: journal_with
+SELECT body FROM journal WHERE instr(body, ?)
+-- name: snapshots_with
+SELECT body FROM snapshots WHERE instr(body, ?)
+-- name: results_with
+SELECT result FROM heads WHERE instr(result, ?)
