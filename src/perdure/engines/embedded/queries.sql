@@ -108,7 +108,7 @@ WITH RECURSIVE chain (seq, prev) AS (
 -- name: forget_head
 DELETE FROM heads WHERE run = ?
 -- name: forget_parent
--- The number of a run may be given out again: nobody may take the new one for its parent.
+-- The number of a run may be given out again, and nobody may take the new one for its parent.
 UPDATE runs SET parent = NULL WHERE parent = ?
 -- name: forget_run
 DELETE FROM runs WHERE id = ?
