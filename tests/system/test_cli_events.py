@@ -59,6 +59,7 @@ def test_an_event_waits_for_the_next_process_and_counts_once(program, asking):
     assert (done.returncode, done.stdout) == (0, SAID), done.stderr
     second = program.start("run", "ask.yaml", "--run", "r-2")
     try:
+        until(lambda: b"waits" in os.read(second.stderr.fileno(), 1000))
         until(lambda: letters(program) == [])
         assert json.loads(program.run("runs", "show", "r-2", "--json").stdout)["status"] == "waiting"
     finally:
