@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> int:
     """
     options = _parser().parse_args(arguments)
     directory: Path = options.directory.absolute()
-    directory.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     if options.background:
         return _in_background(options, directory)
     return _serve(options, directory, _to_stdout)

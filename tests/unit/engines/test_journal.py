@@ -139,3 +139,8 @@ def test_a_look_refuses_what_an_opening_refuses(tmp_path, monkeypatch):
     monkeypatch.setattr("perdure.engines.embedded.journal.MIGRATIONS", {SCHEMA: ""})
     with pytest.raises(Invalid, match="brings it up to date"):
         ReadOnly(tmp_path)
+
+
+def test_a_new_directory_is_for_its_owner_only(tmp_path):
+    with Journal(tmp_path / "data"):
+        assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
