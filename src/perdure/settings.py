@@ -29,6 +29,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     model_name: _Text = ""
     model_key: _Text = ""
     model_file: _Text = ""
+    model_script: _Text = ""
     model_threads: Annotated[int, msgspec.Meta(ge=1, le=256)] = 1
     debug: bool = False
 
@@ -47,6 +48,7 @@ SENTENCES: dict[str, str] = {
     "model_name": "Model asked for when `infer` names none.",
     "model_key": "API key sent to the model endpoint, and to no other host.",
     "model_file": "Weights (GGUF) of the local model; when empty those of the extra `local`.",
+    "model_script": "File (JSON or YAML) of a scripted model that stands in for every model, for tests and examples.",
     "model_threads": "Threads of the local model; more than one helps only on a quiet machine.",
     "debug": "Show the traceback of a bug on standard error instead of keeping it in a file (1 or 0).",
 }
