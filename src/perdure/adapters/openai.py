@@ -4,6 +4,7 @@ Address and key are the administrator's (security.md rule 8). The idempotency ke
 endpoint is asked again a few times with the same key, and no key is ever part of a message.
 """
 
+import contextlib
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -149,11 +150,9 @@ def _call(index: int, wire: dict[str, Any]) -> ToolCall:
     if not isinstance(name, str):
         raise TypeError("a tool call without a name")
     if isinstance(arguments, str) and arguments.strip():
-        try:
+        with contextlib.suppress(msgspec.DecodeError, RecursionError):
             arguments = msgspec.json.decode(arguments)
-        except (msgspec.DecodeError, RecursionError):
-            pass
-    elif not arguments:
+    elif not isinstance(arguments, dict | list):
         arguments = {}
     return ToolCall(str(wire.get("id") or f"call-{index}"), name, arguments)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from perdure.language.read import Unreadable, read
 from perdure.ports.model import Answer, ModelFailed, Request, ToolCall
 
 
@@ -63,13 +64,13 @@ class ScriptedModel:
 
     def _read(self) -> _Lines | dict[str, _Lines]:
         try:
-            from yaml import CSafeLoader, load  # only where there is a script
-
-            value = load(self._file.read_bytes(), CSafeLoader)
+            value = read(self._file.read_bytes()).value
             kind: Any = dict[str, _Lines] if isinstance(value, dict) else _Lines
             script: _Lines | dict[str, _Lines] = msgspec.convert(value, kind)
-        except (OSError, ValueError, ImportError) as error:
-            raise ModelFailed(f"The script {self._file} cannot be used: {error}.", failure="configuration") from None
+        except (OSError, ValueError, Unreadable) as error:
+            raise ModelFailed(
+                f"The script {self._file} cannot be used: {str(error).rstrip('.')}.", failure="configuration"
+            ) from None
         return script
 
 
