@@ -60,8 +60,8 @@ class World:
         self.stop = asyncio.Event()
         self.hang = False
 
-    def table(self) -> Table:
-        return Table([Agent(), Model({"scripted": self}, "scripted"), *self._tools()])
+    def table(self, summary: str = "As first.") -> Table:
+        return Table([Agent(), Model({"scripted": self}, "scripted"), *self._tools(summary)])
 
     async def ask(self, request):
         self.log.append(("model", request.key))
@@ -69,15 +69,15 @@ class World:
         assert same == request, "another request under the same key"
         return await self.model.ask(request)
 
-    def _tools(self):
-        @perdure.function(effect="read")
+    def _tools(self, summary):
+        @perdure.function(effect="read", summary=summary)
         async def lookup(id: int, context: Any) -> int:
             self.log.append(("lookup", context.key))
             if id < 0:
                 raise ValueError("There is no such id.")
             return id + 1
 
-        @perdure.function(effect="unsafe")
+        @perdure.function(effect="unsafe", summary=summary)
         async def note(text: str, context: Any) -> str:
             self.log.append(("note", context.key))
             if self.hang:
@@ -254,6 +254,22 @@ def test_an_unsafe_tool_in_flight_is_not_called_again_by_itself(loop, tmp_path):
     assert [name for name, _key in world.log].count("note") == 2
     assert len({key for name, key in world.log if name == "note"}) == 1, "a retry keeps the key"
     assert len({key for name, key in world.log if name == "model"}) == len(world.model.requests) == 5
+    driver.close()
+
+
+def test_a_killed_run_goes_on_with_the_tools_that_it_began_with(loop, tmp_path):
+    world, driver, run = embedded(loop, tmp_path / "one", None, hang=True)
+    loop.run(reached(world, "note"))
+    world.hang = False
+    driver.table = world.table(summary="Changed meanwhile.")
+    driver.kill()
+    driver.settle()
+    driver.retry(run)
+    finish(driver, run)
+    assert {tool.description for request in world.asked.values() for tool in request.tools} == {"As first.", ""}
+    again = driver.start(read(DOCUMENT).value, {}, {})
+    finish(driver, again)
+    assert "Changed meanwhile." in {tool.description for request in world.asked.values() for tool in request.tools}
     driver.close()
 
 
