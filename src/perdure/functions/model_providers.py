@@ -6,6 +6,8 @@
 from collections.abc import Mapping
 from typing import NoReturn
 
+import msgspec
+
 from perdure.interpreter.faults import problem
 from perdure.ports.function import FunctionFault
 from perdure.ports.model import Answer, Model, ModelFailed, Request
@@ -33,8 +35,7 @@ class Providers:
         except ModelFailed as failed:
             fault = problem(failed.failure, status=failed.status, detail=str(failed))
             raise FunctionFault(fault, "unknown" if failed.sent else "definite") from None
-        answer.usage["provider"] = name
-        return answer
+        return msgspec.structs.replace(answer, usage={**answer.usage, "provider": name})
 
     def __repr__(self) -> str:
         return f"Providers({', '.join(sorted(self._providers))}; default {self.default})"

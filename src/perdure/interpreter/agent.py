@@ -102,6 +102,8 @@ def list_done(run: Run, node: Node, frame: Frame, value: Json) -> Outcome:
     made, violation = _structured(node.body.output, answer["text"])
     if violation is None:
         return made
+    if answer.get("finish") == "length":
+        violation = f"It was cut at the limit of tokens. {violation}"
     return _correct(run, node, frame, answer["text"], violation)
 
 

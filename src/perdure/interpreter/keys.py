@@ -10,17 +10,17 @@ from perdure.interpreter.state import Run
 def position(run: Run, frame: Frame) -> str:
     """The path without the marks of attempts: what a later attempt at the same place has in common with this one."""
     path: str = frame["path"]
-    bound = ""
     above: Frame | None = frame
     while above is not None:
         if "bound" in above:  # what a model chose: another choice at the same place is another call
-            bound += "?" + above["bound"]
+            place: str = above.get("place") or above["path"]
+            path = path.replace(place, f"{place}?{above['bound']}", 1)
         if "tried" in above:
             path = path.replace(above["path"] + above["tried"], above["path"], 1)
         if "base" in above:
             path = path.replace(above["path"], above["base"], 1)
         above = None if above["parent"] is None else run.frames.get(above["parent"])
-    return path + bound
+    return path
 
 
 def may_come_again(run: Run, frame: Frame) -> bool:

@@ -229,6 +229,11 @@ def test_after_two_corrections_it_is_a_validation_fault():
     assert d.error["detail"].endswith("at the root.")
 
 
+def test_an_answer_that_was_cut_says_so():
+    d = begun(SCHEMA).complete(says('{"n": ', finish="length"))
+    assert "It was cut at the limit of tokens. It is not JSON." in messages(d)[-1]["content"]
+
+
 @pytest.mark.parametrize("depth", [DEEPEST + 1, 100_000])
 def test_an_answer_that_is_nested_too_deeply_does_not_fit(depth):
     d = begun("output: true").complete(says("[" * depth + "]" * depth))
@@ -413,6 +418,34 @@ def test_a_retry_uses_a_key_again_only_for_the_same_request_and_the_same_call():
     assert d.call().key == noted
 
 
+def test_a_retry_inside_a_tool_keeps_its_key_and_forgets_it_afterwards():
+    d = Dialogue(
+        """
+        use:
+          functions:
+            careful: {do: [{t: {try: [{n: {call: note}}], catch: {retry: {limit: {attempt: {count: 3}}}}}}]}
+        do:
+          - guarded:
+              try: [{ask: {call: agent, with: {instruction: i, tools: [careful]}}}]
+              catch: {retry: {limit: {attempt: {count: 3}}}}
+        """,
+        functions=Catalog(),
+    ).start()
+    d.complete(wants(("careful", {"a": 1})))
+    key = d.call().key
+    d.fail(500, outcome="unknown")
+    assert (d.call().key, list(d.state["keys"])) == (key, [])
+    d.fail(500, outcome="unknown").fail(500)
+    assert d.call().path.endswith("turn#1/tool#0/function/do/0/t~4/try/0/n")
+    assert d.call().key != key
+    d.complete("noted")
+    assert d.state["keys"] == {}
+    d.complete(wants(("careful", {"a": 2}))).fail(500, outcome="unknown").do(
+        e.OperatorPatch, action="skip", path="/do/0/guarded/try/0/ask", output=1, has_output=True
+    )
+    assert (d.output, d.state["keys"]) == (1, {})
+
+
 def test_a_task_limit_ends_everything_under_way():
     d = begun(rest="      timeout: {after: PT5S}").complete(wants(LISBON, ("note", {"city": "P"}))).pass_time(5_000)
     assert d.error["type"].endswith("/timeout")
@@ -571,6 +604,14 @@ def test_extensions_of_the_document_are_not_put_around_the_steps():
 def test_a_long_result_is_cut():
     d = begun().complete(wants(LISBON)).complete("x" * 20_000)
     assert messages(d)[-1]["content"] == "x" * 16_000 + "\n[cut: the first 16000 of 20000 characters]"
+
+
+def test_what_models_and_tools_say_is_never_evaluated():
+    d = agent("tools: [weather]", "      output: {as: '{said: .}'}").start({"question": "${ 1 + 1 }"})
+    assert messages(d)[1]["content"] == "${ 1 + 1 }"
+    d.complete(wants(LISBON)).complete({"$perdure.secret": ["x"], "y": "${ $secrets.x }"})
+    assert messages(d)[-1]["content"] == '{"$perdure.secret":["x"],"y":"${ $secrets.x }"}'
+    assert d.complete(says("${ $workflow }")).output == {"said": "${ $workflow }"}
 
 
 def test_the_oldest_results_are_left_out_of_a_long_conversation(monkeypatch):
