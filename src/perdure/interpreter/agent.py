@@ -59,7 +59,7 @@ def compile(builder: Builder, node: Node, around: Surroundings, targets: dict[st
     site = builder.template(evaluated, "body", around, pointer)
     node.kind, node.behaviour = "agent", builder.kinds["agent"]
     node.body = Agent(site, agent_tools.compile(builder, node, fixed), _output(fixed, pointer))
-    turn = Node(node.pointer + "/agent/turn", "turn", node.name, node.definition)
+    turn = Node(agent_turns.place(node, "turn"), "turn", node.name, node.definition)
     turn.behaviour = builder.kinds["turn"]
     builder.program.nodes[turn.pointer] = turn
     builder.program.lists[turn.pointer] = (turn,)

@@ -69,7 +69,7 @@ def _send(run: Run, node: Node, frame: Frame, index: int, call: dict[str, Any]) 
         errand["phase"] = "approval"
         wanted = {"tool": call["name"], "arguments": call["arguments"], "hash": hash_}
         request = {**wanted, "run": run.state["id"], "task": frame["ref"]}
-        begin_list(errand, node.pointer + "/agent/approval", errand["place"] + "/approval", request)
+        begin_list(errand, agent_turns.place(node, "approval"), errand["place"] + "/approval", request)
     else:
         begin_list(errand, tool.list, errand["place"], call["arguments"])
     run.place(errand)

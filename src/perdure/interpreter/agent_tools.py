@@ -7,6 +7,7 @@ a run goes on with the tools that it began with, whatever the catalog says by th
 import re
 from typing import Any
 
+from perdure.interpreter.agent_turns import place
 from perdure.interpreter.compiler import Builder, Surroundings, escape
 from perdure.interpreter.program import Node, invalid
 from perdure.interpreter.tasks.call_ import Call
@@ -67,39 +68,39 @@ def compile(builder: Builder, node: Node, with_: dict[str, Any]) -> dict[str, To
     """The tools by name, in the order of the text."""
     found: dict[str, Tool] = {}
     for index, item in enumerate(with_.get("tools", ())):
-        place = f"{node.pointer}/with/tools/{index}"
-        tool = _tool(builder, node, {"name": item} if isinstance(item, str) else item, place)
+        where = f"{node.pointer}/with/tools/{index}"
+        tool = _tool(builder, node, {"name": item} if isinstance(item, str) else item, where)
         if tool.name in found:
-            raise invalid(place, f"there are two tools named {tool.name!r}.")
+            raise invalid(where, f"there are two tools named {tool.name!r}.")
         found[tool.name] = tool
     for index, name in enumerate(with_.get("approval", ())):
         if name not in found:
             raise invalid(f"{node.pointer}/with/approval/{index}", f"there is no tool {name!r} in `tools`.")
         found[name].needs_approval = True
     if with_.get("approval"):
-        _approval(builder, node.pointer + "/agent/approval")
+        _approval(builder, place(node, "approval"))
     return found
 
 
-def _tool(builder: Builder, node: Node, item: dict[str, Any], place: str) -> Tool:
+def _tool(builder: Builder, node: Node, item: dict[str, Any], where: str) -> Tool:
     own = (builder.use.get("functions") or {}).get(item["name"])
     if own is not None:
         told = _of_document(item["name"], own)
     else:
-        told = _of_catalog(builder, item, place)
+        told = _of_catalog(builder, item, where)
     if not _name.match(told["name"]):
-        raise invalid(place, f"{told['name']!r} cannot be a tool: models take letters, digits, _ and -, at most 64.")
+        raise invalid(where, f"{told['name']!r} cannot be a tool: models take letters, digits, _ and -, at most 64.")
     description = item.get("description", told["description"])
     made = Tool(told["name"], description, item.get("parameters", told["parameters"]), is_safe=told["effect"] in _SAFE)
     try:
         made.schema.check()
     except ValueError as error:
-        raise invalid(place, f"the parameters of {made.name} are not usable: {error}") from None
-    body = Call(told["name"], builder.field(".", "body", Surroundings(), place))
+        raise invalid(where, f"the parameters of {made.name} are not usable: {error}") from None
+    body = Call(told["name"], builder.field(".", "body", Surroundings(), where))
     body.version = told["version"]
     if own is not None:
         body.list = builder.function(f"/use/functions/{escape(made.name)}", made.name, own)
-    made.list = _list(builder, f"{node.pointer}/agent/tools/{escape(made.name)}", made.name, body)
+    made.list = _list(builder, place(node, f"tools/{made.name}"), made.name, body)
     return made
 
 
@@ -113,22 +114,22 @@ def _of_document(name: str, definition: dict[str, Any]) -> dict[str, Any]:
     return {"name": name, "version": None, "description": description, "parameters": schema, "effect": "unsafe"}
 
 
-def _of_catalog(builder: Builder, item: dict[str, Any], place: str) -> dict[str, Any]:
+def _of_catalog(builder: Builder, item: dict[str, Any], where: str) -> dict[str, Any]:
     """A function of the default catalog, as pinned, or as it is now and pinned from here on."""
     name, _colon, version = item["name"].removesuffix("@default").partition(":")
     version = item.get("version", version) or None
     if name in _OWN:
-        raise invalid(place, f"`{name}` cannot be a tool itself; write a function that calls it under use.functions.")
+        raise invalid(where, f"`{name}` cannot be a tool itself; write a function that calls it under use.functions.")
     key = PINNED + (f"{name}:{version}" if version else name)
     told = builder.program.resources.get(key)
     if told is None and builder.functions is not None:
         told = builder.functions.describe(name, version)
         if told is None:
-            raise invalid(place, f"there is no function {item['name']!r}.")
+            raise invalid(where, f"there is no function {item['name']!r}.")
         builder.program.resources[key] = told
     if told is None:
         if "parameters" not in item:
-            raise invalid(place, f"nothing is known of the function {name!r}: give its `parameters`.")
+            raise invalid(where, f"nothing is known of the function {name!r}: give its `parameters`.")
         told = {"name": name, "version": version, "description": "", "effect": "unsafe", "parameters": _ANYTHING}
     return told
 

@@ -20,12 +20,17 @@ MODEL = call_.Call("model", Site(None, ()))
 MODEL.version = "1"
 
 
+def place(node: Node, what: str) -> str:
+    """The name of a node that an agent adds: it stands nowhere in the document, so this is no JSON pointer."""
+    return f"agent:{node.pointer}/{what}"
+
+
 def begin(run: Run, node: Node, frame: Frame) -> Outcome:
     """Let the agent of this frame ask its model once more, unless a limit is reached."""
     spent = frame["spent"]
     _check(run, frame)
     spent["turns"] += 1
-    return begin_list(frame, node.pointer + "/agent/turn", f"{frame['path']}/turn#{spent['turns']}", spent["turns"])
+    return begin_list(frame, place(node, "turn"), f"{frame['path']}/turn#{spent['turns']}", spent["turns"])
 
 
 def _check(run: Run, frame: Frame) -> None:

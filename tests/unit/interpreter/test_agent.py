@@ -500,7 +500,7 @@ def test_a_function_of_the_document_is_a_tool():
 
 def test_a_fault_inside_it_is_told_unless_an_outcome_is_unknown():
     d = begun("tools: [lookup]", head=USE).complete(wants(("lookup", {"id": "x"}))).fail(404, detail="Gone.")
-    assert messages(d)[-1]["content"] == "Error: Gone."
+    assert messages(d)[-1]["content"] == "Error: Gone. This happened at /use/functions/lookup/do/0/get."
     d.complete(wants(("lookup", {"id": "x"}))).fail(500, outcome="unknown")
     assert d.status == "faulted"
 
