@@ -29,6 +29,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     model_name: _Text = ""
     model_key: _Text = ""
     model_file: _Text = ""
+    model_script: _Text = ""
     model_threads: Annotated[int, msgspec.Meta(ge=1, le=256)] = 1
     debug: bool = False
 
@@ -43,10 +44,11 @@ SENTENCES: dict[str, str] = {
     "functions": "Python modules with functions of your own, separated by commas; `--functions` adds to them.",
     "secrets": "File (JSON or YAML) that maps secret names to values; `--secrets` replaces it.",
     "egress_allow": "Hosts and networks that documents may reach although they are private, separated by commas.",
-    "model_url": "Base address of an OpenAI-compatible model endpoint for `infer`; when empty the local model is used.",
-    "model_name": "Model asked for when `infer` names none.",
+    "model_url": "Base address of an OpenAI-compatible model endpoint for `infer` and `agent`; when empty the local model is used.",
+    "model_name": "Model asked for when `infer` or `agent` names none.",
     "model_key": "API key sent to the model endpoint, and to no other host.",
     "model_file": "Weights (GGUF) of the local model; when empty those of the extra `local`.",
+    "model_script": "File (JSON or YAML) of a scripted model that stands in for every model, for tests and examples.",
     "model_threads": "Threads of the local model; more than one helps only on a quiet machine.",
     "debug": "Show the traceback of a bug on standard error instead of keeping it in a file (1 or 0).",
 }

@@ -15,6 +15,7 @@ from perdure.adapters.clock import SystemClock
 from perdure.adapters.egress import HttpEgress
 from perdure.adapters.local_model_client import LocalModel
 from perdure.adapters.openai import OpenAIModel
+from perdure.adapters.scripted_model import ScriptedModel
 from perdure.adapters.secrets_environment import EnvironmentSecrets
 from perdure.adapters.secrets_file import FileSecrets
 from perdure.engines.embedded.engine import EmbeddedEngine
@@ -22,9 +23,11 @@ from perdure.engines.embedded.spool import Spool
 from perdure.engines.embedded.views import Reader
 from perdure.errors import Invalid
 from perdure.functions import python
+from perdure.functions.agent import Agent
 from perdure.functions.authentication import Authenticator
 from perdure.functions.http import Http
 from perdure.functions.infer import Infer
+from perdure.functions.model import Model as ModelFunction
 from perdure.functions.openapi import OpenApi
 from perdure.functions.resolve import resolve
 from perdure.functions.table import Table
@@ -102,11 +105,15 @@ def embedded(
     egress = _egress(settings.egress_allow)
     to_models = _egress((*settings.egress_allow, *_model_hosts(settings)))
     authenticator = Authenticator(egress, clock)
+    models = _models(settings, directory, clock, to_models)
+    default = "scripted" if settings.model_script else "openai" if settings.model_url else "local"
     table = Table(
         [
             Http(authenticator),
             OpenApi(authenticator),
-            Infer(_models(settings, directory, clock, to_models), "openai" if settings.model_url else "local"),
+            Infer(models, default),
+            Agent(),
+            ModelFunction(models, default),
             *_own(settings, modules),
         ]
     )
@@ -154,6 +161,8 @@ def _models(settings: Settings, directory: Path, clock: SystemClock, egress: Htt
         models["openai"] = OpenAIModel(
             egress, clock, url=settings.model_url, key=settings.model_key, model=settings.model_name
         )
+    if settings.model_script:
+        models["scripted"] = ScriptedModel(Path(settings.model_script).expanduser())
     return models
 
 

@@ -23,6 +23,38 @@ def nothing(_run: Dialogue) -> None:
     """The run ends by itself."""
 
 
+def _turn(*calls: tuple[str, Any], text: str = "") -> dict[str, Any]:
+    """A turn of an agent's model that wants these tools called."""
+    made = [{"id": f"c{index}", "name": name, "arguments": given} for index, (name, given) in enumerate(calls)]
+    return {"text": text, "toolCalls": made, "finish": "tools" if made else "stop"}
+
+
+def _settle(run: Dialogue) -> None:
+    """Two tools at once, one call that does not fit, an approval, an answer that is corrected."""
+    usage = {"inputTokens": 40, "outputTokens": 9, "model": "m"}
+    run.complete(_turn(("lookup", {"id": 7}), ("price", {"of": "cup"}), ("price", {})), usage=usage)
+    run.complete({"price": 9.5}, position=1).complete("an order")
+    run.complete(_turn(("refund", {"amount": 9.5}), ("guess", {})), usage=usage)
+    request = run.emitted()
+    decided = {"approved": True, "by": "mara", "hash": request["data"]["hash"]}
+    run.event("dev.perdure.approval.decided.v1", {**decided, "hash": "another"}, subject=request["id"])
+    run.event("dev.perdure.approval.decided.v1", decided, subject=request["id"])
+    run.do(e.SuspendRequested).complete({"paid": True}).do(e.ResumeRequested)
+    run.complete(_turn(text="It is done."), usage=usage)
+    run.complete(_turn(text='{"refunded": true}'), usage=usage)
+
+
+def _stumble(run: Dialogue) -> None:
+    """A request fails, a call ends with an unknown outcome and again, an operator mends, and a limit is reached."""
+    run.fail(503).pass_time(1_000)
+    run.complete(_turn(("note", {"text": "a"}), ("note", {"text": "b"})))
+    run.fail(500, position=1, outcome="unknown").pass_time(1_000)
+    run.complete(_turn(("note", {"text": "b"})))
+    run.fail(500, outcome="unknown").do(e.OperatorPatch, action="retry").complete("noted")
+    run.complete(_turn(("note", {"text": "c"}))).fail(409, detail="Taken.")
+    run.complete(_turn(("note", {"text": "d"}))).complete("noted")
+
+
 CASES: dict[str, Case] = {
     "set-switch-jump": Case(
         """
@@ -278,5 +310,47 @@ CASES: dict[str, Case] = {
         "do: [{l: {for: {in: '[range(2100)]'}, do: [{x: {set: '. + 1'}}], output: {as: '{sum: .}'}}}]",
         0,
         nothing,
+    ),
+    "agent-tools-approval-output": Case(
+        """
+        use:
+          functions:
+            lookup: {do: [{get: {call: fetch, with: {id: '${ .id }'}}}, {shape: {set: '{found: .}'}}]}
+        do:
+          - ask:
+              call: agent
+              with:
+                instruction: Settle the case.
+                input: '${ .case }'
+                memory: [{role: user, content: Hello.}, {role: assistant, content: Good day.}]
+                tools:
+                  - lookup
+                  - {name: price, version: '1.0.0', description: A price., parameters: {type: object, required: [of]}}
+                  - {name: refund, parameters: {type: object, required: [amount]}}
+                approval: [refund]
+                limits: {turns: 9, tokens: 900, duration: PT1H}
+                output: {type: object, required: [refunded], properties: {refunded: {type: boolean}}}
+              output: {as: '{settled: .}'}
+              timeout: {after: {hours: 2}}
+          - show: {set: '{out: .}'}
+        """,
+        {"case": {"id": 7, "text": "The cup came broken."}},
+        _settle,
+    ),
+    "agent-faults": Case(
+        """
+        do:
+          - guarded:
+              try:
+                - ask:
+                    call: agent
+                    with:
+                      instruction: Do it.
+                      tools: [{name: note, parameters: {type: object}}]
+                      limits: {turns: 3}
+              catch: {retry: {limit: {attempt: {count: 2}}, delay: PT1S}}
+        """,
+        {},
+        _stumble,
     ),
 }

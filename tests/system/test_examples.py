@@ -25,9 +25,14 @@ def perdure(*words, **environment):
 
 def run(folder, tmp_path, input_, **environment):
     document = str(folder / "workflow.yaml")
-    return perdure(
-        "run", document, "--input", json.dumps(input_), "--data", str(tmp_path / "data"), "--quiet", **environment
-    )
+    words = ["--input", json.dumps(input_), "--data", str(tmp_path / "data"), "--quiet", *functions(folder)]
+    if (folder / "script.yaml").exists():
+        environment["PERDURE_MODEL_SCRIPT"] = str(folder / "script.yaml")
+    return perdure("run", document, *words, **environment)
+
+
+def functions(folder):
+    return [word for file in folder.glob("*_functions.py") for word in ("--functions", str(file))]
 
 
 @contextlib.contextmanager
@@ -44,7 +49,7 @@ def folders():
 
 
 def test_there_are_examples():
-    assert {"hello", "retry", "approval-by-event", "support-inbox"} <= set(folders())
+    assert {"hello", "retry", "approval-by-event", "research-agent", "support-inbox"} <= set(folders())
 
 
 @pytest.mark.parametrize("name", folders())
@@ -52,8 +57,7 @@ def test_each_has_its_files_and_is_valid(name):
     folder = EXAMPLES / name
     assert (folder / "README.md").read_text().startswith("# ")
     assert (folder / "expected.json").exists()
-    functions = [word for file in folder.glob("*_functions.py") for word in ("--functions", str(file))]
-    done = perdure("validate", str(folder / "workflow.yaml"), *functions)
+    done = perdure("validate", str(folder / "workflow.yaml"), *functions(folder))
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -101,3 +105,27 @@ def test_retry_reaches_no_private_address_by_default(tmp_path):
 def test_an_approval_that_is_not_given(tmp_path, answer, expected):
     done = run(EXAMPLES / "approval-by-event", tmp_path, {"id": "req-9", "amount": 5, "answer": answer})
     assert json.loads(done.stdout) == expected
+
+
+def test_the_research_agent_tells_its_turns_tools_and_tokens(tmp_path):
+    folder = EXAMPLES / "research-agent"
+    data = ("--data", str(tmp_path / "data"))
+    script = {"PERDURE_MODEL_SCRIPT": str(folder / "script.yaml")}
+    words = ("--input", f"@{folder / 'input.json'}", "--run", "r1", "--follow", *functions(folder), *data)
+    done = perdure("run", str(folder / "workflow.yaml"), *words, **script)
+    assert done.returncode == 0, done.stderr
+    assert "research › turn#1 › tool#1 faulted: LookupError: There is no note 'ponte-25-de-abril'." in done.stderr
+    assert "research › turn#3 › tool#0 completed: calculate" in done.stderr
+    assert "research › turn#5 completed: 684 tokens" in done.stderr
+    history = perdure("runs", "history", "r1", *data)
+    assert history.stdout.count("turn#") > 10
+    shown = perdure("runs", "show", "r1", *data)
+    assert "completed" in shown.stdout
+
+
+def test_the_research_agent_without_its_script_asks_a_real_model(tmp_path):
+    folder = EXAMPLES / "research-agent"
+    words = ("--input", f"@{folder / 'input.json'}", "--quiet", *functions(folder), "--data", str(tmp_path / "data"))
+    done = perdure("run", str(folder / "workflow.yaml"), *words, PERDURE_MODEL_URL="http://127.0.0.1:9")
+    assert done.returncode == 1
+    assert "The model endpoint did not answer" in json.loads(done.stderr.splitlines()[-1])["detail"]

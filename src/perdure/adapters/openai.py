@@ -4,6 +4,7 @@ Address and key are the administrator's (security.md rule 8). The idempotency ke
 endpoint is asked again a few times with the same key, and no key is ever part of a message.
 """
 
+import contextlib
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,7 +13,7 @@ import msgspec
 from perdure.language.values import Json
 from perdure.ports.clock import Clock
 from perdure.ports.egress import Egress, EgressFailed, EgressRefused, Response
-from perdure.ports.model import Answer, Failure, ModelFailed, Request
+from perdure.ports.model import Answer, Failure, Message, ModelFailed, Request, ToolCall
 
 _BUSY = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 _RETRIES = 2
@@ -65,8 +66,10 @@ class OpenAIModel:
     def _wire(self, request: Request) -> dict[str, Any]:
         wire: dict[str, Any] = {
             "model": request.model or self._model or "default",
-            "messages": [{"role": message.role, "content": message.content} for message in request.messages],
+            "messages": [_message(message) for message in request.messages],
         }
+        if request.tools:
+            wire["tools"] = [{"type": "function", "function": msgspec.to_builtins(tool)} for tool in request.tools]
         for ours, theirs in _PARAMETERS.items():
             if ours in request.parameters:
                 wire[theirs] = request.parameters[ours]
@@ -87,6 +90,7 @@ class OpenAIModel:
             text = message.get("content") or ""
             reason = choice.get("finish_reason")
             usage = _usage(body, request.model or self._model)
+            calls = tuple(_call(index, call) for index, call in enumerate(message.get("tool_calls") or ()))
         except (msgspec.DecodeError, LookupError, TypeError, AttributeError):
             raise ModelFailed(
                 "The model endpoint answered with something that is no chat completion.", failure="communication"
@@ -95,6 +99,8 @@ class OpenAIModel:
             raise ModelFailed("The model endpoint answered with something other than text.", failure="communication")
         if message.get("refusal") or reason == "content_filter":
             return Answer(text=text, finish="refused", usage=usage)
+        if calls:
+            return Answer(text=text, finish="tools", usage=usage, tool_calls=calls)
         return Answer(text=text, finish="length" if reason == "length" else "stop", usage=usage)
 
     def _refusal(self, response: Response) -> ModelFailed:
@@ -118,6 +124,37 @@ def _address(url: str) -> str:
     if path.endswith("/chat/completions"):
         return url
     return parts._replace(path=f"{path or '/v1'}/chat/completions").geturl()
+
+
+def _message(message: Message) -> dict[str, Any]:
+    wire: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.tool_calls:
+        wire["content"] = message.content or None
+        wire["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": _written(call.arguments)}}
+            for call in message.tool_calls
+        ]
+    if message.role == "tool":
+        wire["tool_call_id"] = message.tool_call
+    return wire
+
+
+def _written(arguments: Json) -> str:
+    return arguments if isinstance(arguments, str) else msgspec.json.encode(arguments).decode()
+
+
+def _call(index: int, wire: dict[str, Any]) -> ToolCall:
+    """One call as it came. Some endpoints leave the id out, some give no text where no argument is needed."""
+    function = wire["function"]
+    name, arguments = function["name"], function.get("arguments")
+    if not isinstance(name, str):
+        raise TypeError("a tool call without a name")
+    if isinstance(arguments, str) and arguments.strip():
+        with contextlib.suppress(msgspec.DecodeError, RecursionError):
+            arguments = msgspec.json.decode(arguments)
+    elif not isinstance(arguments, dict | list):
+        arguments = {}
+    return ToolCall(str(wire.get("id") or f"call-{index}"), name, arguments)
 
 
 def _wait(response: Response, retry: int, now: int) -> float:

@@ -32,6 +32,7 @@ _WORDS = {
     "task.faulted.v1": "faulted",
     "task.completed.v1": "completed",
 }
+_STEPS = ("turn#", "tool#")
 _QUIET_TYPES = frozenset({"task.created.v1", "task.started.v1", "progress"})
 """Left out of the plain lines unless the user follows: each is soon followed by a line that says more."""
 
@@ -123,12 +124,17 @@ def told(entry: Entry) -> tuple[str, str, str]:
 
 
 def label(path: str) -> str:
-    """The task names of a path, without the machinery between them: `/do/1/each#2/do/0/send` is `each#2 › send`."""
+    """The task names of a path, without the machinery between them: `/do/1/each#2/do/0/send` is `each#2 › send`.
+
+    The steps of an agent are named as well: `/do/0/ask/turn#3/tool#1` is `ask › turn#3 › tool#1`.
+    """
     names: list[str] = []
     parts = path.split("/")
     for kind, number, name in zip(parts, parts[1:], parts[2:], strict=False):
         if number.isdecimal():
             names.append(f"extension {name}" if kind == "extensions" else name)
+        elif name.startswith(_STEPS):
+            names.append(name)
         elif name.partition("#")[0].partition("~")[0] == "compensate":
             names[-1] += " compensation"
     return " › ".join(names)
@@ -143,6 +149,8 @@ def tokens(usage: object) -> int:
 
 def _details(entry: Entry) -> Iterator[str]:
     data = entry.data
+    if isinstance(tool := data.get("tool"), str):
+        yield tool
     attempt = data.get("attempt")
     if isinstance(attempt, int) and attempt > 1:
         yield f"attempt {attempt}"

@@ -34,7 +34,7 @@ GROUP = "perdure.functions"
 _MARK = "__perdure_function__"
 _name = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}\Z")
 _version = re.compile(r"\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?\Z")
-_reserved = frozenset({"http", "openapi", "grpc", "asyncapi", "a2a", "mcp"})
+_reserved = frozenset({"http", "openapi", "grpc", "asyncapi", "a2a", "mcp", "agent", "model"})
 
 
 class Description(msgspec.Struct, frozen=True):

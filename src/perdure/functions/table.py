@@ -59,6 +59,20 @@ class Table:
         except NotFound:
             return None
 
+    def describe(self, name: str, version: str | None = None) -> dict[str, Any] | None:
+        """What a model is told of a function that it may call; None when there is no such function."""
+        try:
+            function = self.get(name, version)
+        except NotFound:
+            return None
+        return {
+            "name": function.name,
+            "version": function.version,
+            "description": function.summary,
+            "parameters": function.input_schema,
+            "effect": function.effect,
+        }
+
 
 def _order(version: str) -> tuple[tuple[int, int, str], ...]:
     """Numbers as numbers; a pre-release (`1.0.0-rc.1`) before its release."""

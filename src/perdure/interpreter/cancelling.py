@@ -5,7 +5,7 @@ from perdure.interpreter.faults import Problem
 from perdure.interpreter.program import Frame
 from perdure.interpreter.state import Run
 
-INTERNAL = frozenset({"workflow", "branch", "extended", "compensation"})
+INTERNAL = frozenset({"workflow", "branch", "errand", "extended", "compensation"})
 """Frames that are no tasks: nothing of them is on the timeline."""
 
 
@@ -32,6 +32,6 @@ def cancel_below(run: Run, owner: Frame, way: dict[str, Problem]) -> None:
 
 def children(run: Run, frame: Frame) -> list[Frame]:
     """The frames directly under this one, in declared order."""
-    if frame["kind"] == "fork":
-        return [run.frames[path] for path in frame.get("branches", ()) if path in run.frames]
+    if "branches" in frame:
+        return [run.frames[path] for path in frame["branches"] if path in run.frames]
     return [run.frames[frame["child"]]] if "child" in frame else []

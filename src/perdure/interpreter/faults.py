@@ -67,7 +67,8 @@ def placed(problem_: Problem, frame: dict[str, Any]) -> Problem:
     What a `raise` says stays as it is (T27).
     """
     made = {**problem_, "instance": frame["ref"]}
-    if "at" in frame and frame["node"] != frame["ref"] and frame["kind"] != "raise":
+    is_written = frame["node"].startswith("/")  # an agent's steps stand nowhere in the document
+    if "at" in frame and frame["node"] != frame["ref"] and frame["kind"] != "raise" and is_written:
         place = f"This happened at {frame['node']}."
         made["detail"] = f"{made['detail']} {place}" if made.get("detail") else place
     return made

@@ -90,7 +90,7 @@ def enter(run: Run, node: Node, parent: Frame, raw: Json) -> Frame | None:
             dataflow.entered(run, node, frame)
             if node.after is not None:
                 _limit(run, node, frame)
-        run.tell("task.started.v1", frame)
+        run.tell("task.started.v1", frame, **node.told)
         outcome = node.behaviour.start(run, node, frame)
     except WorkflowFault as failed:
         return unwinding.fail(run, frame, failed.problem)
@@ -168,9 +168,9 @@ def leave(run: Run, node: Node, frame: Frame, output: Json) -> Frame | None:
     parent = run.frames[frame["parent"]]
     run.drop(frame)
     if "usage" in frame:
-        run.tell("task.completed.v1", frame, output=output, usage=frame["usage"])
+        run.tell("task.completed.v1", frame, output=output, usage=frame["usage"], **node.told)
     else:
-        run.tell("task.completed.v1", frame, output=output)
+        run.tell("task.completed.v1", frame, output=output, **node.told)
     return arrive(run, parent, output, END if "ending" in frame else then)
 
 

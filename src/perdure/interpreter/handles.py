@@ -48,6 +48,20 @@ def resolve(value: Json, secret: Callable[[list[str]], Json]) -> Json:
     return value
 
 
+def has_secret(value: Json) -> bool:
+    """Whether a handle stands anywhere in the value."""
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, dict):
+            if SECRET in item or PARTS in item:
+                return True
+            pending.extend(item.values())
+        elif isinstance(item, list):
+            pending.extend(item)
+    return False
+
+
 def _unescaped(key: str) -> str:
     return key[1:] if key.startswith("$$") and _reserved.match(key[1:]) else key
 

@@ -12,6 +12,9 @@ def position(run: Run, frame: Frame) -> str:
     path: str = frame["path"]
     above: Frame | None = frame
     while above is not None:
+        if "bound" in above:  # what a model chose: another choice at the same place is another call
+            place: str = above.get("place") or above["path"]
+            path = path.replace(place, f"{place}?{above['bound']}", 1)
         if "tried" in above:
             path = path.replace(above["path"] + above["tried"], above["path"], 1)
         if "base" in above:

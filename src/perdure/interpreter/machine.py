@@ -21,7 +21,17 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from perdure.errors import Bug, Invalid
-from perdure.interpreter import extensions, flow, lifecycle, operator, saga, unwinding
+from perdure.interpreter import (
+    agent,
+    agent_errands,
+    agent_turns,
+    extensions,
+    flow,
+    lifecycle,
+    operator,
+    saga,
+    unwinding,
+)
 from perdure.interpreter.cancelling import INTERNAL, cancel_below
 from perdure.interpreter.commands import Command
 from perdure.interpreter.compiler import Builder
@@ -64,24 +74,29 @@ KINDS: dict[str, Any] = {
     "switch": switch,
     "try": try_,
     "wait": wait,
+    "agent": agent,
+    "turn": agent_turns,
+    "errand": agent_errands,
     "branch": fork,
     "compensation": saga,
     "extended": extensions,
     "workflow": lifecycle,
 }
-"""Kind of a frame -> the module that knows it: the twelve kinds of tasks, and the machine's own frames."""
+"""Kind of a frame -> the module that knows it: the twelve kinds of tasks, an agent with its steps, the machine's own."""
 
 
 def compile(document: Json, resources: Mapping[str, Json] | None = None, functions: Functions | None = None) -> Program:
-    """A program. `resources` are outside documents by absolute address, as fetched at publish.
+    """A program. `resources` are outside documents by absolute address, as fetched at publish; what the program pins
+    itself (an agent's tools) is added to `Program.resources`.
 
     Invalid when the document never passed its check.
     """
     try:
-        program = Program(document, resources or {}, program_hash(document, resources or {}))
+        program = Program(document, resources or {}, "")
         program.kinds = KINDS
         program.lists[""] = ()
         Builder(program, KINDS, functions).workflow()
+        program.hash = program_hash(document, program.resources)  # with what was pinned on the way
     except Invalid:
         raise
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, StopIteration, RecursionError) as error:

@@ -22,6 +22,9 @@ class Functions(Protocol):
 
     def schema_of(self, name: str, version: str | None) -> dict[str, Any] | None: ...
     def names(self) -> list[str]: ...
+    def describe(self, name: str, version: str | None) -> dict[str, Any] | None:
+        """`{"name", "version", "description", "parameters", "effect"}` of a function, as an agent is told of it."""
+        ...
 
 
 class Evaluable(Protocol):
@@ -55,7 +58,7 @@ class Node:
     __slots__ = (
         "after", "behaviour", "body", "compensate", "definition", "export_as", "export_schema", "extensions", "if_",
         "index", "input_from", "input_schema", "is_plain", "is_saga", "is_task", "keeps", "kind", "looped", "name",
-        "output_as", "output_schema", "pointer", "step", "then",
+        "output_as", "output_schema", "pointer", "step", "then", "told",
     )  # fmt: skip
 
     def __init__(self, pointer: str, kind: str, name: str, definition: dict[str, Any]) -> None:
@@ -87,6 +90,8 @@ class Node:
         self.is_saga = False
         self.is_plain = True
         """Whether nothing but its kind decides: no `if`, no data flow, no limit, no extension, no compensation."""
+        self.told: dict[str, Json] = {}
+        """What the timeline says of every such task: the `tool` that an agent's step is."""
         self.is_task = True
         """Whether it shows on the timeline; the machine's own frames do not."""
 

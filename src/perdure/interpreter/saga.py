@@ -64,7 +64,7 @@ def has_to_undo(run: Run, frame: Frame) -> bool:
     return any(key == path or not path or (key.startswith(path) and key[len(path)] in "/#~") for key in stacks)
 
 
-_OWN = frozenset({"extended", "branch", "compensation"})
+_OWN = frozenset({"extended", "branch", "errand", "compensation"})
 """Frames of the machine that carry the node of another frame."""
 
 

@@ -111,7 +111,7 @@ class Run:
         if self.program.nodes[frame["node"]].input_from is None:
             frame.pop("raw", None)  # `input` is the same
         parent = self.frames[frame["parent"]]
-        if parent["kind"] != "fork":
+        if "branches" not in parent:
             parent["child"] = path
         if "limit" in frame:
             self.timer(frame, "timeout", frame["limit"])

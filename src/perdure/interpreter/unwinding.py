@@ -4,10 +4,11 @@ First somebody is looked for who takes the fault, then everything below is given
 the run faults with its frames parked, so that an operator can mend it (`operator.py`).
 """
 
-from perdure.interpreter import keys, lifecycle, retry, saga
+from perdure.interpreter import agent_errands, keys, lifecycle, retry, saga
 from perdure.interpreter.cancelling import INTERNAL, cancel_below
 from perdure.interpreter.dataflow import raw_of
 from perdure.interpreter.faults import Problem, WorkflowFault, placed
+from perdure.interpreter.outcomes import Elsewhere, Failing
 from perdure.interpreter.program import Frame
 from perdure.interpreter.state import Run
 from perdure.interpreter.tasks import fork as fork_
@@ -58,6 +59,8 @@ def _rise(run: Run, failing: Frame | None, above: str, problem: Problem) -> Fram
             _give_up_below(run, owner, failing, problem)
             fork_.lose(run, owner)
             return None
+        elif kind == "errand" and agent_errands.absorbs(run, owner, failing):
+            return _feed_back(run, owner, failing, problem)
         elif kind == "compensation":
             problem = saga.blamed(run, owner, problem)
             break
@@ -71,6 +74,16 @@ def _rise(run: Run, failing: Frame | None, above: str, problem: Problem) -> Fram
         owner = run.frames[owner["parent"]]
     _uncaught(run, owner if failing is None else failing, problem)
     return None
+
+
+def _feed_back(run: Run, errand: Frame, failing: Frame | None, problem: Problem) -> Frame | None:
+    """A tool failed: its agent is told, and goes on when nothing else is under way (5.3)."""
+    unknown = failing is not None and "key" in failing
+    _give_up_below(run, errand, failing, problem)
+    outcome = agent_errands.failed(run, errand, problem, unknown=unknown)
+    if isinstance(outcome, Failing):
+        return fail(run, outcome.frame, outcome.problem)
+    return outcome.frame if isinstance(outcome, Elsewhere) else None
 
 
 def _uncaught(run: Run, failing: Frame, problem: Problem) -> None:

@@ -11,8 +11,28 @@ from perdure.language.values import Json
 class Message(msgspec.Struct, frozen=True):
     """One turn of the conversation. Instructions are `system`; data is never put there."""
 
-    role: Literal["system", "user", "assistant"]
+    role: Literal["system", "user", "assistant", "tool"]
     content: str
+    tool_calls: "tuple[ToolCall, ...]" = ()
+    """Of an assistant: what it wanted done."""
+    tool_call: str = ""
+    """Of a tool: the id of the call that this is the result of."""
+
+
+class ToolCall(msgspec.Struct, frozen=True):
+    """What a model wants done. `arguments` that are no object were not JSON: they are the text as it came."""
+
+    id: str
+    name: str
+    arguments: Json
+
+
+class Tool(msgspec.Struct, frozen=True):
+    """What a model may ask for. `parameters` is a JSON Schema of the arguments."""
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,6 +45,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """Empty: the model that the installation chose."""
     schema: Json = None
     """JSON Schema that constrains the answer, or None for free text."""
+    tools: tuple[Tool, ...] = ()
     parameters: dict[str, Any] = msgspec.field(default_factory=dict)
     """`temperature maxTokens topP seed stop`; what is absent is the endpoint's choice."""
     timeout: float = 300.0
@@ -36,8 +57,9 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     of the first, where the endpoint tells it."""
 
     text: str
-    finish: Literal["stop", "length", "refused"]
+    finish: Literal["stop", "length", "refused", "tools"]
     usage: dict[str, Any]
+    tool_calls: tuple[ToolCall, ...] = ()
 
 
 Failure = Literal["configuration", "authentication", "communication", "timeout", "validation"]

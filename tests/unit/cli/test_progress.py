@@ -25,6 +25,7 @@ def entry(kind: str, path: str = "/do/0/greet", **data) -> Entry:
         ("/do/0/charge~2/compensate#1/do/0/refund", "charge~2 compensation › refund"),
         ("/do/0/compensate", "compensate"),
         ("/do/0/x/extensions/0/log/before/1/note", "x › extension log › note"),
+        ("/do/0/ask/turn#3/tool#1/approval/0/request", "ask › turn#3 › tool#1 › request"),
     ],
 )
 def test_a_path_is_shown_as_its_task_names(path, label):

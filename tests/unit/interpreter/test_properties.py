@@ -65,10 +65,36 @@ def tasks(children: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     )
 
 
+AGENT: dict[str, Any] = {
+    "instruction": "i",
+    "input": "${ . }",
+    "tools": ["twice", {"name": "noop", "parameters": {"type": "object"}}, {"name": "pay", "parameters": {}}],
+    "approval": ["pay"],
+    "limits": {"turns": 4, "tokens": 60, "duration": {"seconds": 30}},
+}
+TURNS: list[Any] = [
+    {"text": "[1]"},
+    {
+        "text": "",
+        "toolCalls": [{"id": "a", "name": "noop", "arguments": {}}, {"id": "b", "name": "twice", "arguments": {}}],
+    },
+    {
+        "text": "",
+        "toolCalls": [{"id": "c", "name": "pay", "arguments": {"n": 1}}, {"id": "d", "name": "guess", "arguments": 1}],
+    },
+    {"text": "", "toolCalls": [{"id": "e", "name": "noop", "arguments": []}]},
+    {"text": "{}", "finish": "length"},
+    {
+        "text": "",
+        "toolCalls": [{"id": "f", "name": "pay", "arguments": {}}, {"id": "g", "name": "pay", "arguments": {}}],
+    },
+    7,
+]
 LEAVES = st.one_of(
     st.fixed_dictionaries({"set": EXPRESSIONS}),
     st.just({"call": "noop", "with": {"x": "${ . }"}}),
     st.just({"call": "twice"}),
+    st.sampled_from([True, False]).map(lambda strict: {"call": "agent", "with": {**AGENT, **({"output": {"type": "array"}} if strict else {})}}),
     st.just({"wait": {"seconds": 1}}),
     st.just({"emit": {"event": {"with": {"type": "t", "data": "${ . }"}}}}),
     st.just({"raise": {"error": {"type": "t", "status": 9}}}),
@@ -122,7 +148,7 @@ DOCUMENTS = st.fixed_dictionaries(
     },
     optional={"timeout": st.just({"after": {"seconds": 20}})},
 )
-CHOICES = st.lists(st.one_of(st.integers(0, 1_000), st.integers(60, 1_000), st.integers(3, 12)), max_size=40)
+CHOICES = st.lists(st.one_of(st.integers(0, 1_000), st.integers(60, 1_000), st.integers(3, 13)), max_size=40)
 ASKING = (c.ScheduleCall, c.StartTimer, c.Subscribe, c.Emit, c.StartChild)
 
 
@@ -160,6 +186,9 @@ class World:
             8: e.OperatorPatch(now=self.now, action="skip", output=1, has_output=True),
             9: e.OperatorPatch(now=self.now, action="retry", path="/do/0/a"),
             10: e.OperatorPatch(now=self.now, action="skip", path="/do/1/b"),
+            11: e.OperatorPatch(now=self.now, action="retry", path="/do/0/a/turn#1"),
+            12: e.OperatorPatch(now=self.now, action="skip", path="/do/0/a/turn#1/tool#0"),
+            13: e.OperatorPatch(now=self.now, action="retry", path="/do/0/a/turn#1/tool#0/approval/1/answer"),
         }
         if number in special:
             return special[number]
@@ -173,7 +202,12 @@ class World:
         id_, now = command.id, self.now
         error = {"type": "t", "status": 500}
         if isinstance(command, c.Subscribe):
-            event = {"source": "s", "id": str(number), "type": "tu"[number % 2], "data": number}
+            event: Any = {"source": "s", "id": str(number), "type": "tu"[number % 2], "data": number}
+            expected = {} if not command.filters else command.filters[0].get("correlate", {})
+            if "hash" in expected:
+                decided = {"approved": number % 2 == 0, "hash": expected["hash"]["expect"] if number % 5 else "?"}
+                event = {**event, "type": "dev.perdure.approval.decided.v1", "data": decided}
+                event["subject"] = expected["request"]["expect"]
             return e.EventReceived(now=now, id=id_, event=event)
         self.open.pop(id_)
         if isinstance(command, c.StartTimer):
@@ -186,6 +220,8 @@ class World:
             )
         if isinstance(command, c.ScheduleCall) and number % 3 == 0:
             return e.CallFailed(now=now, id=id_, error=error, outcome="unknown" if number % 2 else "definite")
+        if isinstance(command, c.ScheduleCall) and command.function == "model":
+            return e.CallCompleted(now=now, id=id_, output=TURNS[number % len(TURNS)], usage={"inputTokens": 9})
         return e.CallCompleted(now=now, id=id_, output=number)
 
 

@@ -19,16 +19,22 @@ class Programs:
         self._functions = functions
         self._read = read
         self._programs: OrderedDict[str, Program] = OrderedDict()
+        self._pinned: dict[str, str] = {}
+        """Hash as given -> hash with what compiling pinned (an agent's tools), where that is another one."""
 
     def __repr__(self) -> str:
         return f"Programs({len(self._programs)})"
 
     def add(self, document: Json, resources: dict[str, Json] | None) -> tuple[str, Program]:
         """The hash and the program of a checked document."""
-        hash = content_hash([document, resources or {}])
+        given = content_hash([document, resources or {}])
+        hash = self._pinned.get(given, given)
         program = self._programs.get(hash)
         if program is None:
-            program = self._keep(hash, compile(document, resources or {}, self._functions))
+            program = compile(document, resources or {}, self._functions)
+            if program.resources != (resources or {}):
+                hash = self._pinned[given] = content_hash([document, program.resources])
+            self._keep(hash, program)
         return hash, program
 
     def get(self, hash: str, expected: str | None = None) -> Program:

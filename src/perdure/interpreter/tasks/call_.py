@@ -18,6 +18,11 @@ from perdure.language.values import Json
 
 _LATER = ("grpc", "asyncapi", "a2a", "mcp")
 
+AGENT = "agent"
+"""The function of the default catalog that the machine runs itself (5.3)."""
+
+_NOTHING = Site(None, (), {})
+
 DEEPEST = 100
 """Functions of the document that call functions, at most."""
 
@@ -49,8 +54,12 @@ def compile(builder: Builder, node: Node, around: Surroundings, targets: dict[st
             raise invalid(pointer + "/with", "the arguments of the call are missing.")
         node.body = (_http if name == "http" else _openapi)(builder, with_, around, pointer + "/with")
         return
-    node.body = Call(name, builder.template({} if with_ is None else with_, "body", around, pointer + "/with"))
+    node.body = Call(name, _NOTHING)
     _resolve(builder, node.body, name, pointer + "/call")
+    if node.body.list is None and node.body.function == AGENT:
+        builder.kinds["agent"].compile(builder, node, around, targets)
+    else:
+        node.body.with_ = builder.template({} if with_ is None else with_, "body", around, pointer + "/with")
 
 
 def _http(builder: Builder, with_: dict[str, Any], around: Surroundings, pointer: str) -> Call:
@@ -118,12 +127,17 @@ def start(run: Run, node: Node, frame: Frame) -> Outcome:
 
 def _function(run: Run, node: Node, frame: Frame) -> Outcome:
     """A function of the document: its task is a child whose raw input is the evaluated `with`."""
+    descend(run, frame)
+    given = dataflow.evaluate(run, frame, node.body.with_, frame["input"])
+    return begin(frame, node.body.list, frame["path"], given)
+
+
+def descend(run: Run, frame: Frame) -> None:
+    """What this task does from now on shows under its own place in the document."""
     frame["at"] = frame["ref"]
     frame["depth"] = run.frames[frame["parent"]].get("depth", 0) + 1
     if frame["depth"] > DEEPEST:
         raise dataflow.fault("runtime", f"Functions call functions more than {DEEPEST} deep.")
-    given = dataflow.evaluate(run, frame, node.body.with_, frame["input"])
-    return begin(frame, node.body.list, frame["path"], given)
 
 
 def _arguments(run: Run, body: Call, frame: Frame) -> Json:
@@ -145,7 +159,11 @@ def _arguments(run: Run, body: Call, frame: Frame) -> Json:
 
 def again(run: Run, node: Node, frame: Frame) -> Outcome:
     """Give the call out. After an operator opened a faulted run again this happens anew, with the same key."""
-    args = _arguments(run, node.body, frame)
+    return give_out(run, frame, node.body, _arguments(run, node.body, frame))
+
+
+def give_out(run: Run, frame: Frame, body: Call, args: Json) -> Outcome:
+    """One call of a function of the table, for this frame."""
     if "key" not in frame:
         frame["key"] = keys.for_call(run, frame)
     command = run.wait(frame, "call")
@@ -154,8 +172,8 @@ def again(run: Run, node: Node, frame: Frame) -> Outcome:
             id=command,
             path=frame["path"],
             ref=frame["ref"],
-            function=node.body.function,
-            version=node.body.version,
+            function=body.function,
+            version=body.version,
             args=args,
             key=frame["key"],
             attempt=_attempt(run, frame),

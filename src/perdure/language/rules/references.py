@@ -3,9 +3,8 @@
 import re
 from typing import NamedTuple, Protocol
 
-from perdure.language import templates
-from perdure.language.expressions import ExpressionFault
 from perdure.language.grammar.table import BUILT_IN_CALLS, SHAPES
+from perdure.language.rules.agents import AGENT, check_agent, is_constant
 from perdure.language.rules.report import Report, below, nearest, shown
 from perdure.language.rules.survey import Call, Survey
 from perdure.language.schemas import Schema
@@ -109,6 +108,8 @@ def _check_call(call: Call, report: Report, known: _Known) -> None:
             report.error("unknown-function", pointer, message, f"Write '{name}' for the newest.")
         else:
             _check_arguments(call, report, schema)
+            if name == AGENT:
+                check_agent(call, report, known.use["functions"], known.functions)
 
 
 def _check_arguments(call: Call, report: Report, schema: dict[str, Json]) -> None:
@@ -131,19 +132,12 @@ def _check_arguments(call: Call, report: Report, schema: dict[str, Json]) -> Non
 
 
 def _check_argument(value: Json, pointer: str, report: Report, schema: dict[str, Json], own: Json) -> None:
-    if not _is_constant(value):
+    if not is_constant(value):
         return
     whole = {**own, "$defs": schema["$defs"]} if isinstance(own, dict) and "$defs" in schema else own
     violation = Schema(whole).violation(value)
     if violation is not None:
         report.error("arguments", pointer, f"The argument does not fit: {violation}")
-
-
-def _is_constant(value: Json) -> bool:
-    try:
-        return templates.compile_template(value).is_constant
-    except ExpressionFault:
-        return False
 
 
 def names_in(use: Json, table: str) -> dict[str, None]:

@@ -1,0 +1,115 @@
+"""`model`: one request to a language model with its tools, the building block of `agent` (language.md 5.3).
+
+Documents ask with `infer`; this is the step that the machine makes of each turn. It decides nothing: what the model
+wants done comes back as data.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from perdure.functions.model_providers import TIMEOUT, Providers, refuse
+from perdure.interpreter import handles
+from perdure.interpreter.agent_arguments import ANSWER, PARAMETERS
+from perdure.language.schemas import Schema
+from perdure.language.values import Json
+from perdure.ports import model as port
+from perdure.ports.function import Context, Effect, Result
+
+_call = {
+    "type": "object",
+    "properties": {"id": {"type": "string"}, "name": {"type": "string"}, "arguments": {}},
+    "required": ["id", "name", "arguments"],
+}
+_INPUT: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "messages": {
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "type": "object",
+                "properties": {
+                    "role": {"enum": ["system", "user", "assistant", "tool"]},
+                    "content": {"type": "string"},
+                    "toolCalls": {"type": "array", "items": _call},
+                    "toolCall": {"type": "string"},
+                },
+                "required": ["role", "content"],
+                "additionalProperties": False,
+            },
+        },
+        "tools": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "name": {"type": "string"},
+                    "description": {"type": "string"},
+                    "parameters": {"type": "object"},
+                },
+                "required": ["name", "description", "parameters"],
+                "additionalProperties": False,
+            },
+        },
+        "output": {"type": ["object", "boolean"], "description": "JSON Schema asked for; the answer is not checked."},
+        "model": {"type": "string", "minLength": 1},
+        "provider": {"type": "string", "minLength": 1},
+        "parameters": PARAMETERS,
+    },
+    "required": ["messages"],
+    "additionalProperties": False,
+}
+
+
+class Model:
+    """Ask a model once. `providers` by name; `default` is the one meant when a call names none."""
+
+    name = "model"
+    version = "1.0.0"
+    effect: Effect = "idempotent"
+    summary = "One request to a language model, as a turn of an agent; what it wants done comes back as data."
+    input_schema = _INPUT
+    output_schema: dict[str, Any] = ANSWER
+
+    def __init__(self, providers: Mapping[str, port.Model], default: str) -> None:
+        self._providers = Providers(providers, default)
+        self._arguments = Schema(_INPUT)
+
+    async def execute(self, arguments: Json, context: Context) -> Json | Result:
+        """`{text, toolCalls, finish}`. Faults: `validation` (arguments), `authorization` (a secret in the prompt),
+        `configuration`, `authentication`, `communication`, `timeout`."""
+        if handles.has_secret(arguments):
+            refuse("authorization", "A secret never enters a model's prompt. Leave it out of the arguments of model.")
+        arguments = handles.restore(arguments)
+        violation = self._arguments.violation(arguments)
+        if violation:
+            refuse("validation", f"The arguments of model do not fit: {violation}")
+        answer = await self._providers.ask(arguments.get("provider"), _request(arguments, context.key))
+        calls = [msgspec.structs.asdict(call) for call in answer.tool_calls]
+        return Result({"text": answer.text, "toolCalls": calls, "finish": answer.finish}, answer.usage)
+
+    def effect_of(self, arguments: Json, resources: dict[str, Json]) -> Effect:
+        """Always `idempotent`: the key goes with the request, and asking again changes nothing but the bill."""
+        return self.effect
+
+    def __repr__(self) -> str:
+        return f"Model({self._providers!r})"
+
+
+def _request(arguments: dict[str, Any], key: str) -> port.Request:
+    return port.Request(
+        messages=tuple(_message(message) for message in arguments["messages"]),
+        key=key,
+        model=arguments.get("model", ""),
+        schema=arguments.get("output"),
+        tools=tuple(msgspec.convert(tool, port.Tool) for tool in arguments.get("tools", ())),
+        parameters={"temperature": 0, **arguments.get("parameters", {})},
+        timeout=TIMEOUT,
+    )
+
+
+def _message(message: dict[str, Any]) -> port.Message:
+    calls = tuple(msgspec.convert(call, port.ToolCall) for call in message.get("toolCalls", ()))
+    return port.Message(message["role"], message["content"], calls, message.get("toolCall", ""))
