@@ -148,9 +148,11 @@ def _shrink(value: Json, store: Callable[[bytes, bytes], None]) -> tuple[Json, i
             size += part + len(key) + 4
         return (made, size) if size <= LIMIT else _store(made, store)
     if isinstance(value, list):
-        parts = [_shrink(item, store) for item in value]
-        size = 2 + sum(part[1] + 1 for part in parts)
-        items = [part[0] for part in parts]
+        size, items = 2, []
+        for item in value:  # one at a time: a list may hold a million numbers
+            kept, part = _shrink(item, store)
+            items.append(kept)
+            size += part + 1
         return (items, size) if size <= LIMIT else _store(items, store)
     return value, 8
 
