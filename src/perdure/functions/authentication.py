@@ -50,12 +50,14 @@ class Authenticator:
         scheme, settings = _read(policy)
         if scheme in ("oauth2", "oidc"):
             use.hold_to(host)
-            return await self._with_token(request, shown, scheme, settings, context)
+            return await self._with_token(request, shown, scheme, settings, context, use=use)
         opened = opened_settings(settings, use)
         use.hold_to(host)
         if scheme == "digest":
             return await self._with_digest(request, shown, _credentials(opened, scheme))
-        return await self._transmit(_signed(request, _static(scheme, opened)), shown)
+        header = _static(scheme, opened)
+        use.hide(header.partition(" ")[2])
+        return await self._transmit(_signed(request, header), shown)
 
     async def _transmit(self, request: Request, shown: Request) -> Response:
         try:
@@ -91,14 +93,16 @@ class Authenticator:
         return response
 
     async def _with_token(
-        self, request: Request, shown: Request, scheme: str, settings: Json, context: Context
+        self, request: Request, shown: Request, scheme: str, settings: Json, context: Context, *, use: SecretUse
     ) -> Response:
         token = await self._tokens.get(scheme, settings, context)
+        use.hide(token.header.partition(" ")[2])
         response = await self._transmit(_signed(request, token.header), shown)
         if response.status != 401 or token.is_new:
             return response
         self._tokens.drop(token)
         token = await self._tokens.get(scheme, settings, context)
+        use.hide(token.header.partition(" ")[2])
         return await self._transmit(_signed(request, token.header), shown)
 
 

@@ -240,15 +240,17 @@ def _gathered(parts: _Parts, properties: dict[str, Any]) -> Json:
     return {name: parts.left.pop(name) for name in names} or None
 
 
-def _properties(api: Api, schema: Json, depth: int = 0) -> dict[str, Any]:
+def _properties(api: Api, schema: Json, seen: set[int] | None = None) -> dict[str, Any]:
     """The properties that a body's schema names, with those of its `allOf`, `anyOf` and `oneOf`."""
     schema = api.resolved(schema)
-    if not isinstance(schema, dict) or depth > 8:
-        return {}
+    seen = set() if seen is None else seen
+    if not isinstance(schema, dict) or id(schema) in seen:
+        return {}  # each schema once: those that refer to themselves many times over would never end
+    seen.add(id(schema))
     found = dict(schema.get("properties") or {})
     for key in ("allOf", "anyOf", "oneOf"):
         for part in schema.get(key) or ():
-            found |= _properties(api, part, depth + 1)
+            found |= _properties(api, part, seen)
     return found
 
 

@@ -6,6 +6,7 @@ modules that the administrator names on the command line or installs: never a na
 """
 
 import asyncio
+import contextvars
 import importlib
 import importlib.util
 import inspect
@@ -13,6 +14,8 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar, get_args, get_type_hints, overload
@@ -32,6 +35,8 @@ GROUP = "perdure.functions"
 """Entry points of this group name modules, or single functions, with functions for every document."""
 
 _MARK = "__perdure_function__"
+_threads = ThreadPoolExecutor(256, "perdure-function")
+"""Of their own, as many as the engine makes calls at once: asyncio's few also look up the names of hosts."""
 _name = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}\Z")
 _version = re.compile(r"\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?\Z")
 _reserved = frozenset({"http", "openapi", "grpc", "asyncapi", "a2a", "mcp", "agent", "model"})
@@ -119,16 +124,28 @@ class PythonFunction:
 
     async def execute(self, arguments: Json, context: Context) -> Json | Result:
         """Call it. FunctionFault `validation` when the arguments do not fit; what the function raises goes on."""
-        given = self._fitted({} if arguments is None else arguments, context)
+        use = SecretUse(context)
+        given = self._fitted({} if arguments is None else arguments, use)
         if self._takes_context:
             given["context"] = context
-        answer = await self._code(**given) if self._is_async else await asyncio.to_thread(self._code, **given)
+        try:
+            answer = await (self._code(**given) if self._is_async else self._in_thread(given))
+        except FunctionFault as fault:
+            raise FunctionFault(redacted(fault.problem, use), fault.outcome) from None
+        except Exception as error:
+            if not use.has_opened:
+                raise
+            detail = use.redact(f"{type(error).__name__}: {error}")
+            raise FunctionFault(problem("runtime", title=f"{self.name} failed", detail=detail), "unknown") from None
         if isinstance(answer, Result):
             return msgspec.structs.replace(answer, output=self._plain(answer.output))
         return self._plain(answer)
 
-    def _fitted(self, arguments: Json, context: Context) -> dict[str, Any]:
-        use = SecretUse(context)
+    async def _in_thread(self, given: dict[str, Any]) -> Any:
+        run = partial(contextvars.copy_context().run, _called, self._code, given)
+        return await asyncio.get_running_loop().run_in_executor(_threads, run)
+
+    def _fitted(self, arguments: Json, use: SecretUse) -> dict[str, Any]:
         opened = use.open(arguments)
         violation = self._input.violation(opened)
         if violation is not None:
@@ -187,6 +204,19 @@ def installed() -> list[Function]:
             raise Invalid(f"The functions of the entry point {entry.name} cannot be loaded: {error}.") from error
         found.extend(_functions_of(loaded) if isinstance(loaded, ModuleType) else [_described(loaded, entry.name)])
     return found
+
+
+def redacted(problem: dict[str, Any], use: SecretUse) -> dict[str, Any]:
+    """A problem with no opened secret in its texts."""
+    return {key: use.redact(value) if isinstance(value, str) else value for key, value in problem.items()}
+
+
+def _called(code: Callable[..., Any], given: dict[str, Any]) -> Any:
+    try:
+        return code(**given)
+    except (StopIteration, SystemExit) as error:
+        # No future can carry the one (the call would never be answered), and the other would end the whole process.
+        raise RuntimeError(f"{type(error).__name__}: {error}") from error
 
 
 def _described(code: Any, name: str) -> Function:

@@ -2,6 +2,9 @@
 and keeps what was opened out of messages (security.md, rules 8 and 9).
 """
 
+import json
+from urllib.parse import quote, quote_plus
+
 from perdure.interpreter import handles
 from perdure.interpreter.faults import problem
 from perdure.language.values import Json
@@ -27,6 +30,11 @@ class SecretUse:
         """The value with its handles opened. FunctionFault `authorization`/403 for a missing secret."""
         return handles.resolve(value, self._take)
 
+    @property
+    def has_opened(self) -> bool:
+        """Whether there is anything to keep out of messages."""
+        return bool(self._texts)
+
     def hold_to(self, host: str) -> None:
         """FunctionFault `authorization`/403 when an opened secret is bound to other hosts than this one."""
         for name in self._names:
@@ -42,9 +50,21 @@ class SecretUse:
 
     def redact(self, text: str) -> str:
         """The text without any opened secret in it."""
-        for secret in sorted(self._texts, key=len, reverse=True):
+        for secret in sorted(self._forms(), key=len, reverse=True):
             text = text.replace(secret, HIDDEN)
         return text
+
+    def hide(self, text: str) -> None:
+        """Keep a text out of messages that was made of secrets, or came in exchange for one: a token, a header."""
+        self._remember(text)
+
+    def _forms(self) -> set[str]:
+        """The texts as they are, and as they stand in addresses, forms and JSON: servers repeat what they were sent."""
+        return {
+            form
+            for text in self._texts
+            for form in (text, quote(text, safe=""), quote(text), quote_plus(text), json.dumps(text)[1:-1])
+        }
 
     def _take(self, path: list[str]) -> Json:
         value = self._context.secret(path)

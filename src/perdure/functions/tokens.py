@@ -116,6 +116,8 @@ class Tokens:
             said = _object(response)
             if response.status != 200 or said is None:
                 raise failed(f"{address} answered {response.status}, not an OpenID configuration.")
+            if len(self._discovered) >= _KEPT:
+                self._discovered.pop(next(iter(self._discovered)))
             known = self._discovered[address] = (self._clock.monotonic() + _DISCOVERY_SECONDS, said)
         said = known[1]
         accepted = [ask.authority.removesuffix(DISCOVERY), *(issuer.rstrip("/") for issuer in ask.issuers)]

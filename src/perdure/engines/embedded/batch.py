@@ -13,7 +13,7 @@ class Batch:
 
     _ORDER = (
         "add_blob", "add_definition", "add_published", "add_run", "add_journal", "add_event", "move_timers", "drop_timers", "drop_timer",
-        "add_timer", "drop_subscriptions", "add_subscription", "forget_events", "add_opening",
+        "add_timer", "drop_subscriptions", "add_subscription", "unpark", "forget_events", "add_opening",
     )  # fmt: skip
 
     _WITNESSES = (

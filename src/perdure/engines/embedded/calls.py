@@ -5,6 +5,7 @@ it is not sent again (`reliability.md` 1).
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Literal, Protocol
@@ -23,6 +24,9 @@ from perdure.ports.function import Context, Function, FunctionFault, Result
 from perdure.ports.secrets import Secret, Secrets
 
 Outcome = CallCompleted | CallFailed
+_PATIENCE = 5.0
+"""Seconds for which closing waits for functions to heed their cancellation."""
+_log = logging.getLogger("perdure.engine")
 
 
 class Table(Protocol):
@@ -66,7 +70,6 @@ class Calls:
         self._tasks: dict[tuple[int, str], asyncio.Task[None]] = {}
         self._queue: deque[tuple[Caller, ScheduleCall]] = deque()
         self._queued: set[tuple[int, str]] = set()
-        self._late: set[tuple[int, str]] = set()
 
     def __repr__(self) -> str:
         return f"Calls(under way={len(self._tasks)}, queued={len(self._queued)})"
@@ -98,8 +101,9 @@ class Calls:
             self._queued.discard(key)
             self._answer(run, self._failed(id, _timeout(), "definite"))
         elif key in self._tasks:
-            self._late.add(key)
+            # Answered at once: a function may take its time to end, or refuse to, and its run must not wait for that.
             self._tasks[key].cancel()
+            self._answer(run, self._failed(id, _timeout(), "unknown"))
 
     def is_under_way(self, run: int, id: str) -> bool:
         """Whether the call is executing or queued."""
@@ -110,10 +114,12 @@ class Calls:
         self._queue.clear()
         self._queued.clear()
         tasks = list(self._tasks.values())
-        self._late.clear()
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks:
+            _, refusing = await asyncio.wait(tasks, timeout=_PATIENCE)
+            for task in refusing:
+                _log.warning("A function does not end when it is cancelled, and is left behind: %r", task.get_coro())
 
     def _ended(self, key: tuple[int, str]) -> None:
         self._tasks.pop(key, None)
@@ -124,16 +130,17 @@ class Calls:
                 self.start(caller, command)
 
     async def _execute(self, caller: Caller, command: ScheduleCall) -> None:
-        key = (caller.key, command.id)
         try:
             outcome: Outcome = await self._call(caller, command)
         except asyncio.CancelledError:
-            if key in self._late:
-                self._late.discard(key)
-                self._answer(caller.key, self._failed(command.id, _timeout(), "unknown"))
-                return
-            raise
-        self._late.discard(key)
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            # Nobody here cancelled it: something inside the function was. The run would wait for ever.
+            fault = problem(
+                "runtime", title=f"{command.function} failed", detail="CancelledError: it cancelled itself."
+            )
+            outcome = self._failed(command.id, fault, "unknown")
         self._answer(caller.key, outcome)
 
     async def _call(self, caller: Caller, command: ScheduleCall) -> Outcome:

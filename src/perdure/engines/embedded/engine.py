@@ -155,7 +155,11 @@ class EmbeddedEngine:
     async def _sweep(self) -> None:
         while True:
             await self._residents.occupied.wait()
-            remaining = self._residents.sweep()
+            try:
+                remaining = self._residents.sweep()
+            except Exception:  # noqa: BLE001 - one run's trouble must not keep all others in memory for ever
+                _log.exception("A run could not leave memory")
+                continue
             if self._worker.writer.batch:
                 self._worker.arm()
             if remaining is not None:

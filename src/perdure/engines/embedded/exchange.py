@@ -46,6 +46,10 @@ class Commit(Protocol):
         """Record a fact of a run and let the machine decide."""
         ...
 
+    def offer(self, key: int, event: Event, mark: int) -> None:
+        """`take`, and whatever goes wrong there is the trouble of that run alone."""
+        ...
+
     def begin(self, row: RunRow, program: Program, started: Started) -> RunRecord:
         """A new run with its first fact."""
         ...
@@ -64,7 +68,7 @@ def publish(worker: Commit, tenant: str, event: dict[str, Any]) -> bool:
     if seq % _FORGET_EVERY == 0:
         batch.add("forget_events", (now - worker.tuning.retention,))
     for run, subscription in list(worker.subscriptions.matching(tenant, event)):
-        worker.take(run, EventReceived(now=now, id=subscription, event=event), seq)
+        worker.offer(run, EventReceived(now=now, id=subscription, event=event), seq)
     batch.after.append(lambda: _is_kept(worker, seq, (tenant, source, id)))
     return True
 

@@ -87,8 +87,8 @@ class Journal:
                 else:
                     many(QUERIES[query], rows)
             execute("COMMIT")
-        except apsw.Error as error:
-            if self._is_stored(batch):
+        except Exception as error:  # also for a row that cannot be bound the transaction must end, and nothing be lost
+            if isinstance(error, apsw.Error) and self._is_stored(batch):
                 return
             self._roll_back()
             raise CannotCommit(f"{type(error).__name__.removesuffix('Error')}: {error}") from error

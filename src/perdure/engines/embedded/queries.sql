@@ -15,6 +15,8 @@ INSERT INTO journal (seq, run, prev, mark, body) VALUES (?, ?, ?, ?, ?)
 INSERT INTO heads (run, head, status, updated, parked, ended, result) VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (run) DO UPDATE SET head = excluded.head, status = excluded.status, updated = excluded.updated,
     parked = excluded.parked, ended = excluded.ended, result = excluded.result
+-- name: unpark
+UPDATE heads SET parked = 0 WHERE run = ?
 -- name: put_snapshot
 INSERT OR REPLACE INTO snapshots (run, seq, body) VALUES (?, ?, ?)
 -- name: drop_snapshot

@@ -7,15 +7,19 @@ earlier process can only be judged by the wall clock.
 
 import asyncio
 import heapq
+import logging
 import math
 from collections.abc import Callable
 from typing import TypeAlias
 
+from perdure.errors import Unavailable
 from perdure.ports.clock import Clock
 
 Row: TypeAlias = tuple[int, int, str]
 """(due, run, id), due in wall milliseconds."""
 _JUMP = 1_000
+_HOLD = 0.25
+_log = logging.getLogger("perdure.engine")
 _FIRST: Row = (-1, -1, "")
 
 
@@ -57,7 +61,8 @@ class Timers:
 
     def cancel(self, run: int, id: str) -> None:
         """Forget a timer."""
-        self._targets.pop((run, id), None)
+        if self._targets.pop((run, id), None) is not None:
+            self._tidy()
 
     def due(self, run: int, id: str, otherwise: int) -> int:
         """The wall time at which an armed timer fires, as the wall clock stands now."""
@@ -76,11 +81,15 @@ class Timers:
                     self._targets.pop(row[1:], None)
             elif row[1:] not in self._targets:
                 self.arm_at_wall_time(row[1], row[2], row[0])
+        self._tidy()
+        if self._beyond is not None:
+            self._wake_before(self._beyond)
+
+    def _tidy(self) -> None:
+        """Deadlines of calls are cancelled far more often than they come: what is forgotten leaves the heap too."""
         if len(self._heap) > 2 * len(self._targets) + 64:
             self._heap = [item for item in self._heap if self._targets.get(item[1:]) == item[0]]
             heapq.heapify(self._heap)
-        if self._beyond is not None:
-            self._wake_before(self._beyond)
 
     def refill(self) -> None:
         """Bring the next rows to hand."""
@@ -115,7 +124,12 @@ class Timers:
     async def run(self) -> None:
         """Fire timers for ever."""
         while True:
-            self._fire_due()
+            try:
+                self._fire_due()
+            except Unavailable as error:
+                _log.error("The journal cannot be read (%s); timers are looked for again.", error)
+                await self._clock.sleep(_HOLD)
+                continue
             until = self._next()
             self._sleeping_until = until
             self._wake.clear()

@@ -124,18 +124,21 @@ class Worker:
             self.writer.batch.after.append(self.timers.moved)
         while self._inbox:
             self._do(*self._inbox.popleft())
-        self.residents.shrink()
+        self._do(self.residents.shrink, ())
         self.writer.commit()
 
     def _do(self, work: Callable[..., None], values: tuple[Any, ...]) -> None:
         try:
             work(*values)
         except Unavailable as error:
-            _log.error("The journal cannot be read (%s); a fact is held and tried again.", error)
-            self._held.add(task := asyncio.get_running_loop().create_task(self._try_again(work, values)))
-            task.add_done_callback(self._held.discard)
+            self._hold(error, work, values)
         except Exception:  # noqa: BLE001 - one run's trouble must not stop the others
             _log.exception("A fact could not be taken; its run is held until the next start")
+
+    def _hold(self, error: Unavailable, work: Callable[..., None], values: tuple[Any, ...]) -> None:
+        _log.error("The journal cannot be read (%s); a fact is held and tried again.", error)
+        self._held.add(task := asyncio.get_running_loop().create_task(self._try_again(work, values)))
+        task.add_done_callback(self._held.discard)
 
     async def _try_again(self, work: Callable[..., None], values: tuple[Any, ...]) -> None:
         await self.clock.sleep(_HOLD)
@@ -148,6 +151,20 @@ class Worker:
             self.apply(record, event, mark)
         elif isinstance(event, TimerFired):
             self.writer.batch.add("drop_timer", (key, event.id))
+
+    def offer(self, key: int, event: Event, mark: int) -> None:
+        """`take` for one of many: another run's trouble must not keep the event from the rest.
+
+        A run that cannot be brought into memory is no longer found by its rows; the next opening offers it all anew.
+        """
+        try:
+            self.take(key, event, mark)
+        except Unavailable as error:
+            self._hold(error, self.take, (key, event, mark))
+        except Exception:  # noqa: BLE001 - one run's trouble must not keep the event from the others
+            _log.exception("An event could not be given to a run; it is offered again at the next start")
+            if key not in self.residents.records:
+                self.writer.batch.add("unpark", (key,))
 
     def begin(self, row: RunRow, program: Any, started: Started) -> RunRecord:
         """A new run with its first fact."""
