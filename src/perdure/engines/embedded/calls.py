@@ -131,7 +131,7 @@ class Calls:
 
     async def _execute(self, caller: Caller, command: ScheduleCall) -> None:
         try:
-            outcome: Outcome = await self._call(caller, command)
+            outcome: Outcome = await self.call(caller, command)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
@@ -143,7 +143,8 @@ class Calls:
             outcome = self._failed(command.id, fault, "unknown")
         self._answer(caller.key, outcome)
 
-    async def _call(self, caller: Caller, command: ScheduleCall) -> Outcome:
+    async def call(self, caller: Caller, command: ScheduleCall) -> Outcome:
+        """Make one call now, whatever else is under way, and give its outcome. Raises CancelledError only."""
         try:
             function = self._table.get(command.function, command.version)
             context = await self._context(caller, command)

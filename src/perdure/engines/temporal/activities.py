@@ -1,0 +1,129 @@
+"""What workers do outside of workflows: calls, finding published workflows, opening a tenant's exchange."""
+
+import asyncio
+import contextlib
+from typing import Any
+
+from temporalio import activity
+from temporalio.client import Client
+from temporalio.common import WorkflowIDConflictPolicy
+
+from perdure import __version__
+from perdure.engines.embedded.calls import Caller, Calls, Outcome, Table, outcome_unknown
+from perdure.engines.temporal import protocol
+from perdure.engines.temporal.definitions import Definitions
+from perdure.errors import Exhausted, NotFound, PerdureError
+from perdure.interpreter.commands import ScheduleCall
+from perdure.interpreter.machine import program_hash
+from perdure.language.values import content_hash
+from perdure.ports.clock import Clock
+from perdure.ports.secrets import Secrets
+
+RESULT_BYTES = 16 * 1024 * 1024
+
+
+class CallActivities:
+    """Makes calls. An unsafe one is never made by a second attempt: its outcome is unknown then."""
+
+    def __init__(self, table: Table, clock: Clock, secrets: Secrets | None) -> None:
+        self._table = table
+        self._clock = clock
+        self._secrets = secrets
+        self.under_way = 0
+
+    def __repr__(self) -> str:
+        return f"CallActivities(under way={self.under_way})"
+
+    @activity.defn(name=protocol.CALL)
+    async def call(self, command: ScheduleCall, tenant: str, run: str, resources: dict[str, Any]) -> dict[str, Any]:
+        """Make one call, and say from time to time that it is alive and how far it is."""
+        info = activity.info()
+        reported: list[Any] = [0, None]
+
+        def progress(key: int, command: ScheduleCall, data: dict[str, Any]) -> None:
+            reported[:] = [reported[0] + 1, [reported[0] + 1, command.path, command.ref, data]]
+            activity.heartbeat(reported[1])
+
+        if info.attempt > 1 and self._is_unsafe(command):
+            return {"event": outcome_unknown(command, self._clock.now()), "progress": None}
+        interval = (info.heartbeat_timeout.total_seconds() if info.heartbeat_timeout else 30.0) / 3
+        self.under_way += 1
+        beating = asyncio.create_task(_beat(interval, reported))
+        try:
+            event = await self._call(Caller(0, tenant, run, resources), command, progress)
+        finally:
+            self.under_way -= 1
+            beating.cancel()
+        return {"event": event, "progress": reported[1]}
+
+    async def _call(self, caller: Caller, command: ScheduleCall, progress: Any) -> Outcome:
+        calls = Calls(
+            self._table, self._clock, secrets=self._secrets, limit=1, result_bytes=RESULT_BYTES, answer=_nobody,
+            mark=_marked, progress=progress,
+        )  # fmt: skip
+        return await calls.call(caller, command)
+
+    def _is_unsafe(self, command: ScheduleCall) -> bool:
+        with contextlib.suppress(PerdureError):
+            return self._table.get(command.function, command.version).effect_of(command.args) == "unsafe"
+        return False
+
+
+class ServiceActivities:
+    """What the workflows need that is neither a call nor a decision."""
+
+    def __init__(self, client: Client, installation: str, definitions: Definitions) -> None:
+        self._client = client
+        self._installation = installation
+        self._definitions = definitions
+
+    def __repr__(self) -> str:
+        return f"ServiceActivities({self._definitions!r})"
+
+    @activity.defn(name=protocol.FIND)
+    async def find(self, tenant: str, namespace: str, name: str, version: str, depth: int) -> dict[str, Any]:
+        """A published workflow: its definition with hashes, or the sentence why there is none."""
+        try:
+            if depth >= protocol.DEPTH:
+                raise Exhausted(f"Workflows start one another {depth} levels deep; that is the limit.")
+            definition = await self._definitions.find(tenant, (namespace, name, version))
+        except (NotFound, Exhausted) as refusal:
+            return {"refusal": str(refusal)}
+        return {
+            "definition": definition,
+            "hash": content_hash([definition["document"], definition["resources"]]),
+            "program": program_hash(definition["document"], definition["resources"]),
+            "runtime": runtime(),
+        }
+
+    @activity.defn(name=protocol.OPEN)
+    async def open_exchange(self, tenant: str) -> None:
+        """Let the tenant's exchange exist."""
+        await self._client.start_workflow(
+            protocol.EXCHANGE,
+            id=protocol.exchange_id(self._installation, tenant),
+            task_queue=protocol.queue(self._installation, "workflows"),
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        )
+
+
+def runtime() -> dict[str, Any]:
+    """`$runtime` as a run records it when it begins."""
+    return {"name": "perdure", "version": __version__, "metadata": {}}
+
+
+async def _beat(interval: float, reported: list[Any]) -> None:
+    while True:
+        await asyncio.sleep(interval)
+        activity.heartbeat(reported[1])
+
+
+def _nobody(key: int, event: Outcome) -> None:
+    """The outcome is returned, not handed on."""
+
+
+def _marked(key: int, id: str) -> "asyncio.Future[None]":
+    """The server counts attempts: that a call is being sent is known before it is."""
+    done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    done.set_result(None)
+    return done

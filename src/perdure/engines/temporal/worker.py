@@ -1,0 +1,94 @@
+"""A process's part of the work: one worker per task queue, which stop together and let their calls finish first."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from temporalio.client import Client
+from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from perdure.engines.embedded.calls import Table
+from perdure.engines.temporal import protocol
+from perdure.engines.temporal.activities import CallActivities, ServiceActivities
+from perdure.engines.temporal.definitions import Definitions
+from perdure.engines.temporal.exchange import ExchangeWorkflow
+from perdure.engines.temporal.workflow import RunWorkflow
+from perdure.errors import Invalid
+from perdure.ports.blobs import Blobs
+from perdure.ports.clock import Clock
+from perdure.ports.secrets import Secrets
+
+PASSED = (
+    "perdure.errors", "perdure.language", "perdure.interpreter", "perdure.ports", "perdure.engines.temporal.protocol",
+    "perdure.engines.temporal.record", "msgspec", "purejq", "re2", "jsonschema_rs", "yaml",
+)  # fmt: skip
+"""Modules that workflows share with the process: pure, or without any state (language.md 7.4)."""
+
+
+def sandbox() -> SandboxedWorkflowRunner:
+    """Workflows run in the sandbox, with the pure floors passed through."""
+    return SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED))
+
+
+class TemporalWorker:
+    """Works on queues of one installation until it is closed."""
+
+    def __init__(
+        self,
+        client: Client,
+        installation: str,
+        blobs: Blobs,
+        table: Table,
+        *,
+        clock: Clock,
+        secrets: Secrets | None = None,
+        queues: Sequence[str] = protocol.QUEUES,
+        calls: int = 100,
+        drain: float = 0.0,
+        workflows: Sequence[type] = (RunWorkflow, ExchangeWorkflow),
+    ) -> None:
+        """`calls` under way at once on each queue; `drain`: seconds for which `close` lets calls finish."""
+        unknown = [queue for queue in queues if queue not in protocol.QUEUES]
+        if unknown or not queues:
+            raise Invalid(f"There is no queue {', '.join(unknown)}.", hint=f"There are {', '.join(protocol.QUEUES)}.")
+        self.calls = CallActivities(table, clock, secrets)
+        self._services = ServiceActivities(client, installation, Definitions(blobs))
+        self._workers = [
+            self._worker(client, installation, queue, calls, timedelta(seconds=drain), workflows) for queue in queues
+        ]
+        self._running = 0
+
+    def __repr__(self) -> str:
+        return f"TemporalWorker(queues={len(self._workers)}, running={self._running}, {self.calls!r})"
+
+    async def open(self) -> None:
+        """Begin to work."""
+        for worker in self._workers:
+            await worker.__aenter__()
+            self._running += 1
+
+    async def close(self) -> None:
+        """Take nothing new, let calls finish, and stop."""
+        self._running = 0
+        await asyncio.gather(*(worker.__aexit__(None, None, None) for worker in self._workers))
+
+    def _worker(
+        self, client: Client, installation: str, queue: str, calls: int, drain: timedelta, workflows: Sequence[type]
+    ) -> Worker:
+        own: dict[str, Any] = {"activities": [self.calls.call]}
+        if queue == "workflows":
+            own = {
+                "workflows": workflows,
+                "activities": [self._services.find, self._services.open_exchange],
+                "workflow_runner": sandbox(),
+            }
+        return Worker(
+            client,
+            task_queue=protocol.queue(installation, queue),
+            max_concurrent_activities=calls,
+            graceful_shutdown_timeout=drain,
+            max_heartbeat_throttle_interval=timedelta(seconds=5),
+            **own,
+        )

