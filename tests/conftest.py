@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers.temporal import temporal_server  # noqa: F401 - a fixture for every test
+
 ROOT = Path(__file__).resolve().parents[1]
 SPECIFICATION = ROOT.parent / "shared" / "ows"
 """The specification's own examples and compatibility kit. They are not copied; tests skip where they are absent."""

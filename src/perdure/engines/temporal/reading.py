@@ -136,6 +136,7 @@ class Reader:
         """The history, then live until the run has ended."""
         _, record, executions = await self.program(tenant, run)
         number, told = 0, dict[str, int]()
+        has_ended = (await self._ask(tenant, run, executions[-1], 0))["ended"] is not None
         while executions:
             execution = executions.pop(0)
             async for fact, page in self._facts_of(tenant, run, execution, live=not executions):
@@ -143,12 +144,12 @@ class Reader:
                     for entry in entries_of(record.step(fact), number):
                         number = entry.number
                         yield entry
-                for entry in _progress(page, told):
+                for entry in _progress(None if has_ended else page, told):
                     yield entry
                 if record.ended is not None:
                     page_after = await self._ask(tenant, run, execution, 0) if page is None else page
                     if page_after["ended"] is not None:
-                        for entry in _progress(page_after, told):
+                        for entry in _progress(None if has_ended else page_after, told):
                             yield entry
                         return
             if not executions:
@@ -204,7 +205,7 @@ class Reader:
 def row_of(run: str, memo: Any, described: Any) -> Run:
     """A run as its memo and the server's row tell it."""
     status = STATUSES.get(described.status, memo["status"])
-    began = memo.get("began") or int(described.start_time.timestamp() * 1000)
+    began = (memo.get("began") or protocol.moment(described.start_time)) // 1000
     ended = memo.get("ended")
     if described.status in STATUSES and described.close_time is not None:
         ended = ended or int(described.close_time.timestamp() * 1000)

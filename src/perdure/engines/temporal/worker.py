@@ -47,16 +47,19 @@ class TemporalWorker:
         queues: Sequence[str] = protocol.QUEUES,
         calls: int = 100,
         drain: float = 0.0,
+        cached: int = 1000,
         workflows: Sequence[type] = (RunWorkflow, ExchangeWorkflow),
     ) -> None:
-        """`calls` under way at once on each queue; `drain`: seconds for which `close` lets calls finish."""
+        """`calls` under way at once on each queue; `drain`: seconds for which `close` lets calls finish; `cached`: workflows
+        that stay in memory."""
         unknown = [queue for queue in queues if queue not in protocol.QUEUES]
         if unknown or not queues:
             raise Invalid(f"There is no queue {', '.join(unknown)}.", hint=f"There are {', '.join(protocol.QUEUES)}.")
         self.calls = CallActivities(table, clock, secrets)
         self._services = ServiceActivities(client, installation, Definitions(blobs))
         self._workers = [
-            self._worker(client, installation, queue, calls, timedelta(seconds=drain), workflows) for queue in queues
+            self._worker(client, installation, queue, calls, timedelta(seconds=drain), workflows, cached)
+            for queue in queues
         ]
         self._running = 0
 
@@ -75,7 +78,14 @@ class TemporalWorker:
         await asyncio.gather(*(worker.__aexit__(None, None, None) for worker in self._workers))
 
     def _worker(
-        self, client: Client, installation: str, queue: str, calls: int, drain: timedelta, workflows: Sequence[type]
+        self,
+        client: Client,
+        installation: str,
+        queue: str,
+        calls: int,
+        drain: timedelta,
+        workflows: Sequence[type],
+        cached: int,
     ) -> Worker:
         own: dict[str, Any] = {"activities": [self.calls.call]}
         if queue == "workflows":
@@ -83,12 +93,14 @@ class TemporalWorker:
                 "workflows": workflows,
                 "activities": [self._services.find, self._services.open_exchange],
                 "workflow_runner": sandbox(),
+                "max_cached_workflows": cached,
             }
         return Worker(
             client,
             task_queue=protocol.queue(installation, queue),
             max_concurrent_activities=calls,
             graceful_shutdown_timeout=drain,
+            sticky_queue_schedule_to_start_timeout=timedelta(seconds=3),
             max_heartbeat_throttle_interval=timedelta(seconds=5),
             **own,
         )
