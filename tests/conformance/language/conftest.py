@@ -31,7 +31,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if template is None:
         return
     runs = any(step.name in RUNNING for step in template.steps)
-    modes = MODES + engine_driver.MODES if runs else MODES[:1]
+    modes = (*MODES, *engine_driver.MODES, "temporal") if runs else MODES[:1]
     metafunc.parametrize("mode", [m for m in modes if m != "killed" or "unsafe" not in template.tags], indirect=True)
 
 
@@ -52,15 +52,38 @@ def loop() -> Iterator[asyncio.Runner]:
 
 
 @pytest.fixture
-def scenario(mode: str, loop: asyncio.Runner, tmp_path: Path) -> Iterator[Scenario]:
+def scenario(mode: str, loop: asyncio.Runner, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Scenario]:
     secrets = ScriptedSecrets()
     driver: AnyDriver
     if mode in MODES:
         driver = Driver(loop, secrets, mode)
+    elif mode == "temporal":
+        server = request.getfixturevalue("temporal_server")
+        request.getfixturevalue("took_part")("Temporal server")
+        from tests.conformance.language.temporal_driver import TemporalDriver  # its libraries may be absent
+
+        driver = TemporalDriver(loop, secrets, server.target, tmp_path)
     else:
         driver = engine_driver.EngineDriver(loop, secrets, tmp_path, mode)
-    yield Scenario(driver, loop, secrets)
+    made = Scenario(driver, loop, secrets)
+    yield made
+    compare(request.node.nodeid.replace(f"[{mode}", "["), mode, made)
     driver.close()
+
+
+HISTORIES: dict[str, list[tuple[Any, ...]]] = {}
+"""Scenario -> what the embedded engine told of its run; the Temporal engine has to tell the same."""
+
+
+def compare(name: str, mode: str, scenario: Scenario) -> None:
+    """One canonical history on both engines."""
+    if mode not in {"engine", "temporal"} or not scenario.run:
+        return
+    told = [(entry.number, entry.type, entry.path, entry.ref, entry.data) for entry in scenario.seen.entries]
+    if mode == "engine":
+        HISTORIES[name] = told
+    else:
+        assert told == HISTORIES.pop(name, told)
 
 
 def data(docstring: str) -> Json:

@@ -78,9 +78,14 @@ class Reader:
     async def run(self, tenant: str, run: str) -> Run:
         """A run with input, and output or error."""
         described = await self.describe(tenant, run)
+        memo = await described.memo()
+        if described.status == WorkflowExecutionStatus.RUNNING and memo["status"] in {"completed", "cancelled"}:
+            with border(f"There is no run {run}."):  # it says its farewells
+                await self.handle(tenant, run).result()
+            described = await self.describe(tenant, run)
+            memo = await described.memo()
         first = described.raw_description.workflow_execution_info.first_run_id or described.run_id
         start = await self.start(tenant, run, first)
-        memo = await described.memo()
         row = row_of(run, memo, described)
         result: dict[str, Any] = {}
         if described.status == WorkflowExecutionStatus.COMPLETED:

@@ -49,6 +49,7 @@ class TemporalWorker:
         drain: float = 0.0,
         cached: int = 1000,
         workflows: Sequence[type] = (RunWorkflow, ExchangeWorkflow),
+        more_activities: Sequence[Any] = (),
     ) -> None:
         """`calls` under way at once on each queue; `drain`: seconds for which `close` lets calls finish; `cached`: workflows
         that stay in memory."""
@@ -57,6 +58,7 @@ class TemporalWorker:
             raise Invalid(f"There is no queue {', '.join(unknown)}.", hint=f"There are {', '.join(protocol.QUEUES)}.")
         self.calls = CallActivities(table, clock, secrets)
         self._services = ServiceActivities(client, installation, Definitions(blobs))
+        self._more = more_activities
         self._workers = [
             self._worker(client, installation, queue, calls, timedelta(seconds=drain), workflows, cached)
             for queue in queues
@@ -91,7 +93,7 @@ class TemporalWorker:
         if queue == "workflows":
             own = {
                 "workflows": workflows,
-                "activities": [self._services.find, self._services.open_exchange],
+                "activities": [self._services.find, self._services.open_exchange, *self._more],
                 "workflow_runner": sandbox(),
                 "max_cached_workflows": cached,
             }

@@ -1,0 +1,239 @@
+"""The same scenarios on a real Temporal server: real calls, signals, queries and executions; only the clock jumps."""
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from perdure.adapters.blobs_directory import DirectoryBlobs
+from perdure.adapters.clock import TestClock
+from perdure.engines.temporal import protocol
+from perdure.engines.temporal.connection import Address
+from perdure.engines.temporal.engine import TemporalEngine
+from perdure.engines.temporal.exchange import ExchangeWorkflow
+from perdure.engines.temporal.protocol import Limits
+from perdure.engines.temporal.record import child_id
+from perdure.engines.temporal.worker import TemporalWorker
+from perdure.language.values import Json
+from perdure.ports.engine import ENDED
+from perdure.ports.secrets import Secrets
+from tests.conformance.language.driver import START, TENANT, Seen
+from tests.conformance.language.temporal_run import ClockActivities, ClockedRun
+
+MOST_ROUNDS = 2_000
+
+
+class TemporalDriver:
+    """Drives runs of one scenario."""
+
+    def __init__(self, loop: asyncio.Runner, secrets: Secrets, target: str, folder: Path) -> None:
+        self.table: Any = None
+        self.clock = TestClock(START)
+        self.runs: list[str] = []
+        self._loop = loop
+        self._secrets = secrets
+        self._target = target
+        self._blobs = DirectoryBlobs(folder)
+        self._installation = f"scenario-{uuid.uuid4()}"
+        self._all: list[str] = []
+        """Children too."""
+        self._sleeping = 0
+        self._engine: TemporalEngine
+        self._worker: TemporalWorker | None = None
+
+    def __repr__(self) -> str:
+        return f"TemporalDriver({self._installation}, {len(self._all)} runs)"
+
+    def close(self) -> None:
+        if self._worker is not None:
+            self._loop.run(self._close(self._worker))
+
+    async def _close(self, worker: TemporalWorker) -> None:
+        await worker.close()
+        await self._engine.close()
+
+    async def _open(self) -> TemporalEngine:
+        if self._worker is None:
+            limits = Limits(heartbeat=1.0, redelivery=0.02, depth=8)
+            self._engine = TemporalEngine(
+                Address(target=self._target), self.table, self._blobs, installation=self._installation, limits=limits
+            )
+            await self._engine.open()
+            await self._open_worker()
+        return self._engine
+
+    async def _open_worker(self) -> None:
+        clock = ClockActivities(self.clock)
+        self._worker = TemporalWorker(
+            self._engine.client, self._installation, self._blobs, self.table, clock=self.clock, secrets=self._secrets,
+            workflows=(ClockedRun, ExchangeWorkflow), more_activities=(clock.now,),
+        )  # fmt: skip
+        await self._worker.open()
+
+    async def sleep(self, seconds: float) -> None:
+        """What a scripted function waits with."""
+        if seconds:
+            self._sleeping += 1
+            try:
+                await self.clock.sleep(seconds)
+            finally:
+                self._sleeping -= 1
+
+    # What a scenario does
+
+    def publish(self, document: Json, resources: dict[str, Json]) -> None:
+        self._do(lambda engine: engine.publish(TENANT, document, resources))
+
+    def start(self, document: Json, resources: dict[str, Json], input: Json) -> str:
+        run = f"run-{len(self.runs) + 1}"
+        self.runs.append(run)
+        self._all.append(run)
+        self._do(lambda engine: engine.start(TENANT, document, input, run=run, resources=resources))
+        return run
+
+    def deliver(self, event: dict[str, Any]) -> None:
+        self._do(lambda engine: engine.deliver(TENANT, event))
+
+    def cancel(self, run: str, *, compensate: bool = False) -> None:
+        self._do(lambda engine: engine.cancel(TENANT, run, compensate=compensate))
+
+    def suspend(self, run: str) -> None:
+        self._do(lambda engine: engine.suspend(TENANT, run))
+
+    def resume(self, run: str) -> None:
+        self._do(lambda engine: engine.resume(TENANT, run))
+
+    def retry(self, run: str) -> None:
+        self._do(lambda engine: engine.retry(TENANT, run))
+
+    def skip(self, run: str, output: Json) -> None:
+        self._do(lambda engine: engine.skip(TENANT, run, output=output, has_output=True))
+
+    def _do(self, work: Callable[[TemporalEngine], Awaitable[Any]]) -> None:
+        async def whole() -> None:
+            await work(await self._open())
+
+        self._loop.run(whole())
+
+    def settle(self) -> None:
+        self._loop.run(self._settle())
+
+    def advance(self, milliseconds: int) -> None:
+        self._loop.run(self._advance(milliseconds / 1000))
+
+    def finish(self, run: str) -> None:
+        self._loop.run(self._finish(run))
+
+    def kill(self) -> None:
+        self._loop.run(self._restart())
+
+    async def _restart(self) -> None:
+        assert self._worker is not None
+        await self._worker.close()
+        await self._open_worker()
+
+    # What a scenario sees
+
+    def seen(self, run: str) -> Seen:
+        return self._loop.run(self._seen(run))
+
+    async def _seen(self, run: str) -> Seen:
+        found = await self._engine.describe(TENANT, run)
+        return Seen(found.status, found.output, found.error, await self._engine.history(TENANT, run))
+
+    def kept(self) -> bytes:
+        """Every byte of the server's histories, and every timeline."""
+        return self._loop.run(self._kept())
+
+    async def _kept(self) -> bytes:
+        found = []
+        for run in self._all:
+            history = await self._engine._reader.handle(TENANT, run).fetch_history()
+            found += [event.SerializeToString() for event in history.events]
+            found.append(msgspec.json.encode(await self._engine.history(TENANT, run)))
+        return b"".join(found)
+
+    # Time
+
+    async def _settle(self) -> None:
+        quiet, before = 0, -1
+        for _ in range(MOST_ROUNDS):
+            count = await self._count()
+            quiet = quiet + 1 if count is not None and count == before else 0
+            before = -1 if count is None else count
+            if quiet >= 1:
+                return
+            await asyncio.sleep(0.01)
+        raise AssertionError(f"the scenario does not come to rest: {self!r}")
+
+    async def _count(self) -> int | None:
+        """How many facts there are, or None while something is under way."""
+        facts, pending = 0, 0
+        for run in self._all:
+            handle = self._engine._reader.handle(TENANT, run)
+            described = await handle.describe()
+            pending += len(described.raw_description.pending_activities)
+            looked: Any = await handle.query(protocol.LOOK)
+            if looked["status"] == "pending" or looked["is_busy"]:
+                return None
+            facts += looked["facts"] + 1
+            for command in looked["open"]:
+                if command["kind"] == "start-child":
+                    child = child_id(run, command["id"])
+                    if child not in self._all:
+                        self._all.append(child)
+        if pending > self._sleeping or await self._is_exchange_busy():
+            return None
+        return facts
+
+    async def _is_exchange_busy(self) -> bool:
+        from temporalio.client import RPCError
+
+        handle = self._engine.client.get_workflow_handle(protocol.exchange_id(self._installation, TENANT))
+        try:
+            looked: Any = await handle.query(protocol.LOOK)
+        except RPCError:
+            return False
+        return bool(looked["is_busy"])
+
+    async def _advance(self, seconds: float) -> None:
+        remaining = seconds
+        await self._settle()
+        for _ in range(MOST_ROUNDS):
+            wake = await self._next_wake()
+            if wake is None or wake > remaining:
+                break
+            await self._tick(wake)
+            remaining -= wake
+        await self._tick(remaining)
+
+    async def _finish(self, run: str) -> None:
+        await self._settle()
+        for _ in range(MOST_ROUNDS):
+            wake = await self._next_wake()
+            if wake is None or (await self._engine._row(TENANT, run)).status in ENDED:
+                return
+            await self._tick(wake)
+        raise AssertionError("the scenario does not come to an end")
+
+    async def _tick(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+        now = self.clock.now()
+        for run in self._all:
+            if (await self._engine._row(TENANT, run)).status not in ENDED - {"faulted"}:
+                await self._engine._reader.handle(TENANT, run).signal("clock", now)
+        await self._settle()
+
+    async def _next_wake(self) -> float | None:
+        """Seconds until something comes due: a timer of a run, or a function that sleeps."""
+        dues = []
+        for run in self._all:
+            looked: Any = await self._engine._reader.handle(TENANT, run).query(protocol.LOOK)
+            dues += [command["due"] for command in looked["open"] if command["kind"] == "start-timer"]
+        wakes = [max(0.0, (min(dues) - self.clock.now()) / 1000)] if dues else []
+        own = self.clock.next_wake()
+        wakes += [own] if own is not None else []
+        return min(wakes, default=None)
