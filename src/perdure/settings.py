@@ -6,7 +6,7 @@ test keeps the two equal. This module reads no environment itself: it is handed 
 
 import difflib
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -31,10 +31,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     model_file: _Text = ""
     model_script: _Text = ""
     model_threads: Annotated[int, msgspec.Meta(ge=1, le=256)] = 1
+    engine: Literal["embedded", "temporal"] = "embedded"
+    temporal_address: _Text = "127.0.0.1:7233"
+    temporal_namespace: _Text = "default"
+    temporal_installation: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9._-]{1,63}$")] = "perdure"
+    temporal_store: _Text = ""
+    temporal_keys: tuple[str, ...] = ()
+    temporal_tls: bool = False
+    temporal_ca: _Text = ""
+    temporal_certificate: _Text = ""
+    temporal_private_key: _Text = ""
+    temporal_api_key: _Text = ""
     debug: bool = False
 
     def __repr__(self) -> str:
-        shown = {field: "…" if field == "model_key" and self.model_key else getattr(self, field) for field in SENTENCES}
+        shown = {
+            field: "…" if field in HIDDEN and getattr(self, field) else getattr(self, field) for field in SENTENCES
+        }
         return f"Settings({', '.join(f'{field}={value!r}' for field, value in shown.items())})"
 
 
@@ -50,8 +63,22 @@ SENTENCES: dict[str, str] = {
     "model_file": "Weights (GGUF) of the local model; when empty those of the extra `local`.",
     "model_script": "File (JSON or YAML) of a scripted model that stands in for every model, for tests and examples.",
     "model_threads": "Threads of the local model; more than one helps only on a quiet machine.",
+    "engine": "Where runs go: `embedded` in this process, or `temporal` on a Temporal server; `--engine` replaces it.",
+    "temporal_address": "Host and port of the Temporal server.",
+    "temporal_namespace": "Namespace of the Temporal server.",
+    "temporal_installation": "Name in front of task queues and workflow ids, for several installations in one namespace.",
+    "temporal_store": "Directory for values too big for the server, shared by all workers; when empty `temporal` beside the journal.",
+    "temporal_keys": "Keys (32 bytes in base64, separated by commas) that seal all values; the first seals, any opens.",
+    "temporal_tls": "Speak TLS with the Temporal server (1 or 0); the next settings and an API key turn it on too.",
+    "temporal_ca": "File (PEM) with the certificate authority of the Temporal server.",
+    "temporal_certificate": "File (PEM) with the certificate of this client.",
+    "temporal_private_key": "File (PEM) with the private key of this client.",
+    "temporal_api_key": "API key sent to the Temporal server, and to no other host.",
     "debug": "Show the traceback of a bug on standard error instead of keeping it in a file (1 or 0).",
 }
+
+HIDDEN = frozenset({"model_key", "temporal_keys", "temporal_api_key"})
+"""Settings whose values are never shown."""
 
 TEST_ONLY = frozenset({"PERDURE_REQUIRE_SERVERS"})
 """Names that belong to the test suite and are no setting."""

@@ -5,12 +5,14 @@ It builds the parts from settings and hands them to one another; it decides noth
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import msgspec
 
+from perdure.adapters.blobs_directory import DirectoryBlobs
 from perdure.adapters.clock import SystemClock
 from perdure.adapters.egress import HttpEgress
 from perdure.adapters.local_model_client import LocalModel
@@ -32,9 +34,15 @@ from perdure.functions.openapi import OpenApi
 from perdure.functions.resolve import resolve
 from perdure.functions.table import Table
 from perdure.language.values import Json
+from perdure.ports.clock import Clock
 from perdure.ports.function import Function
 from perdure.ports.model import Model
+from perdure.ports.secrets import Secrets
 from perdure.settings import Settings
+
+if TYPE_CHECKING:
+    from perdure.engines.temporal.engine import TemporalEngine
+    from perdure.engines.temporal.worker import TemporalWorker
 
 LOOPBACK = ("127.0.0.1",)
 _LOOK_EVERY = 1.0
@@ -45,11 +53,18 @@ class Installation:
     """Everything one process needs to run documents."""
 
     def __init__(
-        self, engine: EmbeddedEngine, table: Table, spool: Spool, egress: HttpEgress, to_models: HttpEgress
+        self,
+        engine: "EmbeddedEngine | TemporalEngine",
+        table: Table,
+        spool: Spool,
+        egress: HttpEgress,
+        to_models: HttpEgress,
     ) -> None:
         self.engine = engine
         self.table = table
         self._spool = spool
+        self.clock: Clock = SystemClock()
+        self.secrets: Secrets | None = None
         self._egress = egress
         self._to_models = to_models
         self.warnings: list[str] = []
@@ -60,8 +75,12 @@ class Installation:
 
     @contextlib.asynccontextmanager
     async def open(self, *, drive: bool = True) -> AsyncIterator[None]:
-        """Open the journal. Interrupted runs go on with `drive`; else only those that are asked for."""
-        await self.engine.open(recover=drive)
+        """Open the journal, or reach the server. Interrupted runs of a journal go on with `drive`; else only those that
+        are asked for."""
+        if isinstance(self.engine, EmbeddedEngine):
+            await self.engine.open(recover=drive)
+        else:
+            await self.engine.open()
         closing = asyncio.Event()
         taking = asyncio.ensure_future(self._take_events(closing))
         try:
@@ -79,7 +98,7 @@ class Installation:
 
     async def _take_events(self, closing: asyncio.Event) -> None:
         """Take in what other processes send, while the journal is open."""
-        while not closing.is_set():
+        while isinstance(self.engine, EmbeddedEngine) and not closing.is_set():
             await self._spool.take(self.engine.deliver)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(closing.wait(), _LOOK_EVERY)
@@ -87,6 +106,79 @@ class Installation:
     async def resolve(self, document: Json) -> dict[str, Json]:
         """The outside documents that a document names by fixed addresses, to be pinned with it."""
         return await resolve(document, self._egress)
+
+
+def installation(
+    directory: Path,
+    settings: Settings,
+    *,
+    modules: Iterable[str] = (),
+    secrets_file: str | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Installation:
+    """The engine that the settings name, not open yet.
+
+    `environ` is looked through for secrets only; those of a file come first. Invalid when a part cannot be built.
+    """
+    made = embedded(directory, settings, modules=modules, secrets_file=secrets_file, environ=environ)
+    if settings.engine == "temporal":
+        made.engine = temporal_engine(directory, settings, made.table)
+    return made
+
+
+def temporal_engine(directory: Path, settings: Settings, table: Table) -> "TemporalEngine":
+    """The client of a Temporal server. Invalid when its libraries are not installed."""
+    try:  # heavy, and installed only with the extra
+        from perdure.engines.temporal.connection import Address
+        from perdure.engines.temporal.engine import TemporalEngine
+    except ImportError as error:
+        raise Invalid(
+            f"The engine `temporal` needs libraries that are not installed ({error.name}).",
+            hint="Install them with `pip install 'perdure[temporal]'`.",
+        ) from None
+    address = Address(
+        target=settings.temporal_address,
+        namespace=settings.temporal_namespace,
+        tls=settings.temporal_tls,
+        ca=settings.temporal_ca,
+        certificate=settings.temporal_certificate,
+        private_key=settings.temporal_private_key,
+        api_key=settings.temporal_api_key,
+    )
+    return TemporalEngine(
+        address,
+        table,
+        store(directory, settings),
+        installation=settings.temporal_installation,
+        keys=settings.temporal_keys,
+    )
+
+
+def temporal_worker(
+    installation: Installation, directory: Path, settings: Settings, *, queues: Sequence[str], calls: int, drain: float
+) -> "TemporalWorker":
+    """A worker on the connection of an installation that is open. Invalid for a queue that does not exist."""
+    from perdure.engines.temporal.engine import TemporalEngine  # as above
+    from perdure.engines.temporal.worker import TemporalWorker
+
+    assert isinstance(installation.engine, TemporalEngine)
+    return TemporalWorker(
+        installation.engine.client,
+        settings.temporal_installation,
+        store(directory, settings),
+        installation.table,
+        clock=installation.clock,
+        secrets=installation.secrets,
+        queues=queues,
+        calls=calls,
+        drain=drain,
+    )
+
+
+def store(directory: Path, settings: Settings) -> DirectoryBlobs:
+    """Where values too big for a server are kept."""
+    chosen = settings.temporal_store
+    return DirectoryBlobs(Path(chosen).expanduser() if chosen else directory / "temporal")
 
 
 def embedded(
@@ -97,10 +189,7 @@ def embedded(
     secrets_file: str | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Installation:
-    """The engine of one process on a data directory, not open yet.
-
-    `environ` is looked through for secrets only; those of a file come first. Invalid when a part cannot be built.
-    """
+    """The engine of one process on a data directory, not open yet. Arguments and errors as of `installation`."""
     clock = SystemClock()
     egress = _egress(settings.egress_allow)
     to_models = _egress((*settings.egress_allow, *_model_hosts(settings)))
@@ -123,6 +212,7 @@ def embedded(
     installation = Installation(
         EmbeddedEngine(directory, table, clock=clock, secrets=secrets), table, Spool(directory), egress, to_models
     )
+    installation.secrets = secrets
     if isinstance(secrets, FileSecrets) and secrets.warning:
         installation.warnings.append(secrets.warning)
     return installation

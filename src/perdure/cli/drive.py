@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -32,6 +32,14 @@ def data_argument(parser: argparse.ArgumentParser) -> None:
     """`--data`, for every verb that looks into a journal."""
     parser.add_argument(
         "--data", metavar="DIR", help="Directory of the journal (default: PERDURE_DATA, else ~/.local/share/perdure)."
+    )
+    engine_argument(parser)
+
+
+def engine_argument(parser: argparse.ArgumentParser) -> None:
+    """`--engine`, for every verb that has to do with runs."""
+    parser.add_argument(
+        "--engine", choices=("embedded", "temporal"), help="Where runs go (default: PERDURE_ENGINE, else embedded)."
     )
 
 
@@ -62,6 +70,8 @@ class Desk:
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
         self.settings: Settings = given.read_settings()
+        if getattr(options, "engine", None):
+            self.settings = msgspec.structs.replace(self.settings, engine=options.engine)
         self.tenant = self.settings.tenant
         self.directory: Path = given.data_directory(options.data, self.settings)
         self.run: str | None = None
@@ -70,8 +80,15 @@ class Desk:
     def __repr__(self) -> str:
         return f"Desk({str(self.directory)!r}, run={self.run!r})"
 
+    @property
+    def has_journal(self) -> bool:
+        """Whether runs are on this machine's disk."""
+        return self.settings.engine == "embedded"
+
     def must_exist(self) -> None:
-        """NotFound unless there is a data directory, Invalid when it is something else."""
+        """NotFound unless there is a data directory, Invalid when it is something else. On a server none is needed."""
+        if not self.has_journal:
+            return
         if self.directory.exists() and not self.directory.is_dir():
             raise Invalid(f"{self.directory} is not a directory.", hint="Name the data directory with --data.")
         if not self.directory.is_dir():
@@ -83,7 +100,7 @@ class Desk:
         """The parts, put together and not open yet; nothing is on the disk for it."""
         from perdure import wiring  # heavy: all functions and the engine; not needed by --help
 
-        installation = wiring.embedded(
+        installation = wiring.installation(
             self.directory,
             self.settings,
             modules=getattr(self.options, "functions", []),
@@ -115,6 +132,15 @@ class Desk:
             finally:
                 following.cancel()
         return ended
+
+    def deliver(self, event: dict[str, Any]) -> None:
+        """Hand an event to the engine itself, which is elsewhere."""
+
+        async def whole() -> None:
+            async with self.opened() as installation:
+                await installation.engine.deliver(self.tenant, event)
+
+        self.settle(whole)
 
     def settle(self, work: Callable[[], Awaitable[_Answer]]) -> _Answer:
         """Run the coroutine; Ctrl-C and SIGTERM end it in good order, so that the run can be resumed.
@@ -148,7 +174,7 @@ class Desk:
         import shlex  # only where a command is shown
 
         words = ["perdure", "runs", "resume", run]
-        for option in ("data", "functions", "secrets"):
+        for option in ("data", "engine", "functions", "secrets"):
             chosen = getattr(self.options, option, None) or []
             for value in [chosen] if isinstance(chosen, str) else chosen:
                 words += [f"--{option}", value]

@@ -50,6 +50,10 @@ def execute(options: argparse.Namespace) -> int:
 
     desk = drive.Desk(options)
     event = _event(options)
+    if not desk.has_journal:
+        desk.deliver(event)
+        print(event["id"])
+        return 0
     desk.must_exist()
     Spool(desk.directory).put(desk.tenant, event)
     print(event["id"])

@@ -29,6 +29,7 @@ COMMANDS = (
     Command("validate", "perdure.cli.validate", "Check documents and print every finding with its place."),
     Command("runs", "perdure.cli.runs", "List, show and mend runs: resume, cancel, retry, skip, fork, delete."),
     Command("events", "perdure.cli.events", "Send an event to the runs that wait for it."),
+    Command("worker", "perdure.cli.worker", "Work on the queues of a Temporal server until told to stop."),
     Command("functions", "perdure.cli.functions", "List and show the functions that a document can call."),
     Command("schema", "perdure.cli.schema", "Print the JSON Schema of documents, for editors."),
     Command("completion", "perdure.cli.completion", "Print the completion script of a shell."),

@@ -119,11 +119,19 @@ def _list(desk: drive.Desk, options: argparse.Namespace) -> int:
     for run in runs:
         print(f"{run.id}  {run.status:9}  {moment(run.started)}  {run.namespace}/{run.name} {run.version}")
     if not runs:
-        print(f"perdure: No runs in {desk.directory}.", file=sys.stderr)
+        where = desk.directory if desk.has_journal else desk.settings.temporal_address
+        print(f"perdure: No runs in {where}.", file=sys.stderr)
     return 0
 
 
 def _listed(desk: drive.Desk, options: argparse.Namespace) -> list[Run]:
+    if not desk.has_journal:
+        return _ask(
+            desk,
+            lambda installation: installation.engine.find(
+                desk.tenant, status=options.status, workflow=options.workflow, limit=options.limit
+            ),
+        )
     try:
         with _look(desk) as reader:
             return reader.views.find(desk.tenant, status=options.status, workflow=options.workflow, limit=options.limit)
@@ -132,8 +140,11 @@ def _listed(desk: drive.Desk, options: argparse.Namespace) -> list[Run]:
 
 
 def _show(desk: drive.Desk, options: argparse.Namespace) -> int:
-    with _look(desk) as reader:
-        run = reader.views.describe(desk.tenant, options.run)
+    if desk.has_journal:
+        with _look(desk) as reader:
+            run = reader.views.describe(desk.tenant, options.run)
+    else:
+        run = _ask(desk, lambda installation: installation.engine.describe(desk.tenant, options.run))
     if options.json:
         _print_json(run)
         return 0
@@ -156,8 +167,11 @@ def _show(desk: drive.Desk, options: argparse.Namespace) -> int:
 
 
 def _history(desk: drive.Desk, options: argparse.Namespace) -> int:
-    with _look(desk) as reader:
-        entries = reader.views.history(desk.tenant, options.run)
+    if desk.has_journal:
+        with _look(desk) as reader:
+            entries = reader.views.history(desk.tenant, options.run)
+    else:
+        entries = _ask(desk, lambda installation: installation.engine.history(desk.tenant, options.run))
     if options.json:
         _print_json(entries)
         return 0

@@ -1,6 +1,7 @@
 """The way to the server, and what its errors mean here."""
 
 import contextlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,7 +64,8 @@ async def connect(address: Address, converter: DataConverter) -> Client:
             api_key=address.api_key or None,
         )
     except (RuntimeError, RPCError) as error:
-        reason = str(error).splitlines()[0][:200]
+        found = re.search(r'message: "([^"]+)"', str(error))
+        reason = found[1] if found else str(error).splitlines()[0][:200]
         raise Unavailable(
             f"The Temporal server at {address.target} cannot be reached ({reason}).",
             hint="Start it, or name another one in PERDURE_TEMPORAL_ADDRESS.",

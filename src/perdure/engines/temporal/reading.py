@@ -110,20 +110,21 @@ class Reader:
 
     # Facts
 
-    async def program(self, tenant: str, run: str) -> tuple[Start, Record, list[str]]:
-        """What a run began with, an empty record of its program, and its executions so far but the last."""
+    async def _opened(self, tenant: str, run: str) -> tuple[Start, list[str], dict[str, Any]]:
+        """What a run began with, its executions, and the first facts of the last one."""
         described = await self.describe(tenant, run)
         first = described.raw_description.workflow_execution_info.first_run_id or described.run_id
         start = await self.start(tenant, run, first)
         page = await self._ask(tenant, run, described.run_id, 0)
-        return start, Record(program_of(start.definition, start.beginning.program)), [*page["past"], described.run_id]
+        return start, [*page["past"], described.run_id], page
 
     async def facts(self, tenant: str, run: str) -> tuple[Start, list[events.Event]]:
         """Everything that a run was told, from its first event on."""
-        start, _, executions = await self.program(tenant, run)
+        start, executions, page = await self._opened(tenant, run)
         found: list[events.Event] = []
         for execution in executions:
-            async for fact, _ in self._facts_of(tenant, run, execution):
+            first = page if execution == executions[-1] else None
+            async for fact, _ in self._facts_of(tenant, run, execution, first):
                 if fact is not None:
                     found.append(fact)
         return start, found
@@ -139,9 +140,10 @@ class Reader:
 
     async def watch(self, tenant: str, run: str) -> AsyncIterator[Entry]:
         """The history, then live until the run has ended."""
-        _, record, executions = await self.program(tenant, run)
+        start, executions, first = await self._opened(tenant, run)
+        record = Record(program_of(start.definition, start.beginning.program))
         number, told = 0, dict[str, int]()
-        has_ended = (await self._ask(tenant, run, executions[-1], 0))["ended"] is not None
+        has_ended = first["ended"] is not None
         while executions:
             execution = executions.pop(0)
             async for fact, page in self._facts_of(tenant, run, execution, live=not executions):
@@ -163,13 +165,13 @@ class Reader:
                     executions.append(described.run_id)
 
     async def _facts_of(
-        self, tenant: str, run: str, execution: str, *, live: bool = False
+        self, tenant: str, run: str, execution: str, first: Any = None, *, live: bool = False
     ) -> AsyncIterator[tuple[events.Event | None, dict[str, Any] | None]]:
         after, changed = 0, asyncio.Event()
         looking = asyncio.create_task(self._look(tenant, run, execution, changed)) if live else None
         try:
             while True:
-                page = await self._ask(tenant, run, execution, after)
+                page, first = first or await self._ask(tenant, run, execution, after), None
                 for fact in page["facts"]:
                     after += 1
                     last = page if page["is_all"] and after and fact is page["facts"][-1] else None

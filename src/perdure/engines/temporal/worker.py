@@ -9,6 +9,7 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from perdure import __version__
 from perdure.engines.embedded.calls import Table
 from perdure.engines.temporal import protocol
 from perdure.engines.temporal.activities import CallActivities, ServiceActivities
@@ -100,6 +101,7 @@ class TemporalWorker:
         return Worker(
             client,
             task_queue=protocol.queue(installation, queue),
+            build_id=f"perdure-{__version__}",
             max_concurrent_activities=calls,
             graceful_shutdown_timeout=drain,
             sticky_queue_schedule_to_start_timeout=timedelta(seconds=3),

@@ -1,0 +1,129 @@
+"""`perdure worker`: works on the queues of a Temporal server until SIGTERM or Ctrl-C, then lets calls finish."""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+from perdure.cli import drive
+from perdure.errors import Invalid, Unavailable
+
+if TYPE_CHECKING:
+    from perdure.wiring import Installation
+
+_EPILOG = """\
+The queues: workflows (decisions), functions (your own), http (http and openapi), models (infer). A worker needs the
+functions and secrets of the calls that it makes; new documents need no new worker.
+
+examples:
+  perdure worker --engine temporal
+  perdure worker --engine temporal --queues functions --functions my_functions --calls 20
+  perdure worker --engine temporal --health 127.0.0.1:8099
+
+exit codes: 0 stopped when told to, 1 out of reach for good, 2 the command does not fit
+"""
+_AGAIN = 2.0
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Which queues, how much at once."""
+    parser.epilog = _EPILOG
+    drive.data_argument(parser)
+    drive.functions_argument(parser)
+    parser.add_argument("--secrets", metavar="FILE", help="File (JSON or YAML) that maps secret names to values.")
+    parser.add_argument("--queues", metavar="NAMES", help="Queues, separated by commas (default: all).")
+    parser.add_argument(
+        "--calls", type=int, default=100, metavar="N", help="Calls at once on each queue (default: 100)."
+    )
+    parser.add_argument(
+        "--drain",
+        type=float,
+        default=30.0,
+        metavar="S",
+        help="Seconds in which calls may finish at the end (default: 30).",
+    )
+    parser.add_argument("--health", metavar="HOST:PORT", help="Answer there by HTTP: 200 while it works, else 503.")
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Work until told to stop."""
+    desk = drive.Desk(options)
+    if desk.has_journal:
+        raise Invalid(
+            "The embedded engine has no workers: `perdure run` does the work.",
+            hint="Give --engine temporal, or set PERDURE_ENGINE=temporal.",
+        )
+    if options.calls < 1 or options.drain < 0:
+        raise Invalid("--calls must be 1 or more, and --drain 0 or more.")
+    return asyncio.run(_work(desk, options))
+
+
+async def _work(desk: drive.Desk, options: argparse.Namespace) -> int:
+    stop = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        if os.name == "posix":
+            asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    is_working = asyncio.Event()
+    async with _health(options.health, is_working):
+        async with contextlib.AsyncExitStack() as stack:
+            installation = await _reached(desk, stack, stop)
+            if installation is None:
+                return 0
+            from perdure import wiring  # heavy; loaded already by now
+            from perdure.engines.temporal.protocol import QUEUES
+
+            queues = [name.strip() for name in options.queues.split(",")] if options.queues else QUEUES
+            worker = wiring.temporal_worker(
+                installation, desk.directory, desk.settings, queues=queues, calls=options.calls, drain=options.drain
+            )
+            await worker.open()
+            is_working.set()
+            _say(f"Working on {', '.join(queues)} at {desk.settings.temporal_address}.")
+            await stop.wait()
+            is_working.clear()
+            _say("Stopping; calls under way may finish.")
+            await worker.close()
+    return 0
+
+
+async def _reached(desk: drive.Desk, stack: contextlib.AsyncExitStack, stop: asyncio.Event) -> "Installation | None":
+    """The installation, open, as soon as the server can be reached; None when told to stop before."""
+    told = ""
+    while True:
+        try:
+            return await stack.enter_async_context(desk.opened())
+        except Unavailable as error:
+            if str(error) != told:
+                told = str(error)
+                _say(f"{error.message} Trying again until it is there.")
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), _AGAIN)
+            return None
+
+
+@contextlib.asynccontextmanager
+async def _health(place: str | None, is_working: asyncio.Event):  # type: ignore[no-untyped-def]
+    if not place:
+        yield
+        return
+    host, _, port = place.rpartition(":")
+    if not port.isdigit():
+        raise Invalid(f"--health {place} is not HOST:PORT.")
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError):
+            await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+            status = "200 OK" if is_working.is_set() else "503 Service Unavailable"
+            writer.write(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
+            await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, host or "127.0.0.1", int(port)):
+        yield
+
+
+def _say(sentence: str) -> None:
+    print(f"perdure: {sentence}", file=sys.stderr, flush=True)
