@@ -127,8 +127,10 @@ class Errands:
                 summary=command.function,
             )
         except ActivityError as error:
+            self._calls.pop(command.id, None)
             self._run.push(lost_call(command, str(error.cause or error)))
             return
+        self._calls.pop(command.id, None)
         if answer["progress"] is not None:
             self.progress[command.id] = answer["progress"]
             while len(self.progress) > _KEPT:
