@@ -35,13 +35,14 @@ def free_port() -> int:
 
 
 class TemporalServer:
-    """Can be killed and started again; keeps its port and its database."""
+    """Can be killed and started again with `keeps`: then its database is a file, and slower."""
 
-    def __init__(self, folder: Path, *, attributes: bool = True) -> None:
+    def __init__(self, folder: Path, *, attributes: bool = True, keeps: bool = False) -> None:
         self.folder = folder
         self.port = free_port()
         self.kills = 0
         self._attributes = attributes
+        self._keeps = keeps
         self._process: subprocess.Popen[bytes] | None = None
 
     def __repr__(self) -> str:
@@ -55,10 +56,12 @@ class TemporalServer:
         """Start it, and return when it answers."""
         command = [
             str(binary()), "server", "start-dev", "--headless", "--ip", "127.0.0.1", "--port", str(self.port),
-            "--db-filename", str(self.folder / "temporal.db"), "--log-level", "error",
+            "--log-level", "error",
             "--dynamic-config-value", "frontend.namespaceRPS=100000",
             "--dynamic-config-value", "system.forceSearchAttributesCacheRefreshOnRead=true",
         ]  # fmt: skip
+        if self._keeps:
+            command += ["--db-filename", str(self.folder / "temporal.db")]
         for name in ATTRIBUTES if self._attributes else ():
             command += ["--search-attribute", f"{name}=Keyword"]
         with (self.folder / "temporal.log").open("ab") as log:

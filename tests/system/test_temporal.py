@@ -32,7 +32,7 @@ def own_server(tmp_path: Path, require, took_part) -> Iterator[TemporalServer]:
     """A server that may be killed."""
     require(is_installed(), MISSING)
     took_part("Temporal server that is killed")
-    server = TemporalServer(tmp_path)
+    server = TemporalServer(tmp_path, keeps=True)
     server.start()
     yield server
     server.stop()
