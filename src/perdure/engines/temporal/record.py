@@ -79,6 +79,8 @@ class Record:
             given = [commands.Fault(error=problem("runtime", title="bug in Perdure", detail=detail))]
         for command in given:
             self._absorb(command)
+        if self.ended is None and self.state is not None:
+            self.status = self.state["status"]
         return given
 
     def fits(self, patch: events.OperatorPatch) -> bool:
