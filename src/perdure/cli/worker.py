@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import sys
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 from perdure.cli import drive
@@ -67,25 +68,24 @@ async def _work(desk: drive.Desk, options: argparse.Namespace) -> int:
         if os.name == "posix":
             asyncio.get_running_loop().add_signal_handler(name, stop.set)
     is_working = asyncio.Event()
-    async with _health(options.health, is_working):
-        async with contextlib.AsyncExitStack() as stack:
-            installation = await _reached(desk, stack, stop)
-            if installation is None:
-                return 0
-            from perdure import wiring  # heavy; loaded already by now
-            from perdure.engines.temporal.protocol import QUEUES
+    async with _health(options.health, is_working), contextlib.AsyncExitStack() as stack:
+        installation = await _reached(desk, stack, stop)
+        if installation is None:
+            return 0
+        from perdure import wiring  # heavy; loaded already by now
+        from perdure.engines.temporal.protocol import QUEUES
 
-            queues = [name.strip() for name in options.queues.split(",")] if options.queues else QUEUES
-            worker = wiring.temporal_worker(
-                installation, desk.directory, desk.settings, queues=queues, calls=options.calls, drain=options.drain
-            )
-            await worker.open()
-            is_working.set()
-            _say(f"Working on {', '.join(queues)} at {desk.settings.temporal_address}.")
-            await stop.wait()
-            is_working.clear()
-            _say("Stopping; calls under way may finish.")
-            await worker.close()
+        queues = [name.strip() for name in options.queues.split(",")] if options.queues else QUEUES
+        worker = wiring.temporal_worker(
+            installation, desk.directory, desk.settings, queues=queues, calls=options.calls, drain=options.drain
+        )
+        await worker.open()
+        is_working.set()
+        _say(f"Working on {', '.join(queues)} at {desk.settings.temporal_address}.")
+        await stop.wait()
+        is_working.clear()
+        _say("Stopping; calls under way may finish.")
+        await worker.close()
     return 0
 
 
@@ -105,7 +105,7 @@ async def _reached(desk: drive.Desk, stack: contextlib.AsyncExitStack, stop: asy
 
 
 @contextlib.asynccontextmanager
-async def _health(place: str | None, is_working: asyncio.Event):  # type: ignore[no-untyped-def]
+async def _health(place: str | None, is_working: asyncio.Event) -> AsyncIterator[None]:
     if not place:
         yield
         return

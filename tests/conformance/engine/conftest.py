@@ -12,7 +12,6 @@ from tests.conformance.engine.place import TENANT, Place  # noqa: F401 - TENANT 
 from tests.conformance.engine.temporal_place import TEMPORAL, temporal_place
 from tests.conformance.engine.world import World
 
-
 EMBEDDED = {
     "default": Tuning(),
     "evict-each-step": Tuning(evict="step"),

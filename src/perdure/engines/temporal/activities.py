@@ -44,7 +44,7 @@ class CallActivities:
             reported[:] = [reported[0] + 1, [reported[0] + 1, command.path, command.ref, data]]
             activity.heartbeat(reported[1])
 
-        if info.attempt > 1 and self._is_unsafe(command):
+        if info.attempt > 1 and self._is_unsafe(command, resources):
             return {"event": outcome_unknown(command, self._clock.now()), "progress": None}
         interval = (info.heartbeat_timeout.total_seconds() if info.heartbeat_timeout else 30.0) / 3
         self.under_way += 1
@@ -63,9 +63,9 @@ class CallActivities:
         )  # fmt: skip
         return await calls.call(caller, command)
 
-    def _is_unsafe(self, command: ScheduleCall) -> bool:
+    def _is_unsafe(self, command: ScheduleCall, resources: dict[str, Any]) -> bool:
         with contextlib.suppress(PerdureError):
-            return self._table.get(command.function, command.version).effect_of(command.args) == "unsafe"
+            return self._table.get(command.function, command.version).effect_of(command.args, resources) == "unsafe"
         return False
 
 
@@ -95,7 +95,7 @@ class ServiceActivities:
             "definition": definition,
             "hash": content_hash([definition["document"], definition["resources"]]),
             "program": program_hash(definition["document"], definition["resources"]),
-            "runtime": runtime(),
+            "runtime": runtime(tenant),
         }
 
     @activity.defn(name=protocol.OPEN)
@@ -109,9 +109,9 @@ class ServiceActivities:
         )
 
 
-def runtime() -> dict[str, Any]:
+def runtime(tenant: str) -> dict[str, Any]:
     """`$runtime` as a run records it when it begins."""
-    return {"name": "perdure", "version": __version__, "metadata": {}}
+    return {"name": "Perdure", "version": __version__, "metadata": {"tenant": tenant}}
 
 
 async def _beat(interval: float, reported: list[Any]) -> None:

@@ -134,7 +134,7 @@ class TemporalEngine:
         beginning = Beginning(
             tenant=tenant, run=id, installation=self._installation,
             definition=content_hash([definition["document"], definition["resources"]]), program=program.hash,
-            runtime=runtime(), has_attributes=self._has_attributes, limits=self._limits, origin=origin, facts=facts,
+            runtime=runtime(tenant), has_attributes=self._has_attributes, limits=self._limits, origin=origin, facts=facts,
         )  # fmt: skip
         memo = protocol.memo_of(program.document, beginning, content_hash(input))
         try:
