@@ -81,14 +81,12 @@ class ServiceActivities:
         return f"ServiceActivities({self._definitions!r})"
 
     @activity.defn(name=protocol.FIND)
-    async def find(
-        self, tenant: str, namespace: str, name: str, version: str, depth: int, limit: int
-    ) -> dict[str, Any]:
+    async def find(self, tenant: str, identity: tuple[str, str, str], depth: int, limit: int) -> dict[str, Any]:
         """A published workflow: its definition with hashes, or the sentence why there is none."""
         try:
             if depth >= limit:
                 raise Exhausted(f"Workflows start one another {depth} levels deep; that is the limit.")
-            definition = await self._definitions.find(tenant, (namespace, name, version))
+            definition = await self._definitions.find(tenant, identity)
         except (NotFound, Exhausted) as refusal:
             return {"refusal": str(refusal)}
         return {

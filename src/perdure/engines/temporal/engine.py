@@ -172,7 +172,7 @@ class TemporalEngine:
         if path is None:
             described = await self._reader.describe(tenant, run)
             first = described.raw_description.workflow_execution_info.first_run_id
-            start, facts = await self._reader.start(tenant, run, first), []
+            start, facts = await self._reader.start(tenant, run, first), list[Event]()
         else:
             start, facts = await self._reader.facts(tenant, run)
         program = program_of(start.definition, start.beginning.program)

@@ -216,7 +216,7 @@ class Errands:
         parent, record = self._run.beginning, self._run.record
         found = await self._ask(
             protocol.FIND,
-            [parent.tenant, command.namespace, command.name, command.version, parent.depth, parent.limits.depth],
+            [parent.tenant, [command.namespace, command.name, command.version], parent.depth, parent.limits.depth],
         )
         if command.id not in record.open:
             return

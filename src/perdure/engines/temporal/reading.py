@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -141,28 +142,17 @@ class Reader:
     async def watch(self, tenant: str, run: str) -> AsyncIterator[Entry]:
         """The history, then live until the run has ended."""
         start, executions, first = await self._opened(tenant, run)
-        record = Record(program_of(start.definition, start.beginning.program))
-        number, told = 0, dict[str, int]()
-        has_ended = first["ended"] is not None
+        seen = Seen(Record(program_of(start.definition, start.beginning.program)), has_ended=first["ended"] is not None)
         while executions:
             execution = executions.pop(0)
             async for fact, page in self._facts_of(tenant, run, execution, live=not executions):
-                if fact is not None:
-                    for entry in entries_of(record.step(fact), number):
-                        number = entry.number
-                        yield entry
-                for entry in _progress(None if has_ended else page, told):
+                for entry in seen.entries(fact, page):
                     yield entry
-                if record.ended is not None:
-                    page_after = await self._ask(tenant, run, execution, 0) if page is None else page
-                    if page_after["ended"] is not None:
-                        for entry in _progress(None if has_ended else page_after, told):
-                            yield entry
-                        return
+                if page is not None and page["ended"] is not None:
+                    return
             if not executions:
                 described = await self.describe(tenant, run)
-                if described.run_id != execution:
-                    executions.append(described.run_id)
+                executions = [described.run_id] if described.run_id != execution else []
 
     async def _facts_of(
         self, tenant: str, run: str, execution: str, first: Any = None, *, live: bool = False
@@ -174,8 +164,7 @@ class Reader:
                 page, first = first or await self._ask(tenant, run, execution, after), None
                 for fact in page["facts"]:
                     after += 1
-                    last = page if page["is_all"] and after and fact is page["facts"][-1] else None
-                    yield decode_fact.decode(msgspec.json.encode(fact)), last
+                    yield decode_fact.decode(msgspec.json.encode(fact)), None
                 if page["is_all"]:
                     if looking is None or (looking.done() and not changed.is_set()):
                         return
@@ -193,8 +182,6 @@ class Reader:
         changed.set()
 
     async def _ask(self, tenant: str, run: str, execution: str, after: int) -> Any:
-        from datetime import timedelta
-
         try:
             with border(f"There is no run {run}."):
                 return await self.handle(tenant, run, execution).query(
@@ -234,10 +221,24 @@ def entries_of(commands: list[Command], first: int) -> list[Entry]:
     ]  # fmt: skip
 
 
-def _progress(page: dict[str, Any] | None, told: dict[str, int]) -> list[Entry]:
-    entries = []
-    for call, (number, path, ref, data) in (page["progress"] if page else {}).items():
-        if told.get(call, 0) < number:
-            told[call] = number
-            entries.append(Entry(number=0, at=0, type="progress", path=path, ref=ref, data=data))
-    return entries
+class Seen:
+    """How far somebody who watches a run has seen it."""
+
+    def __init__(self, record: Record, *, has_ended: bool) -> None:
+        self._record = record
+        self._has_ended = has_ended
+        self._number = 0
+        self._told: dict[str, int] = {}
+
+    def __repr__(self) -> str:
+        return f"Seen({self._number} entries)"
+
+    def entries(self, fact: events.Event | None, page: dict[str, Any] | None) -> list[Entry]:
+        """What a fact adds to the history, and what calls reported meanwhile (unless the run had ended before)."""
+        entries = entries_of(self._record.step(fact), self._number) if fact is not None else []
+        self._number += len(entries)
+        for call, (number, path, ref, data) in (page["progress"] if page and not self._has_ended else {}).items():
+            if self._told.get(call, 0) < number:
+                self._told[call] = number
+                entries.append(Entry(number=0, at=self._record.updated, type="progress", path=path, ref=ref, data=data))
+        return entries

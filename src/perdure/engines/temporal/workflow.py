@@ -128,7 +128,8 @@ class RunWorkflow:
     @workflow.query(name=protocol.FACTS)
     def facts(self, after: int) -> dict[str, Any]:
         """The facts of this execution from number `after` on, as many as fit into an answer."""
-        page, size = [], 0
+        page: list[msgspec.Raw] = []
+        size = 0
         for fact in self.record.facts[after:]:
             if page and size + len(fact) > _PAGE:
                 break
