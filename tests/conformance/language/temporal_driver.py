@@ -220,11 +220,12 @@ class TemporalDriver:
         raise AssertionError("the scenario does not come to an end")
 
     async def _tick(self, seconds: float) -> None:
-        self.clock.advance(seconds)
-        now = self.clock.now()
+        now = self.clock.now() + round(seconds * 1000)
         for run in self._all:
             if (await self._engine._row(TENANT, run)).status not in ENDED - {"faulted"}:
                 await self._engine._reader.handle(TENANT, run).signal("clock", now)
+        # Only now: a call that ends at this moment must find its run at this moment too.
+        self.clock.advance(seconds)
         await self._settle()
 
     async def _next_wake(self) -> float | None:
