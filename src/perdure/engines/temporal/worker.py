@@ -59,10 +59,17 @@ class TemporalWorker:
             raise Invalid(f"There is no queue {', '.join(unknown)}.", hint=f"There are {', '.join(protocol.QUEUES)}.")
         self.calls = CallActivities(table, clock, secrets)
         self._services = ServiceActivities(client, installation, Definitions(blobs))
-        self._more = more_activities
+        decide = {
+            "workflows": workflows,
+            "activities": [self._services.find, self._services.open_exchange, *more_activities],
+            "workflow_runner": sandbox(),
+            "max_cached_workflows": cached,
+        }
+        call = {"activities": [self.calls.call]}
+        limits = {"max_concurrent_activities": calls, "graceful_shutdown_timeout": timedelta(seconds=drain)}
         self._workers = [
-            self._worker(client, installation, queue, calls, timedelta(seconds=drain), workflows, cached)
-            for queue in queues
+            _worker(client, protocol.queue(installation, name), limits | (decide if name == "workflows" else call))
+            for name in queues
         ]
         self._running = 0
 
@@ -80,31 +87,13 @@ class TemporalWorker:
         self._running = 0
         await asyncio.gather(*(worker.__aexit__(None, None, None) for worker in self._workers))
 
-    def _worker(
-        self,
-        client: Client,
-        installation: str,
-        queue: str,
-        calls: int,
-        drain: timedelta,
-        workflows: Sequence[type],
-        cached: int,
-    ) -> Worker:
-        own: dict[str, Any] = {"activities": [self.calls.call]}
-        if queue == "workflows":
-            own = {
-                "workflows": workflows,
-                "activities": [self._services.find, self._services.open_exchange, *self._more],
-                "workflow_runner": sandbox(),
-                "max_cached_workflows": cached,
-            }
-        return Worker(
-            client,
-            task_queue=protocol.queue(installation, queue),
-            build_id=f"perdure-{__version__}",
-            max_concurrent_activities=calls,
-            graceful_shutdown_timeout=drain,
-            sticky_queue_schedule_to_start_timeout=timedelta(seconds=3),
-            max_heartbeat_throttle_interval=timedelta(seconds=5),
-            **own,
-        )
+
+def _worker(client: Client, queue: str, options: dict[str, Any]) -> Worker:
+    return Worker(
+        client,
+        task_queue=queue,
+        build_id=f"perdure-{__version__}",
+        sticky_queue_schedule_to_start_timeout=timedelta(seconds=3),
+        max_heartbeat_throttle_interval=timedelta(seconds=5),
+        **options,
+    )
