@@ -50,22 +50,24 @@ def world(temporal_server: TemporalServer, tmp_path: Path, took_part) -> Iterato
 async def test_killed_workers_and_servers_lose_and_repeat_nothing(own_server, tmp_path, capsys):
     world = TemporalWorld(own_server, tmp_path, "kills")
     try:
-        await kills(world)
+        unknown = await kills(world)
     finally:
         world.close()
     effects, charges = Counter(world.noted("effect")), Counter(world.noted("charge"))
     assert len(effects) == RUNS * EFFECTS
-    assert len(charges) == RUNS * CHARGES
+    # One that was cut before it reached the service was never made, and nobody can know: its outcome is unknown too.
+    assert 0 <= RUNS * CHARGES - len(charges) <= unknown
     assert set(charges.values()) == {1}
     repeated = effects.total() - len(effects)
     with capsys.disabled():
         print(
             f"\nT14: {world.kills} workers and {own_server.kills} servers killed; {RUNS} runs, {effects.total()} calls, "
-            f"{repeated} redelivered, {len(effects)} effects; {len(charges)} unsafe calls, each made once"
+            f"{repeated} redelivered, {len(effects)} effects; {len(charges)} unsafe calls, each made once, {unknown} unknown"
         )
 
 
-async def kills(world: TemporalWorld) -> None:
+async def kills(world: TemporalWorld) -> int:
+    """How many unsafe calls have an unknown outcome in the end."""
     world.start_worker()
     world.start_worker()
     engine = world.engine()
@@ -82,7 +84,9 @@ async def kills(world: TemporalWorld) -> None:
     for run in runs:
         ended = await asyncio.wait_for(patiently(engine, run), 90)
         assert ended.status == "completed", ended.error
+    told = [entry for run in runs for entry in await engine.history(TENANT, run) if entry.type == "task.faulted.v1"]
     await engine.close()
+    return sum(entry.data["error"].get("title") == "outcome unknown" for entry in told)
 
 
 async def moves(world: TemporalWorld, before: int) -> None:
