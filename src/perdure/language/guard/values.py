@@ -20,8 +20,6 @@ from perdure.language.values import Json
 
 truthy: Callable[[Json], bool] = ops.truthy
 
-_LONG = 64
-
 
 def describe(value: Json) -> str:
     """Kind and beginning of a value, for messages; never walks it as a whole."""
