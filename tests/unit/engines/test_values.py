@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from perdure.engines.embedded.values import LIMIT, NotJson, harmless, pack, plain, read_value, restored
+from perdure.engines.embedded.values import LIMIT, harmless, pack, read_value, restored
+from perdure.engines.plain import NotJson, plain
 
 
 def roundtrip(value):

@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
+from perdure.engines.calls import Calls, Table
 from perdure.engines.embedded import exchange, history
-from perdure.engines.embedded.calls import Calls, Table
 from perdure.engines.embedded.definitions import runtime, stored
 from perdure.engines.embedded.journal import Journal
 from perdure.engines.embedded.programs import Programs
@@ -17,11 +17,12 @@ from perdure.engines.embedded.records import RunRecord, RunRow, Tuning
 from perdure.engines.embedded.residents import Residents
 from perdure.engines.embedded.subscriptions import Subscriptions
 from perdure.engines.embedded.timers import Timers
-from perdure.engines.embedded.values import NotJson, decode, encode, plain, restored
+from perdure.engines.embedded.values import decode, encode, restored
 from perdure.engines.embedded.views import Views
 from perdure.engines.embedded.watchers import Watchers
 from perdure.engines.embedded.worker import Worker
 from perdure.engines.embedded.writer import Writer
+from perdure.engines.plain import NotJson, plain
 from perdure.errors import Conflict, Invalid, PerdureError, Unavailable
 from perdure.interpreter.events import (
     CancelRequested,

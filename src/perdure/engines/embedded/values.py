@@ -1,11 +1,10 @@
-"""How facts become bytes and come back: msgspec JSON, big values once by content, outside data made harmless.
+"""How facts become bytes and come back: msgspec JSON, big values once by content, keys of ours escaped.
 
 A subtree of more than 8 KB is replaced by `{"$perdure.blob": hash}` from the leaves upwards, so the same value gets the
 same hash wherever it stands: in an event, in the state of a snapshot, inside another big value (`language.md` 6.5).
 """
 
 import hashlib
-import json
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -17,11 +16,9 @@ from perdure.language.values import Json
 BLOB = "$perdure.blob"
 LIMIT = 8192
 _BLOB_BYTES = b'"$perdure.blob"'
-_TOO_DEEP = 500
 
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder().decode
-_strict = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode
 
 
 class Sent(msgspec.Struct, frozen=True, tag="sent", tag_field="kind"):
@@ -54,44 +51,6 @@ _decode_fact: msgspec.json.Decoder[Fact] = msgspec.json.Decoder(Fact)
 _decode_saved = msgspec.json.Decoder(Saved)
 Load: TypeAlias = Callable[[bytes], bytes | None]
 """Hash -> body of a big value, or None when there is none: then what looked like a reference was data."""
-
-
-class NotJson(ValueError):
-    """A value that JSON cannot hold; the text says where the trouble is."""
-
-
-def plain(value: Any, limit: int) -> Json:
-    """A private copy of a value from outside, as JSON has it. NotJson for NaN, bytes, objects, depth, size over `limit`."""
-    if value is None or value is True or value is False:
-        return value
-    try:
-        text = _strict(value).encode()
-        if len(text) > limit:
-            raise NotJson(f"it has {len(text):,} bytes, and {limit:,} are allowed")
-        if b"[" * 64 in text or text.count(b"[") + text.count(b"{") > _TOO_DEEP:
-            _check_depth(value)
-        return decode(text)
-    except RecursionError:
-        raise NotJson(f"it is nested more than {_TOO_DEEP} levels deep") from None
-    except NotJson:
-        raise
-    except (TypeError, ValueError, OverflowError) as error:
-        raise NotJson(str(error)) from None
-
-
-def _check_depth(value: Json) -> None:
-    level = [value]
-    for _ in range(_TOO_DEEP):
-        below: list[Json] = []
-        for item in level:
-            if isinstance(item, dict):
-                below.extend(part for part in item.values() if isinstance(part, dict | list | tuple))
-            elif isinstance(item, list | tuple):
-                below.extend(part for part in item if isinstance(part, dict | list | tuple))
-        if not below:
-            return
-        level = below
-    raise NotJson(f"it is nested more than {_TOO_DEEP} levels deep")
 
 
 def harmless(value: Json) -> Json:

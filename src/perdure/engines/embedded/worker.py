@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
+from perdure.engines.calls import Caller, Calls, outcome_unknown
 from perdure.engines.embedded import exchange, history
-from perdure.engines.embedded.calls import Caller, Calls, outcome_unknown
 from perdure.engines.embedded.journal import Journal
 from perdure.engines.embedded.programs import Programs
 from perdure.engines.embedded.records import RunRecord, RunRow, Tuning, child_id, is_debt

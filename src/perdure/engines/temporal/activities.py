@@ -9,7 +9,7 @@ from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy
 
 from perdure import __version__
-from perdure.engines.embedded.calls import Caller, Calls, Outcome, Table, outcome_unknown
+from perdure.engines.calls import Caller, Calls, Outcome, Table, outcome_unknown
 from perdure.engines.temporal import protocol
 from perdure.engines.temporal.definitions import Definitions
 from perdure.errors import Exhausted, NotFound, PerdureError

@@ -12,7 +12,7 @@ from temporalio.client import Client, WithStartWorkflowOperation, WorkflowExecut
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
-from perdure.engines.embedded.values import NotJson, plain
+from perdure.engines.plain import NotJson, plain
 from perdure.engines.temporal import protocol
 from perdure.engines.temporal.activities import runtime
 from perdure.engines.temporal.codec import converter

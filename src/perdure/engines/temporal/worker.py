@@ -10,7 +10,7 @@ from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from perdure import __version__
-from perdure.engines.embedded.calls import Table
+from perdure.engines.calls import Table
 from perdure.engines.temporal import protocol
 from perdure.engines.temporal.activities import CallActivities, ServiceActivities
 from perdure.engines.temporal.definitions import Definitions

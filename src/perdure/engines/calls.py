@@ -1,6 +1,6 @@
 """Calls under way: each a task of its own, with a limit on their number, a deadline, and an end when nobody waits for it.
 
-An unsafe call is marked in the journal before it is sent. When the mark is there and no answer is, it may have happened:
+An unsafe call is marked before it is sent (`mark`). When the mark is there and no answer is, it may have happened:
 it is not sent again (`reliability.md` 1).
 """
 
@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
-from perdure.engines.embedded.values import NotJson, encode, plain
+from perdure.engines.plain import NotJson, plain
 from perdure.errors import PerdureError
 from perdure.interpreter import handles
 from perdure.interpreter.commands import ScheduleCall
@@ -207,7 +207,7 @@ class Calls:
 
     async def _opened(self, tenant: str, args: Json) -> dict[str, Secret]:
         opened: dict[str, Secret] = {}
-        if args and handles.MARK in encode(args):
+        if args and handles.MARK in msgspec.json.encode(args):
             names: list[str] = []
             handles.resolve(args, lambda path: names.append(path[0]))
             for name in dict.fromkeys(names):
