@@ -1,0 +1,1 @@
+"""The HTTP edge: authentication, limits, problems, streams, health. It knows no service; wiring hands it their routers."""

@@ -1,0 +1,1 @@
+"""Schemas of the services over time: one Alembic environment, one history a service."""
