@@ -9,13 +9,23 @@ from tests.architecture.sources import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 CORE = set("aiohttp apsw argcomplete google-re2 jsonschema-rs msgspec purejq pyyaml rich".split())
+EXTRAS = PROJECT["optional-dependencies"]
+OWN = ("test", "local", "bench")
+"""The extras that have a lock of their own; the test lock holds all others."""
+
+
+def needed(extra: str) -> list[str]:
+    """What an extra asks for, with what it asks for by naming other extras."""
+    found = []
+    for requirement in EXTRAS[extra]:
+        others = re.fullmatch(r"perdure\[(.+)\]", requirement)
+        found += [part for other in others[1].split(",") for part in needed(other)] if others else [requirement]
+    return found
+
+
 LOCKS = {
     "requirements.lock": PROJECT["dependencies"],
-    **{
-        f"requirements-{extra}.lock": PROJECT["dependencies"] + needed
-        for extra, needed in PROJECT["optional-dependencies"].items()
-        if extra not in ("signing", "temporal")  # part of the test lock
-    },
+    **{f"requirements-{extra}.lock": PROJECT["dependencies"] + needed(extra) for extra in OWN},
 }
 
 
@@ -43,6 +53,12 @@ def test_a_lock_pins_everything_by_hash_and_names_no_place(lock):
         assert all(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", line) for line in lines[1:]), lines[0]
         pinned.add(name(lines[0]))
     assert {name(requirement) for requirement in LOCKS[lock]} <= pinned
+
+
+def test_the_test_lock_holds_every_other_extra():
+    held = {name(requirement) for requirement in needed("test")}
+    for extra in EXTRAS.keys() - set(OWN):
+        assert {name(requirement) for requirement in needed(extra)} <= held, extra
 
 
 def test_the_local_model_is_locked_without_what_it_never_imports():
