@@ -10,6 +10,9 @@ import msgspec
 
 from perdure.language.values import Json
 
+LIFECYCLE = "io.serverlessworkflow."
+"""What the types of all lifecycle CloudEvents begin with; what follows is the `type` of a `Lifecycle`."""
+
 
 class ScheduleCall(msgspec.Struct, frozen=True, kw_only=True, tag="schedule-call", tag_field="kind"):
     """Call a function once. `key` is the idempotency key: a redelivery carries the same one."""

@@ -9,6 +9,7 @@ from hashlib import blake2b
 from typing import Any
 
 from perdure.interpreter import dataflow
+from perdure.interpreter.commands import LIFECYCLE
 from perdure.interpreter.compiler import Builder, Surroundings
 from perdure.interpreter.program import Frame, Site, invalid
 from perdure.interpreter.state import Run
@@ -30,10 +31,29 @@ _NOTHING = Surroundings()
 
 def could_match(filters: list[dict[str, Any]], event: Event) -> bool:
     """Whether one of the filters might take the event, as far as this can be said outside the run. Never raises."""
-    return not filters or any(_could_match(filter_, event) for filter_ in filters)
+    if not filters:
+        return not is_lifecycle(event)
+    return any(_could_match(filter_, event) for filter_ in filters)
+
+
+def is_lifecycle(event: Event) -> bool:
+    """Whether it tells of a run's own steps. Such events go only to filters that name such a type: who listens to
+    everything would wake itself."""
+    type = event.get("type")
+    return isinstance(type, str) and type.startswith(LIFECYCLE)
+
+
+def watched(wanted: dict[str, Json]) -> str | None:
+    """The lifecycle type that the `with` of a filter (as on the wire) names, '' for an expression about them, or None."""
+    type = wanted.get("type")
+    if isinstance(type, str):
+        return type if type.startswith(LIFECYCLE) else None
+    return "" if isinstance(type, dict) and LIFECYCLE in str(type.get("expression")) else None
 
 
 def _could_match(filter_: dict[str, Any], event: Event) -> bool:
+    if is_lifecycle(event) and watched(filter_.get("with") or {}) is None:
+        return False
     for name, wanted in (filter_.get("with") or {}).items():
         if not _is_predicate(wanted) and (name not in event or not same(event[name], wanted)):
             return False
@@ -80,6 +100,7 @@ def compile_filter(builder: Builder, definition: dict[str, Any], around: Surroun
     wanted = definition.get("with")
     if not isinstance(wanted, dict) or not wanted:
         raise invalid(pointer, "a filter needs `with` and at least one attribute.")
+    _watch(builder, wanted.get("type"))
     for name, value in wanted.items():
         if isinstance(value, str) and whole(value) is not None:
             made.predicates[name] = (value, builder.field(value, "body", around, f"{pointer}/with/{name}"))
@@ -93,6 +114,14 @@ def compile_filter(builder: Builder, definition: dict[str, Any], around: Surroun
             expect = builder.template(rule["expect"], "body", around, place + "/expect")
         made.correlate[name] = (rule["from"], expect)
     return made
+
+
+def _watch(builder: Builder, type: Json) -> None:
+    is_expression = isinstance(type, str) and whole(type) is not None
+    named = watched({"type": {"expression": type} if is_expression else type})
+    program = builder.program
+    if named is not None and named not in program.watches:
+        program.watches = (*program.watches, named)
 
 
 def on_wire(run: Run, frame: Frame, filters: list[Filter]) -> list[dict[str, Any]]:
@@ -118,6 +147,8 @@ def matches(run: Run, frame: Frame, filter_: Filter, wire: dict[str, Any], event
 
     WorkflowFault when a predicate gives no boolean (T32); one that fails on foreign data does not match.
     """
+    if is_lifecycle(event) and watched(wire["with"]) is None:
+        return None
     for name, wanted in filter_.literals.items():
         if name not in event or not same(event[name], wanted):
             return None

@@ -1,20 +1,18 @@
-"""How a run begins and ends, and the lifecycle CloudEvents of the specification (language.md L1, L2, A7).
+"""How a run begins and ends, and the lifecycle CloudEvents of the specification (language.md L1 to L3, A7).
 
-The machine tells the timeline in `Lifecycle` commands, lean; `event_data` adds what the specification's events carry
+The machine tells the timeline in `Lifecycle` commands, lean; `cloud_event` adds what the specification's events carry
 besides (`name`, `workflow`, `task`, `startedAt`, ...), which follows from the run's identity.
 """
 
 from typing import Any
 
 from perdure.interpreter import dataflow
-from perdure.interpreter.commands import Cancelled, Complete, Fault, Lifecycle
+from perdure.interpreter.commands import LIFECYCLE, Cancelled, Complete, Fault, Lifecycle
 from perdure.interpreter.faults import Problem, WorkflowFault
 from perdure.interpreter.outcomes import WAITS, Outcome
 from perdure.interpreter.program import Frame, Node, Program
 from perdure.interpreter.state import Run
 from perdure.language.values import Json
-
-PREFIX = "io.serverlessworkflow."
 
 MOMENTS: dict[str, str] = {
     "created": "createdAt",
@@ -26,10 +24,13 @@ MOMENTS: dict[str, str] = {
     "retried": "retriedAt",
     "cancelled": "cancelledAt",
     "faulted": "faultedAt",
-    "skipped": "skippedAt",
     "completed": "completedAt",
+    "status-changed": "updatedAt",
 }
-"""What happened -> the key of its time."""
+"""What happened -> the key of its time. What is not here (`skipped`, `progress`) is for our timeline only."""
+
+WATCHED = frozenset({"workflow.started.v1", "workflow.completed.v1", "workflow.faulted.v1", "workflow.cancelled.v1"})
+"""All that is told of a run which itself listens for lifecycle events: runs would wake each other for ever."""
 
 ENDED = frozenset({"completed", "faulted", "cancelled"})
 
@@ -142,16 +143,35 @@ def qualified_name(program: Program, run: str) -> str:
     return f"{program.name}-{run}.{program.namespace}"
 
 
-def event_data(program: Program, run: str, entry: Lifecycle) -> dict[str, Json]:
-    """The data of the specification's lifecycle CloudEvent for one line of the timeline.
+def is_told(program: Program, entry: Lifecycle) -> bool:
+    """Whether a line of the timeline is a lifecycle event for other runs."""
+    if program.watches:
+        return entry.type in WATCHED
+    return entry.type.split(".")[1] in MOMENTS
 
-    `PREFIX + entry.type` is its type. `output` is left to the engine, which knows its `outputUri`.
-    """
+
+def cloud_event(program: Program, run: str, number: int, entry: Lifecycle) -> dict[str, Json]:
+    """The specification's lifecycle CloudEvent for a line of the timeline, `number` in the run's history."""
+    return {
+        "specversion": "1.0",
+        "id": f"{run}-{number}",
+        "source": f"/{program.namespace}/{program.name}/{program.version}",
+        "type": LIFECYCLE + entry.type,
+        "subject": run,
+        "time": dataflow.iso8601(entry.now),
+        "datacontenttype": "application/json",
+        "data": _data(program, run, number, entry),
+    }
+
+
+def _data(program: Program, run: str, number: int, entry: Lifecycle) -> dict[str, Json]:
     what, happened = entry.type.split(".")[:2]
     name = qualified_name(program, run)
     data: dict[str, Json] = {"name": name} if what == "workflow" else {"workflow": name, "task": entry.ref}
     data[MOMENTS[happened]] = dataflow.iso8601(entry.now)
-    for key in ("definition", "error", "correlationKeys"):
+    for key in ("definition", "error", "correlationKeys", "status"):
         if key in entry.data:
             data[key] = entry.data[key]
+    if happened == "completed":
+        data["outputUri"] = f"urn:perdure:run:{run}" + (f":entry:{number}" if what == "task" else "")
     return data

@@ -114,7 +114,7 @@ class Extension:
 class Program:
     """A compiled document. `hash` changes with the document, its resources, the expression engine or the semantics."""
 
-    __slots__ = ("document", "hash", "kinds", "lists", "name", "namespace", "nodes", "resources", "version")
+    __slots__ = ("document", "hash", "kinds", "lists", "name", "namespace", "nodes", "resources", "version", "watches")
 
     def __init__(self, document: dict[str, Any], resources: Mapping[str, Json], hash_: str) -> None:
         heading = document["document"]
@@ -128,6 +128,8 @@ class Program:
         self.lists: dict[str, tuple[Node, ...]] = {}
         self.kinds: dict[str, Any] = {}
         """Kind of a frame -> the module that knows it."""
+        self.watches: tuple[str, ...] = ()
+        """Types of lifecycle events that it listens for; '' for any of them."""
 
     def __repr__(self) -> str:
         return f"Program({self.namespace}/{self.name} {self.version}, {len(self.nodes)} nodes, {self.hash[:12]})"

@@ -298,6 +298,42 @@ def test_could_match(filters, matches):
     assert correlation.could_match(filters, {"type": "t", "source": "s", "data": {"n": 1}}) is matches
 
 
+LIFECYCLE = "io.serverlessworkflow.workflow.completed.v1"
+
+
+@pytest.mark.parametrize(
+    "filters, matches",
+    [
+        ([], False),
+        ([{"with": {"source": "s"}}], False),
+        ([{}], False),
+        ([{"with": {"type": {"expression": "${ true }"}}}], False),
+        ([{"with": {"type": "t"}}], False),
+        ([{"with": {"type": LIFECYCLE}}], True),
+        ([{"with": {"source": "s"}}, {"with": {"type": LIFECYCLE}}], True),
+        ([{"with": {"type": {"expression": '${ startswith("io.serverlessworkflow.task") }'}}}], True),
+    ],
+)
+def test_lifecycle_events_go_only_to_who_names_them(filters, matches):
+    assert correlation.could_match(filters, {"type": LIFECYCLE, "source": "s"}) is matches
+
+
+def test_a_filter_that_does_not_name_lifecycles_takes_none():
+    d = listening(
+        "{any: [{with: {source: s}}, {with: {type: '${ startswith(\"io.serverlessworkflow.\") }'}}], until: '${ length == 1 }'}"
+    )
+    assert d.program.watches == ("",)
+    d.event(LIFECYCLE, 1, source="elsewhere")
+    assert d.output == [1]
+    d = listening(
+        "{any: [{with: {source: s}}, {with: {type: "
+        + LIFECYCLE
+        + "}, correlate: {a: {from: .data, expect: '7'}}}], until: '${ length == 1 }'}"
+    )
+    d.event(LIFECYCLE, 1, source="s")
+    assert d.status == "waiting"
+
+
 def test_a_kept_event_that_does_not_fit_stays():
     later = ", {m: {listen: {to: {one: {with: {type: c}}}}}}, {n: {listen: {to: {one: {with: {type: a}}}}}}"
     d = listening("{all: [{with: {type: a}}, {with: {type: b}}]}", after=later)

@@ -146,9 +146,18 @@ def test_the_state_stays_small_in_a_long_run():
     assert max(sizes) - min(sizes) < 20
 
 
+def told(document):
+    d = run(document)
+    return d, {
+        x.type: lifecycle.cloud_event(d.program, "run-1", number, x)
+        for number, x in enumerate(d.told(), 1)
+        if lifecycle.is_told(d.program, x)
+    }
+
+
 def test_lifecycle_events_of_the_specification():
     d = run("do: [{a: {call: noop}}]").fail(503)
-    events = {x.type: lifecycle.event_data(d.program, "run-1", x) for x in d.told()}
+    events = {x.type: lifecycle.cloud_event(d.program, "run-1", 7, x)["data"] for x in d.told()}
     name = "dialogue-run-1.test"
     at = "2023-11-14T22:13:20.000Z"
     assert events["workflow.started.v1"] == {
@@ -159,3 +168,36 @@ def test_lifecycle_events_of_the_specification():
     assert events["task.created.v1"] == {"workflow": name, "task": "/do/0/a", "createdAt": at}
     assert events["task.faulted.v1"] == {"workflow": name, "task": "/do/0/a", "faultedAt": at, "error": d.error}
     assert events["workflow.faulted.v1"] == {"name": name, "faultedAt": at, "error": d.error}
+
+
+def test_a_lifecycle_event_is_a_cloud_event():
+    _, events = told("do: [{a: {set: {n: 1}}}]")
+    assert events["workflow.completed.v1"] == {
+        "specversion": "1.0",
+        "id": "run-1-5",
+        "source": "/test/dialogue/1.0.0",
+        "type": "io.serverlessworkflow.workflow.completed.v1",
+        "subject": "run-1",
+        "time": "2023-11-14T22:13:20.000Z",
+        "datacontenttype": "application/json",
+        "data": {
+            "name": "dialogue-run-1.test",
+            "completedAt": "2023-11-14T22:13:20.000Z",
+            "outputUri": "urn:perdure:run:run-1",
+        },
+    }
+    assert events["task.completed.v1"]["data"]["outputUri"] == "urn:perdure:run:run-1:entry:4"
+
+
+def test_what_is_ours_alone_is_no_lifecycle_event():
+    _, events = told("do: [{a: {if: 'false', set: {n: 1}}}, {w: {wait: PT1S}}]")
+    assert "task.skipped.v1" not in events
+    assert events["task.status-changed.v1"]["data"]["status"] == "waiting"
+
+
+def test_a_run_that_watches_tells_only_its_beginning_and_its_end():
+    d, events = told(
+        "do: [{a: {set: {n: 1}}}, {l: {listen: {to: {one: {with: {type: io.serverlessworkflow.task.started.v1}}}}}}]"
+    )
+    assert list(events) == ["workflow.started.v1"]
+    assert d.program.watches == ("io.serverlessworkflow.task.started.v1",)

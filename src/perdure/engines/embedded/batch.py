@@ -9,7 +9,7 @@ Row = tuple[Any, ...]
 class Batch:
     """Rows by statement, in the order in which they must be written; `after` runs when they are durable."""
 
-    __slots__ = ("after", "events", "heads", "rows", "size", "snapshots")
+    __slots__ = ("after", "events", "heads", "rows", "size", "snapshots", "watches")
 
     _ORDER = (
         "add_blob", "add_definition", "add_published", "add_run", "add_journal", "add_event", "move_timers", "drop_timers", "drop_timer",
@@ -26,6 +26,8 @@ class Batch:
         self.heads: dict[int, Row] = {}
         self.snapshots: dict[int, Row | None] = {}
         """Run -> (seq, body), or None to drop it: only the newest of a commit counts."""
+        self.watches: dict[int, list[Row]] = {}
+        """Run -> the rows of `watches` that it has from now on."""
         self.events: list[tuple[int, str, dict[str, Any]]] = []
         """Published with this commit: (position, tenant, event)."""
         self.after: list[Callable[[], None]] = []
@@ -67,6 +69,11 @@ class Batch:
                     yield name, rows[name]
         if self.heads:
             yield "put_head", list(self.heads.values())
+        if self.watches:
+            yield "drop_watches", [(run,) for run in self.watches]
+            watches = [row for rows in self.watches.values() for row in rows]
+            if watches:
+                yield "add_watch", watches
         if self.snapshots:
             kept = [(run, *row) for run, row in self.snapshots.items() if row is not None]
             gone = [(run,) for run, row in self.snapshots.items() if row is None]

@@ -4,19 +4,22 @@ Each function works inside the commit in the making (`Worker`), so that an event
 causes in every run that waits for it, and a child begins together with what makes it findable.
 """
 
+from collections import deque
 from typing import Any, Protocol
 
+from perdure.engines.embedded.audience import Audience
 from perdure.engines.embedded.definitions import find_published, runtime
 from perdure.engines.embedded.journal import Journal
 from perdure.engines.embedded.programs import Programs
 from perdure.engines.embedded.records import RunRecord, RunRow, Tuning, child_id
 from perdure.engines.embedded.residents import Residents
-from perdure.engines.embedded.subscriptions import Subscriptions, wants_earlier
+from perdure.engines.embedded.subscriptions import Subscriptions, types_of, wants_earlier
 from perdure.engines.embedded.values import decode, encode, restored
 from perdure.engines.embedded.writer import Writer
 from perdure.errors import Exhausted, PerdureError
-from perdure.interpreter.commands import Emit, StartChild, Subscribe
-from perdure.interpreter.correlation import could_match
+from perdure.interpreter import lifecycle
+from perdure.interpreter.commands import LIFECYCLE, Command, Emit, Lifecycle, StartChild, Subscribe
+from perdure.interpreter.correlation import could_match, is_lifecycle
 from perdure.interpreter.events import CallCompleted, CancelRequested, ChildFailed, Event, EventReceived, Started
 from perdure.interpreter.faults import problem
 from perdure.interpreter.program import Program
@@ -41,6 +44,8 @@ class Commit(Protocol):
     last_event: int
     unsaved_events: dict[int, tuple[str, dict[str, Any]]]
     unsaved_identities: dict[tuple[str, str, str], None]
+    audience: Audience
+    untold: deque[tuple[str, dict[str, Any], int]] | None
 
     def take(self, key: int, event: Event, mark: int | None = None) -> None:
         """Record a fact of a run and let the machine decide."""
@@ -55,8 +60,9 @@ class Commit(Protocol):
         ...
 
 
-def publish(worker: Commit, tenant: str, event: dict[str, Any]) -> bool:
-    """Keep an event and give it to everyone who waits for it. False: it was here before."""
+def publish(worker: Commit, tenant: str, event: dict[str, Any], *, of: int | None = None) -> bool:
+    """Keep an event and give it to everyone who waits for it, but for the run whose lifecycle it tells `of`. False: it
+    was here before."""
     source, id = str(event.get("source", "")), str(event.get("id", ""))
     if worker.journal.read("has_event", (tenant, source, id)) or (tenant, source, id) in worker.unsaved_identities:
         return False
@@ -68,7 +74,8 @@ def publish(worker: Commit, tenant: str, event: dict[str, Any]) -> bool:
     if seq % _FORGET_EVERY == 0:
         batch.add("forget_events", (now - worker.tuning.retention,))
     for run, subscription in list(worker.subscriptions.matching(tenant, event)):
-        worker.offer(run, EventReceived(now=now, id=subscription, event=event), seq)
+        if run != of:
+            worker.offer(run, EventReceived(now=now, id=subscription, event=event), seq)
     batch.after.append(lambda: _is_kept(worker, seq, (tenant, source, id)))
     return True
 
@@ -76,6 +83,27 @@ def publish(worker: Commit, tenant: str, event: dict[str, Any]) -> bool:
 def _is_kept(worker: Commit, seq: int, identity: tuple[str, str, str]) -> None:
     del worker.unsaved_events[seq]
     del worker.unsaved_identities[identity]
+
+
+def tell(worker: Commit, record: RunRecord, commands: list[Command], number: int) -> None:
+    """Make lifecycle events of what a run did, where somebody listens for them. They are stored with the fact that caused
+    it. Runs may end one another: that is a loop here, and no recursion."""
+    row, program = record.row, record.program
+    events: deque[tuple[str, dict[str, Any], int]] = deque() if worker.untold is None else worker.untold
+    for command in commands:
+        if isinstance(command, Lifecycle):
+            number += 1
+            if worker.audience.hears(row.tenant, LIFECYCLE + command.type) and lifecycle.is_told(program, command):
+                event = restored(lifecycle.cloud_event(program, row.id, number, command))
+                events.append((row.tenant, event, row.key))
+    if worker.untold is None:
+        worker.untold = events
+        try:
+            while events:
+                tenant, event, run = events.popleft()
+                publish(worker, tenant, event, of=run)
+        finally:
+            worker.untold = None
 
 
 def emit(worker: Commit, record: RunRecord, command: Emit) -> None:
@@ -88,10 +116,13 @@ def subscribe(worker: Commit, record: RunRecord, command: Subscribe) -> None:
     """Offer the kept events in their order, then every new one (T14)."""
     row, now = record.row, worker.clock.now()
     after = record.upto.get(command.id, 0 if wants_earlier(command.filters) else row.mark)
-    events: list[tuple[int, Json]] = [
-        (seq, decode(body))
-        for seq, body in worker.journal.read("events_between", (row.tenant, after, now - worker.tuning.retention))
-    ]
+    since, types = (row.tenant, after, now - worker.tuning.retention), types_of(command.filters)
+    rows = (
+        worker.journal.read("events_after", since)
+        if "" in types
+        else worker.journal.read("events_after_of_types", (*since, encode(types).decode()))
+    )
+    events: list[tuple[int, Json]] = [(seq, decode(body)) for seq, body in rows]
     events += [
         (seq, event) for seq, (tenant, event) in worker.unsaved_events.items() if tenant == row.tenant and seq > after
     ]
@@ -99,7 +130,8 @@ def subscribe(worker: Commit, record: RunRecord, command: Subscribe) -> None:
     for seq, event in events:
         if command.id not in record.open:
             break
-        if could_match(command.filters, event):
+        is_own = is_lifecycle(event) and event.get("subject") == row.id
+        if not is_own and could_match(command.filters, event):
             worker.take(record.key, EventReceived(now=now, id=command.id, event=event), seq)
 
 

@@ -18,8 +18,21 @@ from perdure.engines.embedded.batch import Batch
 from perdure.errors import Conflict, Invalid, NotFound, Unavailable
 
 APPLICATION = 0x50657264  # "Perd"
-SCHEMA = 1
-MIGRATIONS: dict[int, str] = {}
+SCHEMA = 2
+MIGRATIONS: dict[int, str] = {
+    1: """
+    CREATE INDEX events_type ON events (tenant, type, seq);
+    CREATE TABLE watches (
+        tenant TEXT NOT NULL,
+        type TEXT NOT NULL,
+        run INTEGER NOT NULL,
+        PRIMARY KEY (run, type)
+    ) WITHOUT ROWID, STRICT;
+    INSERT INTO watches SELECT runs.tenant, '', runs.id
+        FROM runs JOIN heads ON heads.run = runs.id JOIN definitions ON definitions.hash = runs.definition
+        WHERE heads.ended IS NULL AND instr(definitions.document, 'io.serverlessworkflow.');
+    """,
+}
 """Schema version -> the SQL that makes the next one of it."""
 SYNCHRONOUS = ("FULL", 2)
 CHECKPOINT_PAGES = 2000

@@ -35,6 +35,10 @@ DELETE FROM subscriptions WHERE run = ?
 INSERT INTO events (seq, tenant, source, id, type, received, body) VALUES (?, ?, ?, ?, ?, ?, ?)
 -- name: forget_events
 DELETE FROM events WHERE seq IN (SELECT seq FROM events WHERE received < ? ORDER BY seq LIMIT 1000)
+-- name: add_watch
+INSERT OR REPLACE INTO watches (tenant, type, run) VALUES (?, ?, ?)
+-- name: drop_watches
+DELETE FROM watches WHERE run = ?
 -- name: move_timers
 UPDATE timers SET due = due + ? WHERE boot = ?
 -- name: add_opening
@@ -81,8 +85,14 @@ SELECT due, run, id FROM timers WHERE (due, run, id) > (?, ?, ?) ORDER BY due, r
 SELECT run, id, filters FROM subscriptions WHERE tenant = ? AND type IN (?, '') ORDER BY run
 -- name: has_event
 SELECT 1 FROM events WHERE tenant = ? AND source = ? AND id = ?
--- name: events_between
+-- name: events_after
 SELECT seq, body FROM events WHERE tenant = ? AND seq > ? AND received >= ? ORDER BY seq
+-- name: events_after_of_types
+-- The types are a JSON array.
+SELECT seq, body FROM events WHERE tenant = ? AND seq > ? AND received >= ?
+    AND type IN (SELECT value FROM json_each(?)) ORDER BY seq
+-- name: watches
+SELECT tenant, type, run FROM watches ORDER BY run
 -- name: timers_of
 SELECT id, due + CASE boot WHEN ? THEN ? ELSE 0 END FROM timers WHERE run = ?
 -- name: last_event

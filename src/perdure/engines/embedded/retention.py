@@ -16,7 +16,15 @@ from perdure.errors import Conflict
 
 _AT_ONCE = 500
 _reference = re.compile(rb'"' + re.escape(BLOB.encode()) + rb'":\s*"([0-9a-f]{64})"')
-_OF_A_RUN = ("drop_snapshot", "drop_timers", "drop_subscriptions", "forget_head", "forget_parent", "forget_run")
+_OF_A_RUN = (
+    "drop_snapshot",
+    "drop_timers",
+    "drop_subscriptions",
+    "drop_watches",
+    "forget_head",
+    "forget_parent",
+    "forget_run",
+)
 _HOLDERS = ("journal_with", "snapshots_with", "results_with")
 
 

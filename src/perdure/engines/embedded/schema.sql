@@ -1,4 +1,4 @@
--- The journal of the embedded engine, schema version 1. Times are whole milliseconds since the Unix epoch.
+-- The journal of the embedded engine, schema version 2. Times are whole milliseconds since the Unix epoch.
 -- Bodies are UTF-8 JSON; values over 8 KB inside them are references into `blobs`.
 
 -- What never changes about a run. `first` and `mark` are positions in `journal` and `events` when it began.
@@ -85,6 +85,16 @@ CREATE TABLE events (
     body BLOB NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX events_identity ON events (tenant, source, id);
+CREATE INDEX events_type ON events (tenant, type, seq);
+
+-- Runs under way that listen for lifecycle events, by the type; '' when any of these types may do. Only for these are
+-- such events made.
+CREATE TABLE watches (
+    tenant TEXT NOT NULL,
+    type TEXT NOT NULL,
+    run INTEGER NOT NULL,
+    PRIMARY KEY (run, type)
+) WITHOUT ROWID, STRICT;
 
 CREATE TABLE blobs (
     hash BLOB PRIMARY KEY,

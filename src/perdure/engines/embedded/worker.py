@@ -15,6 +15,7 @@ import msgspec
 
 from perdure.engines.calls import Caller, Calls, outcome_unknown
 from perdure.engines.embedded import exchange, history
+from perdure.engines.embedded.audience import Audience
 from perdure.engines.embedded.journal import Journal
 from perdure.engines.embedded.programs import Programs
 from perdure.engines.embedded.records import RunRecord, RunRow, Tuning, child_id, is_debt
@@ -64,6 +65,9 @@ class Worker:
         self.unsaved_events: dict[int, tuple[str, dict[str, Any]]] = {}
         """Published and not durable yet: position -> (tenant, event)."""
         self.unsaved_identities: dict[tuple[str, str, str], None] = {}
+        self.audience = Audience(journal)
+        self.untold: deque[tuple[str, dict[str, Any], int]] | None = None
+        """Lifecycle events that are being told one after the other: (tenant, event, run that it tells of)."""
         self._inbox: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
         self._held: set[asyncio.Task[None]] = set()
         self._unexecuted: dict[int, int] = {}
@@ -195,6 +199,8 @@ class Worker:
         else:
             self.residents.snapshot(record)
         batch.heads[row.key] = record.head_row()
+        if program.watches:
+            self.audience.update(record, batch)
         record.pins += 1
         batch.after.append(partial(self._saved, record, list(record.open.values()), record.entries))
         return record
@@ -214,6 +220,10 @@ class Worker:
             self.residents.snapshot(record)
         record.pins += 1
         batch.after.append(partial(self._saved, record, commands, first))
+        if record.program.watches:
+            self.audience.update(record, batch)
+        if self.audience:
+            exchange.tell(self, record, commands, first)
 
     def mark_sent(self, key: int, id: str) -> asyncio.Future[None]:
         """Store that an unsafe call is being sent; done when that is durable, cancelled when nobody waits any more."""
