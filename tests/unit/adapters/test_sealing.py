@@ -1,6 +1,5 @@
 """Secrets at rest open only where they belong."""
 
-import os
 import stat
 
 import pytest
@@ -50,4 +49,4 @@ def test_a_file_is_made_once_and_for_its_owner(tmp_path):
     path = tmp_path / "new" / "master.key"
     assert key_of_file(path) == key_of_file(path)
     assert len(key_of_file(path)) == 32
-    assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
