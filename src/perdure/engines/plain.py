@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from perdure.language.values import Json
+from perdure.language.values import Json, check_count
 
 _TOO_DEEP = 500
 _strict = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode
@@ -17,13 +17,15 @@ class NotJson(ValueError):
 
 
 def plain(value: Any, limit: int) -> Json:
-    """A private copy of a value from outside, as JSON has it. NotJson for NaN, bytes, objects, depth, size over `limit`."""
+    """A private copy of a value from outside, as JSON has it. NotJson for NaN, bytes, objects, depth, size over `limit`,
+    too many values."""
     if value is None or value is True or value is False:
         return value
     try:
         text = _strict(value).encode()
         if len(text) > limit:
             raise NotJson(f"it has {len(text):,} bytes, and {limit:,} are allowed")
+        check_count(text)
         if b"[" * 64 in text or text.count(b"[") + text.count(b"{") > _TOO_DEEP:
             _check_depth(value)
         return _decode(text)

@@ -7,12 +7,14 @@ from urllib.parse import parse_qsl, quote_plus
 
 import msgspec
 
-from perdure.language.values import Json, canonical, is_finite
+from perdure.language.values import Json, TooMany, canonical, check_count, is_finite
 
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
 TEXT = "text/plain; charset=utf-8"
+MAX_FIELDS = 100_000
+"""Fields of a form at most."""
 
 _TEXTUAL = frozenset({"application/xml", "application/javascript", "application/yaml", "application/x-ndjson"})
 
@@ -73,7 +75,10 @@ def decode(body: bytes, content_type: str | None) -> Json:
     kind = media_type(content_type or "")
     if is_json(kind):
         try:
+            check_count(body)
             return msgspec.json.decode(body)
+        except TooMany as error:
+            raise ValueError(f"{error}: ask for fewer at once, or take it whole with `output: raw`") from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ValueError(f"the body is not valid JSON ({error})") from None
     if kind == FORM:
@@ -118,7 +123,7 @@ def _form(body: Json) -> str:
 
 def _read_form(text: str) -> dict[str, Json]:
     found: dict[str, Json] = {}
-    for name, value in parse_qsl(text, keep_blank_values=True):
+    for name, value in parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS):
         if name not in found:
             found[name] = value
         elif isinstance(found[name], list):

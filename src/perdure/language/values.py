@@ -5,13 +5,40 @@ Values are treated as immutable everywhere: expression results may alias their i
 
 import hashlib
 import math
+import re
 from typing import Any, TypeAlias
 
 import msgspec
 
 Json: TypeAlias = Any
 
+MAX_VALUES = 1_000_000
+MAX_CONTAINERS = 250_000
+"""How many values, and how many arrays and objects among them, one value from outside may hold. What a step costs grows
+with their number far more than with their size: these many take about a second and 200 MB."""
+
+_string = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+
 _encoder = msgspec.json.Encoder(order="sorted")
+
+
+class TooMany(ValueError):
+    """A text that holds more values than one value from outside may."""
+
+
+def check_count(text: bytes) -> None:
+    """TooMany for JSON text with more values than the limits: quick, and before anything is made of it."""
+    if sum(_counts(text)) <= MAX_CONTAINERS:
+        return
+    containers, others = _counts(_string.sub(b"", text))  # a long text may be full of commas and brackets
+    if containers > MAX_CONTAINERS:
+        raise TooMany(f"it holds {containers:,} arrays and objects, and {MAX_CONTAINERS:,} are allowed")
+    if containers + others > MAX_VALUES:
+        raise TooMany(f"it holds some {containers + others:,} values, and {MAX_VALUES:,} are allowed")
+
+
+def _counts(text: bytes) -> tuple[int, int]:
+    return text.count(b"[") + text.count(b"{"), text.count(b",")
 
 
 def canonical(value: Json) -> bytes:

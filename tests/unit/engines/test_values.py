@@ -90,3 +90,8 @@ def test_plain_makes_a_private_copy():
     assert made == {"a": [1, 2], "3": "x", "nul": "\x00", "big": 2**70}
     wide = [[1]] * 1000
     assert plain(wide, 10_000) == wide
+
+
+def test_a_value_of_too_many_parts_is_refused_before_it_is_made():
+    with pytest.raises(NotJson, match="250,001 arrays and objects"):
+        plain([[] for _ in range(250_000)], 10_000_000)

@@ -86,5 +86,14 @@ def test_json_that_is_none_is_told(body):
         decode(body, "application/json")
 
 
+def test_an_answer_of_a_million_tiny_values_is_told_and_can_be_had_whole():
+    body = b"[" + b"[]," * 250_000 + b"1]"
+    with pytest.raises(ValueError, match=r"250,001 arrays and objects.*output: raw"):
+        decode(body, "application/json")
+    with pytest.raises(ValueError, match="fields"):
+        decode(b"a=1&" * 100_001, "application/x-www-form-urlencoded")
+    assert len(decode(b'{"text": "' + b"[,{" * 1_000_000 + b'"}', "application/json")["text"]) == 3_000_000
+
+
 def test_values_as_text():
     assert [text_of(value) for value in ("a", None, True, 1.5, [1])] == ["a", "", "true", "1.5", "[1]"]

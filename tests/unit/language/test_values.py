@@ -1,8 +1,10 @@
 """Canonical text, content hashes and finite numbers."""
 
+import json
+
 import pytest
 
-from perdure.language.values import canonical, content_hash, is_finite, same
+from perdure.language.values import TooMany, canonical, check_count, content_hash, is_finite, same
 
 
 def test_equal_values_have_one_text_and_one_hash():
@@ -40,3 +42,30 @@ def test_finite_values_of_every_kind():
 def test_a_boolean_is_equal_to_no_number(left, right, equal):
     assert same(left, right) is equal
     assert same(left, left)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps(list(range(999_999))),
+        "[" + "[]," * 249_998 + "1]",
+        json.dumps('a,b\n[{"x\\' * 300_000),
+        json.dumps([["a,b,c,d,e,f"] * 50] * 5_000),
+    ],
+    ids=["many numbers", "many lists", "a long text", "texts with commas"],
+)
+def test_honest_values_are_not_too_many(text):
+    check_count(text.encode())
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("[" + "1," * 1_000_000 + "1]", "it holds some 1,000,001 values, and 1,000,000 are allowed"),
+        ("[" + "{}," * 250_000 + "1]", "it holds 250,001 arrays and objects, and 250,000 are allowed"),
+        ("[" * 300_000, "300,000 arrays"),
+    ],
+)
+def test_too_many_values_are_counted(text, said):
+    with pytest.raises(TooMany, match=said):
+        check_count(text.encode())

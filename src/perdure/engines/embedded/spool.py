@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from perdure.errors import Invalid, Unavailable
+from perdure.language.values import TooMany, check_count
 
 _LONGEST = 64 * 1024 * 1024
 _log = logging.getLogger("perdure.engine")
@@ -79,7 +80,12 @@ class Spool:
 def _read(file: Path) -> bytes:
     if file.stat().st_size > _LONGEST:
         raise Invalid("it is too large")
-    return file.read_bytes()
+    content = file.read_bytes()
+    try:
+        check_count(content)
+    except TooMany as error:
+        raise Invalid(str(error)) from None
+    return content
 
 
 def _sync(folder: Path) -> None:
