@@ -59,6 +59,10 @@ class TemporalServer:
             "--log-level", "error",
             "--dynamic-config-value", "frontend.namespaceRPS=100000",
             "--dynamic-config-value", "system.forceSearchAttributesCacheRefreshOnRead=true",
+            # Its one shard looks for new tasks 20 times a second, which is meant for hundreds of shards.
+            "--dynamic-config-value", "history.transferProcessorMaxPollRPS=100000",
+            "--dynamic-config-value", "history.timerProcessorMaxPollRPS=100000",
+            "--dynamic-config-value", "history.visibilityProcessorMaxPollRPS=100000",
         ]  # fmt: skip
         if self._keeps:
             command += ["--db-filename", str(self.folder / "temporal.db")]
