@@ -50,6 +50,14 @@ VALUES = {
             a: { oidc: { authority: "https://x", grant: password, username: a, password: b } }  #? password-grant 42
             b: { oauth2: { authority: "https://x", grant: client_credentials } }
     """,
+    "what a workflow returns": """
+        use:
+          functions:
+            f: { run: { workflow: { namespace: n, name: w, version: 1.0.0 }, return: code } }  #? workflow-return 70
+        do:
+          - a: { run: { workflow: { namespace: n, name: w, version: 1.0.0 }, return: all } }  #? workflow-return 70
+          - b: { run: { workflow: { namespace: n, name: w, version: 1.0.0 }, return: none } }
+    """,
     "skipped tasks": """
         do:
           - a: { if: .x, wait: PT1S, then: end }  #? skipped-then 30

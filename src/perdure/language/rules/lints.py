@@ -69,6 +69,11 @@ def lint(survey: Survey, report: Report, document: Json) -> None:
         if grant == "password":
             message = "The grant 'password' hands the user's password to this workflow."
             report.lint("password-grant", pointer, message, "Prefer client_credentials.")
+    for entry in [entry for tasks in survey.lists for entry in tasks.entries] + survey.singles:
+        wanted = _at(entry.task, "run", "return")
+        if wanted in ("stdout", "stderr", "code", "all") and _at(entry.task, "run", "workflow") is not None:
+            message = f"'return: {wanted}' has a meaning only for a process; a workflow gives its own output."
+            report.lint("workflow-return", f"{entry.pointer}/run/return", message, "Remove it, or write 'none'.")
     for tasks in survey.lists:
         for entry in tasks.entries:
             if "if" in entry.task and "then" in entry.task:

@@ -51,6 +51,7 @@ CODES: dict[str, str] = {
     "shadowed-function": "A function hides one of the catalog with the same name.",
     "skipped-then": "The then of a task that can be skipped counts only when the task is performed.",
     "unreachable-task": "No path leads to a task.",
+    "workflow-return": "The `return` of a workflow can only be `none`.",
 }
 """Every code of a finding -> what it is about, in one sentence."""
 
