@@ -12,7 +12,7 @@ import msgspec
 from perdure.cli import drive, given, progress, validate
 from perdure.errors import MEANINGS, Invalid, NotFound
 from perdure.language.values import Json
-from perdure.ports.engine import Run, Status
+from perdure.ports.engine import Query, Run, Status
 
 if TYPE_CHECKING:
     from perdure.engines.embedded.views import Reader
@@ -128,15 +128,17 @@ def _listed(desk: drive.Desk, options: argparse.Namespace) -> list[Run]:
     if not desk.has_journal:
         return _ask(
             desk,
-            lambda installation: installation.engine.find(
-                desk.tenant, status=options.status, workflow=options.workflow, limit=options.limit
-            ),
+            lambda installation: installation.engine.find(desk.tenant, _query(options), limit=options.limit),
         )
     try:
         with _look(desk) as reader:
-            return reader.views.find(desk.tenant, status=options.status, workflow=options.workflow, limit=options.limit)
+            return reader.views.find(desk.tenant, _query(options), limit=options.limit)
     except NotFound:
         return []
+
+
+def _query(options: argparse.Namespace) -> Query:
+    return Query(statuses=(options.status,) if options.status else (), workflow=options.workflow)
 
 
 def _show(desk: drive.Desk, options: argparse.Namespace) -> int:

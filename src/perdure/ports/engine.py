@@ -32,6 +32,24 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     """The run this one was forked from."""
 
 
+class Query(msgspec.Struct, frozen=True, kw_only=True):
+    """Which runs are meant: all for which every given condition holds."""
+
+    statuses: tuple[Status, ...] = ()
+    """Any of these."""
+    workflow: str | None = None
+    """A name, or `namespace.name`."""
+    version: str | None = None
+    since: int | None = None
+    """Started at this moment or later."""
+    until: int | None = None
+    """Started before this moment."""
+
+
+ALL = Query()
+"""Every run."""
+
+
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the canonical history: equal on every engine for the same document, input and outcomes.
 
@@ -105,13 +123,16 @@ class Engine(Protocol):
     async def find(
         self,
         tenant: str,
+        query: Query = ALL,
         *,
-        status: Status | None = None,
-        workflow: str | None = None,
         limit: int = 100,
         before: str | None = None,
     ) -> list[Run]:
-        """Newest first. `before` is the id of the last run of the page before. Inputs and outputs are left out."""
+        """Newest first. `before` is the id of the last run of the page before. Inputs and outputs are left out.
+
+        A page shorter than `limit` is the last one. Its cost grows with what is looked at, not with all runs there
+        are: an engine filters where its store does, and looks through the rest in pieces.
+        """
         ...
 
     async def history(self, tenant: str, run: str) -> list[Entry]: ...

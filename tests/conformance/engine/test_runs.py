@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from perdure.errors import Conflict, Invalid, NotFound
+from perdure.ports.engine import Query
 from tests.conformance.engine.conftest import TENANT
 from tests.conformance.engine.world import workflow
 
@@ -94,8 +95,17 @@ async def test_find_pages_newest_first(place):
     assert [run.id for run in found] == runs[::-1][:4]
     rest = await place.engine.find(TENANT, limit=4, before=found[-1].id)
     assert [run.id for run in rest] == runs[::-1][4:]
-    assert [run.id for run in await place.engine.find(TENANT, workflow="w1")] == runs[::-1][::2]
-    assert await place.engine.find(TENANT, status="faulted") == []
+    assert [run.id for run in await place.engine.find(TENANT, Query(workflow="w1"))] == runs[::-1][::2]
+    assert await place.engine.find(TENANT, Query(statuses=("faulted", "waiting"))) == []
+    assert len(await place.engine.find(TENANT, Query(statuses=("faulted", "completed"), workflow="test.w0"))) == 3
+    assert await place.engine.find(TENANT, Query(workflow="other.w0")) == []
+    assert await place.engine.find(TENANT, Query(version="9.9.9")) == []
+    third = await place.engine.describe(TENANT, runs[2])
+    since = [run.id for run in await place.engine.find(TENANT, Query(since=third.started))]
+    until = [run.id for run in await place.engine.find(TENANT, Query(until=third.started))]
+    assert runs[2] in since
+    assert runs[2] not in until
+    assert sorted(since + until) == sorted(runs)
 
 
 async def test_watch_tells_everything_once_and_ends(place):

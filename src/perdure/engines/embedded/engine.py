@@ -36,7 +36,7 @@ from perdure.interpreter.machine import step
 from perdure.interpreter.program import Program
 from perdure.language.values import Json, canonical
 from perdure.ports.clock import Clock
-from perdure.ports.engine import Entry, Run, Status
+from perdure.ports.engine import ALL, Entry, Query, Run
 from perdure.ports.secrets import Secrets
 
 _log = logging.getLogger("perdure.engine")
@@ -351,14 +351,19 @@ class EmbeddedEngine:
     async def find(
         self,
         tenant: str,
+        query: Query = ALL,
         *,
-        status: Status | None = None,
-        workflow: str | None = None,
         limit: int = 100,
         before: str | None = None,
     ) -> list[Run]:
         self._ready(reading=True)
-        return self._views.find(tenant, status=status, workflow=workflow, limit=limit, before=before)
+        found: list[Run] = []
+        for span in self._views.spans(tenant, before):
+            found += self._views.page(tenant, query, limit - len(found), span)
+            if len(found) >= limit:
+                break
+            await asyncio.sleep(0)  # a long look must not hold up the runs
+        return found
 
     async def history(self, tenant: str, run: str) -> list[Entry]:
         self._ready(reading=True)

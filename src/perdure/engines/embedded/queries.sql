@@ -56,8 +56,12 @@ FROM runs JOIN heads ON heads.run = runs.id WHERE runs.id = ?
 -- name: find_runs
 SELECT runs.*, heads.head, heads.status, heads.updated, heads.parked, heads.ended, NULL
 FROM runs JOIN heads ON heads.run = runs.id
-WHERE runs.tenant = :tenant AND runs.id < :before AND (:status IS NULL OR heads.status = :status)
-    AND (:workflow IS NULL OR runs.name = :workflow) ORDER BY runs.id DESC LIMIT :limit
+WHERE runs.tenant = :tenant AND runs.id >= :first AND runs.id < :before
+    AND (:statuses IS NULL OR heads.status IN (SELECT value FROM json_each(:statuses)))
+    AND (:name IS NULL OR runs.name = :name) AND (:namespace IS NULL OR runs.namespace = :namespace)
+    AND (:version IS NULL OR runs.version = :version)
+    AND (:since IS NULL OR runs.started >= :since) AND (:until IS NULL OR runs.started < :until)
+ORDER BY runs.id DESC LIMIT :limit
 -- name: active_runs
 SELECT run FROM heads WHERE parked = 0 ORDER BY run
 -- name: journal_row

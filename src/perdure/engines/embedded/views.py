@@ -3,6 +3,7 @@
 The engine answers with it, and so does `Reader` from beside it: a look at a journal that another process works on.
 """
 
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -12,14 +13,16 @@ from perdure.engines.embedded.definitions import stored
 from perdure.engines.embedded.journal import ReadOnly, Rows
 from perdure.engines.embedded.programs import Programs
 from perdure.engines.embedded.records import RunRow
-from perdure.engines.embedded.values import read_fact, read_value, restored
+from perdure.engines.embedded.values import encode, read_fact, read_value, restored
 from perdure.errors import NotFound
 from perdure.interpreter.events import Started
 from perdure.language.values import Json
-from perdure.ports.engine import Entry, Run, Status
+from perdure.ports.engine import ALL, Entry, Query, Run
 
 _LAST = 2**62
 _MOST = 2**31
+_SPAN = 20_000
+"""Runs looked at in one go, some 10 ms."""
 
 
 class Views:
@@ -36,21 +39,31 @@ class Views:
         """One run, whole."""
         return self.run(self.row(tenant, run))
 
-    def find(
-        self,
-        tenant: str,
-        *,
-        status: Status | None = None,
-        workflow: str | None = None,
-        limit: int = 100,
-        before: str | None = None,
-    ) -> list[Run]:
+    def find(self, tenant: str, query: Query = ALL, *, limit: int = 100, before: str | None = None) -> list[Run]:
         """Runs, the newest first, without inputs and results."""
         last = _LAST if before is None else self.row(tenant, before).key
+        return self.page(tenant, query, limit, (0, last))
+
+    def spans(self, tenant: str, before: str | None) -> Iterator[tuple[int, int]]:
+        """The keys of runs in pieces, the newest first: from the first, up to and without the second."""
+        last = self._rows.read("last_positions")[0][1] + 1 if before is None else self.row(tenant, before).key
+        while last > 0:
+            first = max(0, last - _SPAN)
+            yield first, last
+            last = first
+
+    def page(self, tenant: str, query: Query, limit: int, span: tuple[int, int]) -> list[Run]:
+        """The first `limit` runs of a span of keys, the newest first."""
+        namespace, _, name = (query.workflow or "").rpartition(".")
         rows = self._rows.read(
             "find_runs",
-            {"tenant": tenant, "before": last, "status": status, "workflow": workflow, "limit": min(limit, _MOST)},
-        )
+            {
+                "tenant": tenant, "first": span[0], "before": span[1], "limit": min(limit, _MOST),
+                "statuses": encode(query.statuses).decode() if query.statuses else None,
+                "namespace": namespace or None, "name": name or None, "version": query.version,
+                "since": query.since, "until": query.until,
+            },
+        )  # fmt: skip
         return [self.run(RunRow(*row), whole=False) for row in rows]
 
     def history(self, tenant: str, run: str) -> list[Entry]:

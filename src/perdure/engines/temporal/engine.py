@@ -20,7 +20,7 @@ from perdure.engines.temporal.connection import Address, border, connect
 from perdure.engines.temporal.definitions import Definitions
 from perdure.engines.temporal.errands import attributes_of
 from perdure.engines.temporal.protocol import Beginning, Limits
-from perdure.engines.temporal.reading import Reader, row_of
+from perdure.engines.temporal.reading import Reader, is_meant, row_of
 from perdure.engines.temporal.record import Record, program_of
 from perdure.errors import Conflict, Invalid, NotFound, Unavailable
 from perdure.interpreter.commands import Lifecycle
@@ -29,7 +29,7 @@ from perdure.interpreter.machine import compile
 from perdure.interpreter.program import Functions, Program
 from perdure.language.values import Json, content_hash
 from perdure.ports.blobs import Blobs
-from perdure.ports.engine import ENDED, Entry, Run, Status
+from perdure.ports.engine import ALL, ENDED, Entry, Query, Run
 
 _INPUT_BYTES = 64 * 1024 * 1024
 _RECENT = 200
@@ -308,9 +308,8 @@ class TemporalEngine:
     async def find(
         self,
         tenant: str,
+        query: Query = ALL,
         *,
-        status: Status | None = None,
-        workflow: str | None = None,
         limit: int = 100,
         before: str | None = None,
     ) -> list[Run]:
@@ -327,8 +326,7 @@ class TemporalEngine:
                     if last is None or began < last:
                         found[id] = (began, await self._row(tenant, id))
         fitting = [
-            item for item in found.values()
-            if status in {None, item[1].status} and workflow in {None, item[1].name}
+            item for item in found.values() if is_meant(item[1], query)
         ]  # fmt: skip
         return [run for _, run in heapq.nlargest(limit, fitting, key=lambda item: (item[0], item[1].id))]
 

@@ -26,7 +26,7 @@ from perdure.interpreter import events, handles
 from perdure.interpreter.commands import Command, Lifecycle
 from perdure.interpreter.faults import problem
 from perdure.language.values import Json
-from perdure.ports.engine import Entry, Run
+from perdure.ports.engine import Entry, Query, Run
 
 STATUSES = {
     WorkflowExecutionStatus.CANCELED: "cancelled",
@@ -208,6 +208,17 @@ def row_of(run: str, memo: Any, described: Any) -> Run:
         program=memo["program"], status=status, started=began, updated=memo.get("updated") or began, ended=ended,
         origin=memo.get("origin"),
     )  # fmt: skip
+
+
+def is_meant(run: Run, query: Query) -> bool:
+    """Whether every condition of the query holds for the run."""
+    return (
+        (not query.statuses or run.status in query.statuses)
+        and query.workflow in {None, run.name, f"{run.namespace}.{run.name}"}
+        and query.version in {None, run.version}
+        and (query.since is None or run.started >= query.since)
+        and (query.until is None or run.started < query.until)
+    )
 
 
 def entries_of(commands: list[Command], first: int) -> list[Entry]:
