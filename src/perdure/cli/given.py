@@ -1,6 +1,7 @@
 """What the user hands in: documents, JSON arguments, settings. Every way it can be wrong ends as one sentence."""
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -13,6 +14,11 @@ from perdure.language.values import Json, is_finite
 from perdure.settings import Settings
 
 STDIN = "-"
+_WRITE_JSON = 'Write JSON, for example \'{"name": "Ada"}\', or @FILE to read it from a file.'
+_escape = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)"
+)
+"""Escapes in JSON text; the half of a surrogate pair by its name."""
 
 
 def read_settings() -> Settings:
@@ -80,13 +86,29 @@ def _json(content: bytes, option: str, where: str) -> Json:
     try:
         value = msgspec.json.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        hint = 'Write JSON, for example \'{"name": "Ada"}\', or @FILE to read it from a file.'
-        raise Invalid(f"The value of {option}{where} is not JSON: {error}.", hint=hint) from None
+        reason, hint = _trouble(content) or (f"is not JSON: {str(error).rstrip('.')}", _WRITE_JSON)
+        raise Invalid(f"The value of {option}{where} {reason}.", hint=hint) from None
     except RecursionError:
         raise Invalid(f"The value of {option}{where} is nested too deeply.") from None
     if not is_finite(value):
         raise Invalid(f"The value of {option}{where} holds a number that is too large.")
     return value
+
+
+def _trouble(content: bytes) -> tuple[str, str] | None:
+    """What the decoder of JSON has no good words for, and what to do about it."""
+    if not content.strip():
+        return "is empty, which is not JSON", _WRITE_JSON
+    try:
+        content.decode()
+    except UnicodeDecodeError as error:
+        hint = "Save the text as UTF-8; in JSON every character can be written as \\uXXXX."
+        return f"is not JSON, which is UTF-8 text: its byte {error.start} belongs to no character", hint
+    half = next((found["half"] for found in _escape.finditer(content) if found["half"]), None)
+    if half is not None:
+        hint = "Write both halves of the pair, such as \\ud83d\\ude00, or the character itself."
+        return f"holds \\{half.decode()}, which is half a character and cannot be kept", hint
+    return None
 
 
 def _yaml(content: bytes, option: str, source: str) -> Json:
