@@ -342,6 +342,22 @@ class EmbeddedEngine:
         self._worker.later(self._worker.resolve, done)
         await done
 
+    # What runs emit, for the platform around them (`ports/outlet.py`)
+
+    def outgoing(self, after: int, limit: int = 100) -> list[tuple[int, str, dict[str, Any]]]:
+        """Events that runs emitted, in their order from position `after` on: (position, tenant, event).
+
+        They are kept for as long as events are kept for later subscriptions, however often they were read.
+        """
+        self._ready(reading=True)
+        rows = self._journal.read("emitted_after", (after, limit))
+        return [(seq, tenant, decode(body)) for seq, tenant, body in rows]
+
+    async def published(self) -> None:
+        """Return when a run has emitted something since the last call. For one looker-on."""
+        await self._worker.emitted.wait()
+        self._worker.emitted.clear()
+
     # Reading
 
     async def describe(self, tenant: str, run: str) -> Run:

@@ -4,6 +4,7 @@ Each function works inside the commit in the making (`Worker`), so that an event
 causes in every run that waits for it, and a child begins together with what makes it findable.
 """
 
+import asyncio
 from collections import deque
 from typing import Any, Protocol
 
@@ -45,6 +46,7 @@ class Commit(Protocol):
     unsaved_events: dict[int, tuple[str, dict[str, Any]]]
     unsaved_identities: dict[tuple[str, str, str], None]
     audience: Audience
+    emitted: asyncio.Event
     untold: deque[tuple[str, dict[str, Any], int]] | None
 
     def take(self, key: int, event: Event, mark: int | None = None) -> None:
@@ -60,9 +62,11 @@ class Commit(Protocol):
         ...
 
 
-def publish(worker: Commit, tenant: str, event: dict[str, Any], *, of: int | None = None) -> bool:
+def publish(
+    worker: Commit, tenant: str, event: dict[str, Any], *, of: int | None = None, emitted: bool = False
+) -> bool:
     """Keep an event and give it to everyone who waits for it, but for the run whose lifecycle it tells `of`. False: it
-    was here before."""
+    was here before. One that a run `emitted` leaves the engine as well."""
     source, id = str(event.get("source", "")), str(event.get("id", ""))
     if worker.journal.read("has_event", (tenant, source, id)) or (tenant, source, id) in worker.unsaved_identities:
         return False
@@ -70,13 +74,15 @@ def publish(worker: Commit, tenant: str, event: dict[str, Any], *, of: int | Non
     seq, batch, now = worker.last_event, worker.writer.batch, worker.clock.now()
     worker.unsaved_events[seq] = (tenant, event)
     worker.unsaved_identities[tenant, source, id] = None
-    batch.add("add_event", (seq, tenant, source, id, str(event.get("type", "")), now, encode(event)))
+    batch.add("add_event", (seq, tenant, source, id, str(event.get("type", "")), now, encode(event), int(emitted)))
     if seq % _FORGET_EVERY == 0:
         batch.add("forget_events", (now - worker.tuning.retention,))
     for run, subscription in list(worker.subscriptions.matching(tenant, event)):
         if run != of:
             worker.offer(run, EventReceived(now=now, id=subscription, event=event), seq)
     batch.after.append(lambda: _is_kept(worker, seq, (tenant, source, id)))
+    if emitted:
+        batch.after.append(worker.emitted.set)
     return True
 
 
@@ -108,7 +114,7 @@ def tell(worker: Commit, record: RunRecord, commands: list[Command], number: int
 
 def emit(worker: Commit, record: RunRecord, command: Emit) -> None:
     """Publish an event of a run; the run's answer is in the same commit."""
-    publish(worker, record.row.tenant, restored(command.event))
+    publish(worker, record.row.tenant, restored(command.event), emitted=True)
     worker.take(record.key, CallCompleted(now=worker.clock.now(), id=command.id))
 
 

@@ -18,7 +18,7 @@ from perdure.engines.embedded.batch import Batch
 from perdure.errors import Conflict, Invalid, NotFound, Unavailable
 
 APPLICATION = 0x50657264  # "Perd"
-SCHEMA = 2
+SCHEMA = 3
 MIGRATIONS: dict[int, str] = {
     1: """
     CREATE INDEX events_type ON events (tenant, type, seq);
@@ -31,6 +31,10 @@ MIGRATIONS: dict[int, str] = {
     INSERT INTO watches SELECT runs.tenant, '', runs.id
         FROM runs JOIN heads ON heads.run = runs.id JOIN definitions ON definitions.hash = runs.definition
         WHERE heads.ended IS NULL AND instr(definitions.document, 'io.serverlessworkflow.');
+    """,
+    2: """
+    ALTER TABLE events ADD COLUMN emitted INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX events_emitted ON events (seq) WHERE emitted = 1;
     """,
 }
 """Schema version -> the SQL that makes the next one of it."""

@@ -32,7 +32,7 @@ INSERT OR REPLACE INTO subscriptions (tenant, type, run, id, filters) VALUES (?,
 -- name: drop_subscriptions
 DELETE FROM subscriptions WHERE run = ?
 -- name: add_event
-INSERT INTO events (seq, tenant, source, id, type, received, body) VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO events (seq, tenant, source, id, type, received, body, emitted) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 -- name: forget_events
 DELETE FROM events WHERE seq IN (SELECT seq FROM events WHERE received < ? ORDER BY seq LIMIT 1000)
 -- name: add_watch
@@ -95,6 +95,8 @@ SELECT seq, body FROM events WHERE tenant = ? AND seq > ? AND received >= ? ORDE
 -- The types are a JSON array.
 SELECT seq, body FROM events WHERE tenant = ? AND seq > ? AND received >= ?
     AND type IN (SELECT value FROM json_each(?)) ORDER BY seq
+-- name: emitted_after
+SELECT seq, tenant, body FROM events WHERE emitted = 1 AND seq > ? ORDER BY seq LIMIT ?
 -- name: watches
 SELECT tenant, type, run FROM watches ORDER BY run
 -- name: timers_of

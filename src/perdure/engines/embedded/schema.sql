@@ -1,4 +1,4 @@
--- The journal of the embedded engine, schema version 2. Times are whole milliseconds since the Unix epoch.
+-- The journal of the embedded engine, schema version 3. Times are whole milliseconds since the Unix epoch.
 -- Bodies are UTF-8 JSON; values over 8 KB inside them are references into `blobs`.
 
 -- What never changes about a run. `first` and `mark` are positions in `journal` and `events` when it began.
@@ -74,7 +74,8 @@ CREATE TABLE subscriptions (
 ) WITHOUT ROWID, STRICT;
 CREATE INDEX subscriptions_run ON subscriptions (run);
 
--- CloudEvents, each once by (tenant, source, id), kept for a while for subscriptions that come later.
+-- CloudEvents, each once by (tenant, source, id), kept for a while for subscriptions that come later. `emitted` is 1 when
+-- a run of this journal emitted it: such events also leave the engine (`outgoing`).
 CREATE TABLE events (
     seq INTEGER PRIMARY KEY,
     tenant TEXT NOT NULL,
@@ -82,8 +83,10 @@ CREATE TABLE events (
     id TEXT NOT NULL,
     type TEXT NOT NULL,
     received INTEGER NOT NULL,
-    body BLOB NOT NULL
+    body BLOB NOT NULL,
+    emitted INTEGER NOT NULL DEFAULT 0
 ) STRICT;
+CREATE INDEX events_emitted ON events (seq) WHERE emitted = 1;
 CREATE UNIQUE INDEX events_identity ON events (tenant, source, id);
 CREATE INDEX events_type ON events (tenant, type, seq);
 

@@ -68,6 +68,8 @@ class Worker:
         self.audience = Audience(journal)
         self.untold: deque[tuple[str, dict[str, Any], int]] | None = None
         """Lifecycle events that are being told one after the other: (tenant, event, run that it tells of)."""
+        self.emitted = asyncio.Event()
+        """A run has emitted something since somebody looked."""
         self._inbox: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
         self._held: set[asyncio.Task[None]] = set()
         self._unexecuted: dict[int, int] = {}
