@@ -1,0 +1,114 @@
+"""API keys: made, shown once, recognised, revoked."""
+
+import msgspec
+from sqlalchemy import Connection
+
+from perdure.errors import Invalid, NotFound
+from perdure.ports.database import EVERY, Transaction
+from perdure.ports.edge import Caller
+from perdure.services.identity import events, store
+from perdure.services.identity.models import (
+    KEY_PREFIX,
+    ROLES,
+    Key,
+    Role,
+    checked_permissions,
+    digest,
+    granted,
+    new_secret,
+)
+from perdure.services.identity.service import Ground, refuse_more
+
+
+class Wish(msgspec.Struct, frozen=True, kw_only=True):
+    """What a new key shall be. `days` until it expires; 0: never."""
+
+    name: str
+    role: Role
+    permissions: frozenset[str] = frozenset()
+    project: str = ""
+    days: int = 0
+
+
+class Keys:
+    """The API keys of all tenants."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+
+    async def create(self, by: Caller, wish: Wish) -> tuple[Key, str]:
+        """A key, and its secret, shown this once. Denied when it could do more than whoever makes it."""
+        refuse_more(by, wish.role) if not wish.permissions else _refuse_beyond(by, wish)
+        name = wish.name.strip()
+        if not 1 <= len(name) <= 200:
+            raise Invalid("A name has 1 to 200 characters.")
+        if not 0 <= wish.days <= 3650:
+            raise Invalid("A key expires in 1 to 3650 days, or never (0).")
+        ground, now = self._ground, self._ground.clock.now()
+        secret = new_secret(KEY_PREFIX, ground.chance(32))
+        made = Key(
+            tenant=by.tenant, id=ground.id("key"), name=name, role=wish.role, permissions=wish.permissions,
+            project=wish.project or by.project, ending=secret[-4:], created=now, created_by=by.subject,
+            expires=now + wish.days * 86_400_000 if wish.days else None,
+        )  # fmt: skip
+
+        def work(tx: Transaction) -> None:
+            if made.project and store.project(tx.connection, by.tenant, made.project) is None:
+                raise NotFound(f"There is no project {made.project!r}.")
+            store.add_key(tx.connection, by.tenant, made, digest(secret))
+            tx.tell(events.key_created(made))
+
+        await ground.database.write(by.tenant, work)
+        return made, secret
+
+    async def find(self, tenant: str, *, after: str = "", limit: int = 100) -> list[Key]:
+        def work(connection: Connection) -> list[Key]:
+            return store.all_keys(connection, tenant, after=after, limit=limit)
+
+        return await self._ground.database.read(tenant, work)
+
+    async def get(self, tenant: str, id: str) -> Key:
+        found = await self._ground.database.read(tenant, lambda connection: store.key(connection, tenant, id))
+        if found is None:
+            raise NotFound(f"There is no key {id!r}.")
+        return found
+
+    async def revoke(self, by: Caller, id: str) -> Key:
+        """End a key; every process refuses it within seconds. Again: nothing happens."""
+        at = self._ground.clock.now()
+
+        def work(tx: Transaction) -> Key | None:
+            if store.revoke_key(tx.connection, by.tenant, id, at):
+                tx.tell(events.key_revoked(id, by.subject))
+            return store.key(tx.connection, by.tenant, id)
+
+        revoked = await self._ground.database.write(by.tenant, work)
+        if revoked is None:
+            raise NotFound(f"There is no key {id!r}.")
+        return revoked
+
+    async def recognise(self, secret: str) -> Caller | None:
+        """Who shows this key, or None. The digest is compared by the index: nothing of the secret can be timed."""
+        if not secret.startswith(KEY_PREFIX) or len(secret) > 100:
+            return None
+        shown = digest(secret)
+        key = await self._ground.database.read(EVERY, lambda connection: store.key_of_digest(connection, EVERY, shown))
+        now = self._ground.clock.now()
+        if key is None or key.revoked is not None or (key.expires is not None and key.expires <= now):
+            return None
+        permissions = granted(key.role, wanted=key.permissions, is_home=key.tenant == self._ground.home)
+        return Caller(
+            tenant=key.tenant, subject=f"key:{key.id}", roles=frozenset([key.role]), permissions=permissions,
+            project=key.project, key=key.id, by="key",
+        )  # fmt: skip
+
+
+def _refuse_beyond(by: Caller, wish: Wish) -> None:
+    checked_permissions(wish.permissions)
+    beyond = (wish.permissions & ROLES[wish.role]) - by.permissions
+    if beyond or not wish.permissions <= ROLES[wish.role]:
+        missing = sorted(beyond or wish.permissions - ROLES[wish.role])
+        raise Invalid(
+            f"The key cannot have the permission {missing[0]!r}.",
+            hint="Ask only for permissions that its role has, and that you have yourself.",
+        )

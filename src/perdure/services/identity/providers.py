@@ -1,0 +1,164 @@
+"""Tokens of OpenID providers that the administrator trusts: whose they are, and what their claims mean here.
+
+Keys come from the provider's JWKS, found through its discovery document, and are read again when a token names one that is
+not known (OpenID Connect Discovery 1.0; RFC 9068). Issuer, audience and times are compared parsed and whole.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import msgspec
+from joserfc import jws, jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+
+from perdure.errors import Unavailable
+from perdure.ports.clock import Clock
+from perdure.ports.edge import Caller
+from perdure.services.identity.models import ORDER, ROLES, Role
+
+ALGORITHMS = ["RS256", "PS256", "ES256", "ES384", "Ed25519", "EdDSA"]
+"""No symmetric one: a provider's public key must never serve as a shared secret."""
+_LEEWAY = 30
+_OLD_MS = 3_600_000
+_AGAIN_MS = 10_000
+"""A token with a key that nobody knows makes us ask at most this often."""
+
+Fetch = Callable[[str], Awaitable[bytes]]
+"""Reads a document of a provider. Unavailable when it cannot be had."""
+
+
+class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One provider, as settings have it. Either `tenant` or the claim `tenant_claim` says whose the token is.
+
+    `roles` maps what the provider calls a role to ours; our own names, and `perdure-<role>`, need no entry.
+    """
+
+    issuer: str
+    audience: str
+    tenant: str = ""
+    tenant_claim: str = ""
+    role_claims: tuple[str, ...] = ("realm_access.roles", "resource_access.{audience}.roles", "roles", "groups")
+    roles: dict[str, Role] = msgspec.field(default_factory=dict)
+    default_role: Role | None = None
+    subject_claim: str = "sub"
+
+
+class Providers:
+    """The providers that are trusted here."""
+
+    def __init__(self, providers: tuple[Provider, ...], fetch: Fetch, clock: Clock) -> None:
+        self._trusted = {provider.issuer: _Trusted(provider, fetch, clock) for provider in providers}
+
+    def __repr__(self) -> str:
+        return f"Providers({', '.join(self._trusted)})"
+
+    def knows(self, issuer: str) -> bool:
+        return issuer in self._trusted
+
+    async def verify(self, issuer: str, token: str) -> Caller | None:
+        """Who shows this token of a provider, or None. Unavailable when its keys cannot be read."""
+        trusted = self._trusted.get(issuer)
+        return None if trusted is None else await trusted.verify(token)
+
+
+class _Trusted:
+    def __init__(self, provider: Provider, fetch: Fetch, clock: Clock) -> None:
+        self._provider = provider
+        self._fetch = fetch
+        self._clock = clock
+        self._keys: KeySet | None = None
+        self._read_at = 0
+        self._tried_at = -_AGAIN_MS
+        self._turn = asyncio.Lock()
+
+    async def verify(self, token: str) -> Caller | None:
+        try:
+            kid = jws.extract_compact(token.encode()).headers().get("kid")
+        except (JoseError, ValueError):
+            return None
+        keys = await self._keys_for(kid)
+        try:
+            decoded = jwt.decode(token, keys, algorithms=ALGORITHMS)
+        except (JoseError, ValueError):
+            return None
+        return self._caller(decoded.claims) if self._is_valid(decoded.claims) else None
+
+    def _is_valid(self, claims: Mapping[str, Any]) -> bool:
+        now, audience = self._clock.now() / 1000, claims.get("aud")
+        audiences = audience if isinstance(audience, list) else [audience]
+        expires, begins = claims.get("exp"), claims.get("nbf", 0)
+        return (
+            claims.get("iss") == self._provider.issuer
+            and self._provider.audience in audiences
+            and isinstance(expires, int | float)
+            and isinstance(begins, int | float)
+            and expires > now - _LEEWAY
+            and begins <= now + _LEEWAY
+        )
+
+    def _caller(self, claims: Mapping[str, Any]) -> Caller | None:
+        provider = self._provider
+        tenant = provider.tenant or _at(claims, provider.tenant_claim)
+        subject = claims.get(provider.subject_claim)
+        role = _role(provider, claims)
+        if not (isinstance(tenant, str) and tenant and tenant != "*" and isinstance(subject, str) and subject and role):
+            return None
+        return Caller(
+            tenant=tenant, subject=f"{provider.issuer}#{subject}", roles=frozenset([role]), permissions=ROLES[role],
+            by="token",
+        )  # fmt: skip
+
+    async def _keys_for(self, kid: str | None) -> KeySet:
+        """The keys; read anew when they are old, or when the one that is asked for is not among them."""
+        async with self._turn:
+            now = self._clock.now()
+            is_known = self._keys is not None and (kid is None or any(key.kid == kid for key in self._keys.keys))
+            if self._keys is not None and is_known and now - self._read_at < _OLD_MS:
+                return self._keys
+            if now - self._tried_at >= _AGAIN_MS:
+                self._tried_at = now
+                try:
+                    self._keys = await self._read()
+                    self._read_at = now
+                except Unavailable:
+                    if self._keys is None:
+                        raise
+            if self._keys is None:
+                raise Unavailable(f"The keys of {self._provider.issuer} cannot be read at the moment.")
+            return self._keys
+
+    async def _read(self) -> KeySet:
+        issuer = self._provider.issuer
+        try:
+            found = msgspec.json.decode(await self._fetch(f"{issuer.rstrip('/')}/.well-known/openid-configuration"))
+            if found["issuer"] != issuer:
+                raise Unavailable(f"The discovery document of {issuer} is of another issuer.")
+            return KeySet.import_key_set(msgspec.json.decode(await self._fetch(found["jwks_uri"])))
+        except (msgspec.DecodeError, KeyError, TypeError, ValueError, JoseError) as error:
+            raise Unavailable(f"What {issuer} says of itself cannot be read: {error}.") from None
+
+
+def _role(provider: Provider, claims: Mapping[str, Any]) -> Role | None:
+    """The highest role that any of the claims gives."""
+    names: set[str] = set()
+    for claim in provider.role_claims:
+        given = _at(claims, claim.replace("{audience}", provider.audience.replace(".", "\0")))
+        names |= {name for name in (given if isinstance(given, list) else [given]) if isinstance(name, str)}
+    found = {_meant(provider, name) for name in names} | {provider.default_role}
+    return next((role for role in reversed(ORDER) if role in found), None)
+
+
+def _meant(provider: Provider, name: str) -> Role | None:
+    if name in provider.roles:
+        return provider.roles[name]
+    plain = name.removeprefix("perdure-")
+    return next((role for role in ORDER if role == plain), None)
+
+
+def _at(claims: Mapping[str, Any], path: str) -> Any:
+    value: Any = claims
+    for part in path.split("."):
+        value = value.get(part.replace("\0", ".")) if isinstance(value, Mapping) else None
+    return value

@@ -1,0 +1,98 @@
+"""API keys are recognised while they are good, and give no more than their maker has."""
+
+import pytest
+
+from perdure.errors import Denied, Invalid, NotFound
+from perdure.services.identity.keys import Wish
+from perdure.services.identity.models import INSTALLATION, ROLES, granted
+from tests.unit.services.identity.conftest import somebody
+
+
+async def test_the_first_key_is_made_once(identity):
+    assert await identity.tenants.first_key("default") is None
+
+
+async def test_a_key_is_recognised_and_says_what_it_may(identity):
+    key, secret = await identity.keys.create(somebody(), Wish(name="ci", role="operator"))
+    caller = await identity.keys.recognise(secret)
+    assert (caller.tenant, caller.subject, caller.key) == ("default", f"key:{key.id}", key.id)
+    assert caller.permissions == ROLES["operator"]
+    assert secret.endswith(key.ending)
+    assert secret not in repr(key)
+
+
+async def test_an_owner_key_of_the_home_tenant_sees_to_the_installation(identity):
+    _, home = await identity.keys.create(somebody(), Wish(name="x", role="owner"))
+    assert (await identity.keys.recognise(home)).permissions >= INSTALLATION
+    _, other = await identity.tenants.create(somebody(), "acme", "Acme")
+    assert not (await identity.keys.recognise(other)).permissions & INSTALLATION
+
+
+async def test_a_key_may_have_less_than_its_role(identity):
+    wish = Wish(name="reader", role="admin", permissions=frozenset(["runs:read"]))
+    _, secret = await identity.keys.create(somebody("admin"), wish)
+    assert (await identity.keys.recognise(secret)).permissions == {"runs:read", "self"}
+
+
+@pytest.mark.parametrize(
+    "shown", ["", "pdk_", "pdk_" + "x" * 43, "x" * 10_000, "pdk_' OR 1=1 --", "pdk_\ud800", "Bearer"]
+)
+async def test_anything_else_is_nobody(identity, shown):
+    assert await identity.keys.recognise(shown) is None
+
+
+async def test_a_revoked_key_is_nobody(identity):
+    key, secret = await identity.keys.create(somebody(), Wish(name="x", role="viewer"))
+    assert (await identity.keys.revoke(somebody(), key.id)).revoked is not None
+    assert await identity.keys.recognise(secret) is None
+    assert (await identity.keys.revoke(somebody(), key.id)).revoked is not None
+
+
+async def test_an_expired_key_is_nobody(identity):
+    _, secret = await identity.keys.create(somebody(), Wish(name="x", role="viewer", days=1))
+    identity.clock.jump(86_399)
+    assert await identity.keys.recognise(secret) is not None
+    identity.clock.jump(1)
+    assert await identity.keys.recognise(secret) is None
+
+
+async def test_the_keys_of_a_tenant_that_is_shut_are_nobody(identity):
+    _, secret = await identity.tenants.create(somebody(), "acme", "Acme")
+    await identity.tenants.disable(somebody(), "acme", disabled=True)
+    assert await identity.keys.recognise(secret) is None
+    await identity.tenants.disable(somebody(), "acme", disabled=False)
+    assert await identity.keys.recognise(secret) is not None
+
+
+async def test_nobody_gives_what_he_does_not_have(identity):
+    with pytest.raises(Denied, match="owner"):
+        await identity.keys.create(somebody("admin"), Wish(name="x", role="owner"))
+    with pytest.raises(Invalid, match="tenants:write"):
+        wish = Wish(name="x", role="owner", permissions=frozenset(["tenants:write"]))
+        await identity.keys.create(somebody("admin"), wish)
+    with pytest.raises(Invalid, match="no permission 'runs:fly'"):
+        await identity.keys.create(somebody(), Wish(name="x", role="owner", permissions=frozenset(["runs:fly"])))
+
+
+async def test_another_tenants_key_is_not_there(identity):
+    key, _ = await identity.keys.create(somebody(), Wish(name="x", role="viewer"))
+    with pytest.raises(NotFound):
+        await identity.keys.get("acme", key.id)
+    with pytest.raises(NotFound):
+        await identity.keys.revoke(somebody(tenant="acme"), key.id)
+    assert await identity.keys.find("acme") == []
+
+
+async def test_a_key_is_bound_to_a_project_that_exists(identity):
+    with pytest.raises(NotFound):
+        await identity.keys.create(somebody(), Wish(name="x", role="viewer", project="mail"))
+    await identity.tenants.create_project("default", "mail", "Mail")
+    _, secret = await identity.keys.create(somebody(), Wish(name="x", role="viewer", project="mail"))
+    assert (await identity.keys.recognise(secret)).project == "mail"
+
+
+def test_roles_hold_one_another():
+    roles = list(ROLES.values())
+    assert all(lower < higher for lower, higher in zip(roles, roles[1:], strict=False))
+    assert granted("owner", is_home=True) == ROLES["owner"] | INSTALLATION
+    assert granted("admin", is_home=True) == ROLES["admin"]
