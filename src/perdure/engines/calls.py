@@ -18,6 +18,7 @@ from perdure.interpreter import handles
 from perdure.interpreter.commands import ScheduleCall
 from perdure.interpreter.events import CallCompleted, CallFailed
 from perdure.interpreter.faults import Problem, problem
+from perdure.interpreter.redaction import Redaction
 from perdure.language.values import Json
 from perdure.ports.clock import Clock
 from perdure.ports.function import Context, Function, FunctionFault, Result
@@ -145,9 +146,21 @@ class Calls:
 
     async def call(self, caller: Caller, command: ScheduleCall) -> Outcome:
         """Make one call now, whatever else is under way, and give its outcome. Raises CancelledError only."""
+        secrets = Redaction()
+        outcome = await self._outcome(caller, command, secrets)
+        if not secrets:
+            return outcome
+        # What a function gives back of the secrets that it was given must not be written down (security.md, rule 9).
+        if isinstance(outcome, CallFailed):
+            return msgspec.structs.replace(outcome, error=secrets.value(outcome.error))
+        return msgspec.structs.replace(
+            outcome, output=secrets.value(outcome.output), usage=secrets.value(outcome.usage)
+        )
+
+    async def _outcome(self, caller: Caller, command: ScheduleCall, secrets: Redaction) -> Outcome:
         try:
             function = self._table.get(command.function, command.version)
-            context = await self._context(caller, command)
+            context = await self._context(caller, command, secrets)
             if function.effect_of(command.args, context.resources) == "unsafe":
                 await self._mark(caller.key, command.id)
             answer = await function.execute(command.args, context)
@@ -189,8 +202,14 @@ class Calls:
             )
         return sound if isinstance(sound, dict) else problem("runtime", detail=str(sound))
 
-    async def _context(self, caller: Caller, command: ScheduleCall) -> Context:
+    async def _context(self, caller: Caller, command: ScheduleCall, secrets: Redaction) -> Context:
         opened = await self._opened(caller.tenant, command.args)
+
+        def secret(path: list[str]) -> Json:
+            value = _at(opened, path)
+            secrets.add(value)
+            return value
+
         return Context(
             tenant=caller.tenant,
             run=caller.run,
@@ -200,9 +219,9 @@ class Calls:
             attempt=command.attempt,
             deadline=command.deadline,
             resources=caller.resources,
-            secret=lambda path: _at(opened, path),
+            secret=secret,
             secret_hosts=lambda name: opened[name].hosts if name in opened else (),
-            progress=lambda data: self._progress(caller.key, command, data),
+            progress=lambda data: self._progress(caller.key, command, secrets.value(data)),
         )
 
     async def _opened(self, tenant: str, args: Json) -> dict[str, Secret]:

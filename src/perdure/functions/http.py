@@ -69,7 +69,7 @@ class Http:
         shown = _shown(request, parts, context)
         response = await self._authenticator.send(request, policy, context, use=use, shown=shown)
         check_status(response, shown, redirect=redirect, redact=use.redact)
-        return output_of(response, shown, form, use.redact)
+        return output_of(response, shown, form, use.redaction)
 
 
 def build(parts: dict[str, Json], context: Context) -> Request:

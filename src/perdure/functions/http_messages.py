@@ -18,6 +18,7 @@ import msgspec
 
 from perdure.functions import bodies
 from perdure.interpreter.faults import problem
+from perdure.interpreter.redaction import Redaction
 from perdure.language.values import Json
 from perdure.ports.egress import Response
 from perdure.ports.function import Context, Effect, FunctionFault
@@ -115,11 +116,12 @@ def query_pairs(given: Json) -> list[tuple[str, str]]:
     return pairs
 
 
-def output_of(response: Response, shown: Request, form: str, redact: Redact) -> Json:
-    """The call's output as `output` asks for it: `content`, `raw` (base64) or `response`."""
+def output_of(response: Response, shown: Request, form: str, secrets: Redaction) -> Json:
+    """The call's output as `output` asks for it: `content`, `raw` (base64) or `response`. What a server repeats of the
+    secrets that it was sent is hidden."""
     if form == "raw":
-        return base64.b64encode(response.body).decode("ascii")
-    content = _content(response, redact)
+        return base64.b64encode(secrets.content(response.body)).decode("ascii")
+    content = _content(response, secrets)
     if form != "response":
         return content
     masked = {name.lower(): value for name, value in shown.headers.items()}
@@ -130,7 +132,7 @@ def output_of(response: Response, shown: Request, form: str, redact: Redact) -> 
             "headers": {name: masked.get(name, value) for name, value in response.request_headers.items()},
         },
         "statusCode": response.status,
-        "headers": response.headers,
+        "headers": secrets.value(response.headers),
         "content": content,
     }
 
@@ -170,15 +172,18 @@ def refused(detail: str) -> FunctionFault:
     return FunctionFault(problem("validation", title="arguments refused", detail=detail))
 
 
-def _content(response: Response, redact: Redact) -> Json:
+def _content(response: Response, secrets: Redaction) -> Json:
+    kind = response.headers.get("content-type")
     try:
-        return bodies.decode(response.body, response.headers.get("content-type"))
+        if not bodies.is_json(kind or ""):
+            return bodies.decode(secrets.content(response.body), kind)
+        return secrets.value(bodies.decode(response.body, kind))
     except ValueError as error:
         raise FunctionFault(
             problem(
                 "communication",
                 title="answer not readable",
-                detail=redact(f"{response.method} answered {response.status}, but {error}."),
+                detail=secrets.text(f"{response.method} answered {response.status}, but {error}."),
             )
         ) from None
 

@@ -92,7 +92,7 @@ class OpenApi:
         shown = _shown(request, api, operation, parameters, context)
         response = await self._authenticator.send(request, policy, context, use=use, shown=shown)
         check_status(response, shown, redirect=arguments.get("redirect") is True, redact=use.redact)
-        return output_of(response, shown, form, use.redact)
+        return output_of(response, shown, form, use.redaction)
 
     async def _api(self, document: Json, context: Context) -> Api:
         address, policy = _address(document)

@@ -2,17 +2,11 @@
 and keeps what was opened out of messages (security.md, rules 8 and 9).
 """
 
-import json
-from urllib.parse import quote, quote_plus
-
 from perdure.interpreter import handles
 from perdure.interpreter.faults import problem
+from perdure.interpreter.redaction import HIDDEN, Redaction
 from perdure.language.values import Json
 from perdure.ports.function import Context, FunctionFault
-
-HIDDEN = "***"
-_SHORTEST = 4
-"""A secret shorter than this cannot be told from ordinary text in a message."""
 
 
 class SecretUse:
@@ -21,7 +15,8 @@ class SecretUse:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._names: dict[str, None] = {}
-        self._texts: set[str] = set()
+        self.redaction = Redaction()
+        """Keeps what was opened, and what came in exchange for it, out of results and messages."""
 
     def __repr__(self) -> str:
         return f"SecretUse({', '.join(self._names) or 'none'})"
@@ -33,7 +28,7 @@ class SecretUse:
     @property
     def has_opened(self) -> bool:
         """Whether there is anything to keep out of messages."""
-        return bool(self._texts)
+        return bool(self.redaction)
 
     def hold_to(self, host: str) -> None:
         """FunctionFault `authorization`/403 when an opened secret is bound to other hosts than this one."""
@@ -50,38 +45,17 @@ class SecretUse:
 
     def redact(self, text: str) -> str:
         """The text without any opened secret in it."""
-        for secret in sorted(self._forms(), key=len, reverse=True):
-            text = text.replace(secret, HIDDEN)
-        return text
+        return self.redaction.text(text)
 
     def hide(self, text: str) -> None:
         """Keep a text out of messages that was made of secrets, or came in exchange for one: a token, a header."""
-        self._remember(text)
-
-    def _forms(self) -> set[str]:
-        """The texts as they are, and as they stand in addresses, forms and JSON: servers repeat what they were sent."""
-        return {
-            form
-            for text in self._texts
-            for form in (text, quote(text, safe=""), quote(text), quote_plus(text), json.dumps(text)[1:-1])
-        }
+        self.redaction.add(text)
 
     def _take(self, path: list[str]) -> Json:
         value = self._context.secret(path)
         self._names[path[0]] = None
-        self._remember(value)
+        self.redaction.add(value)
         return value
-
-    def _remember(self, value: Json) -> None:
-        pending = [value]
-        while pending:
-            item = pending.pop()
-            if isinstance(item, dict):
-                pending.extend(item.values())
-            elif isinstance(item, list):
-                pending.extend(item)
-            elif len(str(item)) >= _SHORTEST and not isinstance(item, bool):
-                self._texts.add(str(item))
 
 
 def hidden(value: Json) -> Json:
