@@ -201,11 +201,11 @@ async def test_what_cannot_be_unpacked_is_told(egress, encoding, said):
 
 
 async def test_a_closed_port_is_a_failure_that_sent_nothing(egress):
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
-    with pytest.raises(EgressFailed, match="no connection") as caught:
-        await egress.request("POST", f"http://127.0.0.1:{port}/", body=b"x")
+    with socket.socket() as held:  # bound and not listening: no other process can take the port meanwhile
+        held.bind(("127.0.0.1", 0))
+        port = held.getsockname()[1]
+        with pytest.raises(EgressFailed, match="no connection") as caught:
+            await egress.request("POST", f"http://127.0.0.1:{port}/", body=b"x")
     assert not caught.value.sent
 
 

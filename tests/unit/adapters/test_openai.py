@@ -1,6 +1,7 @@
 """The OpenAI-compatible adapter against a real HTTP server that answers well, badly, slowly, or not at all."""
 
 import asyncio
+import socket
 
 import msgspec
 import pytest
@@ -219,10 +220,10 @@ async def test_a_connection_cut_after_the_request_leaves_the_outcome_unknown():
 
 
 async def test_nobody_listens():
-    async with endpoint(lambda _body, _: completion("x")) as serving:
-        url = serving.url
-    with pytest.raises(ModelFailed) as failed:
-        await ask(url)
+    with socket.socket() as held:  # bound and not listening: no other process can take the port meanwhile
+        held.bind(("127.0.0.1", 0))
+        with pytest.raises(ModelFailed) as failed:
+            await ask(f"http://127.0.0.1:{held.getsockname()[1]}")
     assert (failed.value.failure, failed.value.sent) == ("communication", True)
 
 
