@@ -1,5 +1,7 @@
 """API keys are recognised while they are good, and give no more than their maker has."""
 
+import itertools
+
 import pytest
 
 from perdure.errors import Denied, Invalid, NotFound
@@ -93,6 +95,6 @@ async def test_a_key_is_bound_to_a_project_that_exists(identity):
 
 def test_roles_hold_one_another():
     roles = list(ROLES.values())
-    assert all(lower < higher for lower, higher in zip(roles, roles[1:], strict=False))
+    assert all(lower < higher for lower, higher in itertools.pairwise(roles))
     assert granted("owner", is_home=True) == ROLES["owner"] | INSTALLATION
     assert granted("admin", is_home=True) == ROLES["admin"]
