@@ -42,6 +42,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     temporal_certificate: _Text = ""
     temporal_private_key: _Text = ""
     temporal_api_key: _Text = ""
+    server: _Text = ""
+    api_key: _Text = ""
     debug: bool = False
 
     def __repr__(self) -> str:
@@ -74,10 +76,12 @@ SENTENCES: dict[str, str] = {
     "temporal_certificate": "File (PEM) with the certificate of this client.",
     "temporal_private_key": "File (PEM) with the private key of this client.",
     "temporal_api_key": "API key sent to the Temporal server, and to no other host.",
+    "server": "Address of the server that the CLI speaks to; when empty that of `perdure login`.",
+    "api_key": "API key with which the CLI signs in at the server; when empty that of `perdure login`.",
     "debug": "Show the traceback of a bug on standard error instead of keeping it in a file (1 or 0).",
 }
 
-HIDDEN = frozenset({"model_key", "temporal_keys", "temporal_api_key"})
+HIDDEN = frozenset({"api_key", "model_key", "temporal_keys", "temporal_api_key"})
 """Settings whose values are never shown."""
 
 TEST_ONLY = frozenset({"PERDURE_REQUIRE_SERVERS"})

@@ -1,0 +1,47 @@
+"""API keys of your tenant."""
+
+import msgspec
+
+from perdure.client.call import Call, Page, call
+
+
+class Key(msgspec.Struct, frozen=True, kw_only=True):
+    """A key without its secret. Times as RFC 3339."""
+
+    id: str
+    name: str
+    role: str
+    permissions: list[str]
+    project: str
+    ending: str
+    created: str
+    created_by: str
+    expires: str | None = None
+    revoked: str | None = None
+
+
+class NewKey(msgspec.Struct, frozen=True):
+    """A key and its secret, which is shown this once."""
+
+    key: Key
+    secret: str
+
+
+def find(*, limit: int = 100, cursor: str = "") -> Call[Page[Key]]:
+    return call("GET", "keys", query={"limit": limit, "cursor": cursor}, answer=Page[Key])
+
+
+def get(id: str) -> Call[Key]:
+    return call("GET", "keys", id, answer=Key)
+
+
+def create(
+    name: str, role: str, *, permissions: list[str] | None = None, project: str = "", days: int = 0
+) -> Call[NewKey]:
+    """`days` until it expires; 0: never."""
+    body = {"name": name, "role": role, "permissions": permissions or [], "project": project, "days": days}
+    return call("POST", "keys", body=body, answer=NewKey)
+
+
+def revoke(id: str) -> Call[Key]:
+    return call("DELETE", "keys", id, answer=Key)
