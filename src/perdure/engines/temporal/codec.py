@@ -18,6 +18,7 @@ from perdure.ports.blobs import Blobs
 
 LIMIT = 256 * 1024
 _CLAIM, _SEALED = b"binary/perdure-claim", b"binary/perdure-sealed"
+_OURS = frozenset({_CLAIM, _SEALED})
 _KEPT, _KEPT_BYTES = 64, 64 * 1024 * 1024
 _NONCE = 12
 
@@ -58,9 +59,13 @@ class Codec(PayloadCodec):
         return f"Codec(limit={self._limit}, keys={len(self._seals)})"
 
     async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        if not self._names and all(len(payload.data) <= self._limit for payload in payloads):
+            return list(payloads)
         return [await self._encode(payload) for payload in payloads]
 
     async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        if not any(payload.metadata.get("encoding") in _OURS for payload in payloads):
+            return list(payloads)
         return [await self._decode(payload) for payload in payloads]
 
     async def _encode(self, payload: Payload) -> Payload:
@@ -80,7 +85,7 @@ class Codec(PayloadCodec):
 
     async def _decode(self, payload: Payload) -> Payload:
         encoding = payload.metadata.get("encoding", b"")
-        if encoding not in {_CLAIM, _SEALED}:
+        if encoding not in _OURS:
             return payload
         seal = payload.metadata.get("key", b"").decode()
         if encoding == _SEALED:

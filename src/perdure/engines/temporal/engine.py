@@ -8,7 +8,13 @@ from collections.abc import AsyncIterator
 from typing import Any, Self
 
 import msgspec
-from temporalio.client import Client, WithStartWorkflowOperation, WorkflowExecutionStatus, WorkflowUpdateFailedError
+from temporalio.client import (
+    Client,
+    WithStartWorkflowOperation,
+    WorkflowExecutionStatus,
+    WorkflowFailureError,
+    WorkflowUpdateFailedError,
+)
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
@@ -358,18 +364,26 @@ class TemporalEngine:
         return self._reader.watch(tenant, run)
 
     async def wait(self, tenant: str, run: str) -> Run:
-        delay = 0.02
-        while (await self._row(tenant, run)).status not in ENDED:
-            closed = asyncio.ensure_future(self._closed(tenant, run))
-            await asyncio.wait({closed}, timeout=delay)
+        """A run that faulted is open on the server for a while: it is looked at from time to time, besides."""
+        closed = asyncio.ensure_future(self._closed(tenant, run))
+        delay = 0.1
+        try:
+            while not (await asyncio.wait({closed}, timeout=delay))[0]:
+                if (await self._row(tenant, run)).status in ENDED:
+                    break
+                delay = min(1.0, delay * 1.5)
+            result = closed.result() if closed.done() else None
+        finally:
             closed.cancel()
             await asyncio.gather(closed, return_exceptions=True)
-            delay = min(1.0, delay * 1.5)
-        return await self._reader.run(tenant, run)
+        return await self._reader.run(tenant, run, result)
 
-    async def _closed(self, tenant: str, run: str) -> None:
-        with contextlib.suppress(Exception):
-            await self._reader.handle(tenant, run).result()
+    async def _closed(self, tenant: str, run: str) -> dict[str, Any] | None:
+        """What the run's last execution gave back, as soon as it did; None when the server ended it."""
+        with contextlib.suppress(WorkflowFailureError), border(f"There is no run {run}."):
+            result: dict[str, Any] = await self._reader.handle(tenant, run).result()
+            return result
+        return None
 
     def _given(self, value: Json) -> Json:
         try:

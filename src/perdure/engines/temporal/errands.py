@@ -45,6 +45,8 @@ class Errands:
         self._held: list[c.ScheduleCall] = []
         self._count = 0
         self._shown = run.record.status
+        # An execution that goes on from another one does not know what that one told, and tells everything.
+        self._told: dict[str, Any] = {} if run.is_first else dict.fromkeys(("ended", "error"), ...)
         self.progress: dict[str, Any] = {}
         """Call -> [number, path, ref, data]: the last thing that recent calls reported."""
         beginning = run.beginning
@@ -91,8 +93,12 @@ class Errands:
         if record.status == self._shown:
             return
         self._shown = record.status
-        about = {"status": record.status, "updated": record.updated, "ended": record.ended, "began": self._began}
-        workflow.upsert_memo({**about, "error": record.error if record.status == "faulted" else None})
+        about = {
+            "status": record.status, "updated": record.updated, "ended": record.ended, "began": self._began,
+            "error": record.error if record.status == "faulted" else None,
+        }  # fmt: skip
+        workflow.upsert_memo({name: value for name, value in about.items() if self._told.get(name) != value})
+        self._told = about
         if self._run.beginning.has_attributes:
             key = SearchAttributeKey.for_keyword(protocol.STATUS)
             workflow.upsert_search_attributes([key.value_set(record.status)])
@@ -103,7 +109,8 @@ class Errands:
         if command.id not in self._run.record.open:
             return
         limits = self._run.beginning.limits
-        is_long = workflow.info().get_current_history_length() > limits.events
+        info = workflow.info()
+        is_long = info.get_current_history_length() > limits.events or info.get_current_history_size() > limits.bytes
         if is_long or (self._count >= limits.calls and not self._calls):
             self._held.append(command)
             return
@@ -203,7 +210,7 @@ class Errands:
         return await workflow.execute_activity(
             activity,
             args=values,
-            task_queue=workflow.info().task_queue,
+            task_queue=protocol.queue(self._run.beginning.installation, "services"),
             start_to_close_timeout=timedelta(seconds=30),
         )
 

@@ -38,6 +38,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Calls after which the run goes on in a new execution as soon as none is under way."""
     events: int = 20_000
     """Events of one execution after which no new call begins until those under way are answered."""
+    bytes: int = 16_000_000
+    """The same for the size of an execution's history; the server ends an execution at 50 MB."""
     depth: int = 64
     """How deep workflows may start workflows."""
     open_days: float = 30.0
@@ -88,8 +90,9 @@ def exchange_id(installation: str, tenant: str) -> str:
 
 
 def queue(installation: str, group: str) -> str:
-    """The task queue of a group of functions."""
-    return f"{installation}-{group}"
+    """The task queue of a group of functions. Those of the group `functions` share the queue of the workflows: a worker that
+    does both is handed a call in the answer that asks for it, without a way through the server."""
+    return f"{installation}-{'workflows' if group == 'functions' else group}"
 
 
 def group_of(function: str) -> str:

@@ -76,8 +76,8 @@ class Reader:
                 return Start(beginning, definition, input)
         raise Unavailable(f"The server has no events of the run {run} any more.")
 
-    async def run(self, tenant: str, run: str) -> Run:
-        """A run with input, and output or error."""
+    async def run(self, tenant: str, run: str, result: dict[str, Any] | None = None) -> Run:
+        """A run with input, and output or error. `result` is what its last execution gave back, where that is known."""
         described = await self.describe(tenant, run)
         memo = await described.memo()
         if described.status == WorkflowExecutionStatus.RUNNING and memo["status"] in {"completed", "cancelled"}:
@@ -88,15 +88,16 @@ class Reader:
         first = described.raw_description.workflow_execution_info.first_run_id or described.run_id
         start = await self.start(tenant, run, first)
         row = row_of(run, memo, described)
-        result: dict[str, Any] = {}
         if described.status == WorkflowExecutionStatus.COMPLETED:
             with border(f"There is no run {run}."):
-                result = await self.handle(tenant, run, described.run_id).result(follow_runs=False)
+                result = result or await self.handle(tenant, run, described.run_id).result(follow_runs=False)
+            assert result is not None
             row = msgspec.structs.replace(row, status=result["status"], ended=result["ended"], updated=result["ended"])
         elif described.status in STATUSES and row.status == "faulted":
             result = {"error": memo.get("error") or await self._reason(tenant, run, described.run_id)}
         elif row.status == "faulted":
             result = {"error": memo.get("error")}
+        result = result or {}
         return msgspec.structs.replace(
             row, input=start.input, output=handles.restore(result.get("output")),
             error=handles.restore(result.get("error")),
