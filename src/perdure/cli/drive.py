@@ -75,6 +75,8 @@ class Desk:
         self.tenant = self.settings.tenant
         self.directory: Path = given.data_directory(options.data, self.settings)
         self.run: str | None = None
+        self.document: Json = None
+        """What the run was started with, where this command started it."""
         self._began = time.time_ns() // 1_000_000
 
     def __repr__(self) -> str:
@@ -125,13 +127,18 @@ class Desk:
             past = [entry for entry in await engine.history(self.tenant, run) if entry.at < self._began]
             if past:
                 view.past(past)
-            following = asyncio.ensure_future(_follow(engine.watch(self.tenant, run), view, len(past)))
+            entries = self._named(engine.watch(self.tenant, run))
+            following = asyncio.ensure_future(_follow(entries, view, len(past)))
             try:
                 ended = await engine.wait(self.tenant, run)
                 await following
             finally:
                 following.cancel()
         return ended
+
+    async def _named(self, entries: AsyncIterator[Entry]) -> AsyncIterator[Entry]:
+        async for entry in entries:
+            yield progress.naming_workflow(entry, self.document)
 
     def deliver(self, event: dict[str, Any]) -> None:
         """Hand an event to the engine itself, which is elsewhere."""

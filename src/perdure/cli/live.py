@@ -27,14 +27,18 @@ _OVER = frozenset({"completed", "faulted", "cancelled", "skipped"})
 
 
 class _Row:
-    __slots__ = ("ended", "label", "more", "since", "word")
+    __slots__ = ("ended", "label", "last", "since", "word")
 
-    def __init__(self, label: str, since: int) -> None:
+    def __init__(self, label: str, entry: Entry) -> None:
         self.label = label
         self.word = ""
-        self.more = ""
-        self.since = since
+        self.since = entry.at
+        self.last = entry
         self.ended: int | None = None
+
+    def more(self, now: float) -> str:
+        """What is known about it; times count down."""
+        return progress.told(self.last, int(now))[2]
 
 
 class Live:
@@ -78,11 +82,13 @@ class Live:
         if not entry.path:
             self._word = f"{word} {more}".strip()
             return
+        if progress.is_body(entry.path):
+            return
         row = self._rows.pop(entry.path, None)
         if row is None or (row.ended is not None and entry.number):
-            row = _Row(who, entry.at)
+            row = _Row(who, entry)
         self._rows[entry.path] = row
-        row.more = more
+        row.last = entry
         if not entry.number:
             return
         row.word = word
@@ -109,7 +115,7 @@ class Live:
             still = row.ended is None and not self._stopped
             mark = self._spinner if still else Text("•", _STYLES.get(row.word, ""))
             style = _STYLES.get(row.word, "dim")
-            table.add_row(mark, Text(row.label), Text(row.word, style), f"{seconds:.1f} s", Text(row.more, "dim"))
+            table.add_row(mark, Text(row.label), Text(row.word, style), f"{seconds:.1f} s", Text(row.more(now), "dim"))
         return Group(Text(f"run {self._run}  {self._word}", "bold"), table, Text("  ".join(self._sums()), "dim"))
 
     def _sums(self) -> Iterator[str]:

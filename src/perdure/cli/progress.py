@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 import msgspec
+from msgspec import structs
 
 from perdure.language.values import Json
 from perdure.ports.engine import Entry
@@ -79,7 +80,7 @@ class Lines:
 
     def entry(self, entry: Entry) -> None:
         """Say it, unless a later line says more."""
-        if self._everything or entry.type not in _QUIET_TYPES:
+        if self._everything or not (entry.type in _QUIET_TYPES or is_body(entry.path)):
             self._say(sentence(entry), entry.at)
 
     def _say(self, text: str, at: int | None = None) -> None:
@@ -114,13 +115,13 @@ def sentence(entry: Entry) -> str:
     return f"{who} {word}: {more}" if more else f"{who} {word}"
 
 
-def told(entry: Entry) -> tuple[str, str, str]:
-    """Who, what happened, and what is known about it."""
+def told(entry: Entry, now: int | None = None) -> tuple[str, str, str]:
+    """Who, what happened, and what is known about it; `now` is the moment from which times are counted."""
     word = _WORDS.get(entry.type, entry.type)
     if entry.type.endswith(".status-changed.v1"):
         status = str(entry.data.get("status", "changed"))
         word = {"waiting": "waits"}.get(status, status)
-    return label(entry.path) or "run", word, "; ".join(_details(entry))
+    return label(entry.path) or "run", word, "; ".join(_details(entry, entry.at if now is None else now))
 
 
 def label(path: str) -> str:
@@ -137,6 +138,8 @@ def label(path: str) -> str:
             names.append(name)
         elif name.partition("#")[0].partition("~")[0] == "compensate":
             names[-1] += " compensation"
+    if is_body(path) and names:
+        names[-1] += " function"
     return " › ".join(names)
 
 
@@ -147,17 +150,45 @@ def tokens(usage: object) -> int:
     return sum(value for key, value in usage.items() if key.endswith("Tokens") and isinstance(value, int))
 
 
-def _details(entry: Entry) -> Iterator[str]:
+def naming_workflow(entry: Entry, document: Json) -> Entry:
+    """The start of a `run: workflow` with the name of what it starts, from the run's document; else the entry as it is."""
+    if entry.type != "task.started.v1" or document is None:
+        return entry
+    place = document
+    for part in entry.ref.split("/")[1:]:
+        name = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(place, list):
+            place = place[int(name)] if name.isdecimal() and int(name) < len(place) else None
+        else:
+            place = place.get(name) if isinstance(place, dict) else None
+    child = place.get("run", {}).get("workflow") if isinstance(place, dict) else None
+    if not isinstance(child, dict):
+        return entry
+    named = f"workflow {child['namespace']}/{child['name']} {child.get('version', 'latest')}"
+    return structs.replace(entry, data={**entry.data, "workflow": named})
+
+
+def is_body(path: str) -> bool:
+    """Whether it is the body of a function that a call stands for: the call itself says the same."""
+    parts = path.split("/")
+    return parts[-1] == "function" and not parts[-2].isdecimal()
+
+
+def _details(entry: Entry, now: int) -> Iterator[str]:
     data = entry.data
-    if isinstance(tool := data.get("tool"), str):
-        yield tool
+    for key in ("tool", "workflow"):
+        if isinstance(name := data.get(key), str):
+            yield name
     attempt = data.get("attempt")
     if isinstance(attempt, int) and attempt > 1:
         yield f"attempt {attempt}"
-    if isinstance(due := data.get("due"), int) and due > entry.at:
-        yield f"in {(due - entry.at) / 1000:.3g} s"
+    if isinstance(due := data.get("due"), int) and due > now:
+        yield f"in {_span(due - now)}"
     if "wait" in data:
         yield waiting(data["wait"])
+        due = data["wait"].get("until") if isinstance(data["wait"], dict) else None
+        if isinstance(due, int) and due > now:
+            yield f"in {_span(due - now)}"
     error = data.get("error")
     if isinstance(error, dict):
         yield str(error.get("detail") or error.get("title") or error.get("type"))
@@ -173,11 +204,19 @@ def waiting(wait: Json) -> str:
     if not isinstance(wait, dict):
         return _short(wait)
     if isinstance(due := wait.get("until"), int):
-        return "until " + time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(due / 1000))
+        return f"until {clock(due)}"
     if wait.get("kind") == "event":
         types = wait.get("types")
         return f"for an event of {' or '.join(map(str, types))}" if isinstance(types, list) else "for an event"
     return _short(wait)
+
+
+def _span(milliseconds: int) -> str:
+    """How long, as people say it."""
+    seconds = milliseconds / 1000
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
 
 
 def _short(value: Json) -> str:

@@ -58,6 +58,7 @@ def execute(options: argparse.Namespace) -> int:
     desk = drive.Desk(options)
     sources = [options.file, *options.workflow]
     readings = [given.runnable(source) for source in sources]
+    desk.document = readings[0].value
     input_ = given.json_argument(options.input, "--input", default={})
 
     async def start(installation: "Installation") -> str:

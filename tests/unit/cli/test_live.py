@@ -1,6 +1,8 @@
 """The live view, drawn without a terminal."""
 
 import io
+import re
+import time
 
 from rich.console import Console
 
@@ -30,6 +32,18 @@ def test_it_shows_tasks_and_counts():
     text = drawn(live)
     assert "run r-1  completed" in text
     assert "1 done  1 retry  7 tokens" in text
+
+
+def test_times_count_down_and_the_body_of_a_function_has_no_row():
+    live = Live("r-1")
+    soon = int(time.time() * 1000) + 60_000
+    live.entry(
+        Entry(number=1, at=soon - 90_000, type="task.retried.v1", path="/do/0/a", data={"attempt": 2, "due": soon})
+    )
+    live.entry(entry(2, "task.started.v1", "/do/1/fn"))
+    live.entry(entry(3, "task.started.v1", "/do/1/fn/function"))
+    assert re.search(r"attempt 2; in (59|60)\.", drawn(live)), "not the 90 seconds that it was at first"
+    assert len(live._rows) == 2
 
 
 def test_finished_tasks_make_room_and_running_ones_stay():

@@ -24,6 +24,10 @@ def entry(kind: str, path: str = "/do/0/greet", **data) -> Entry:
         ("/do/0/charge/compensate", "charge compensation"),
         ("/do/0/charge~2/compensate#1/do/0/refund", "charge~2 compensation › refund"),
         ("/do/0/compensate", "compensate"),
+        ("/do/0/fn/function", "fn function"),
+        ("/do/0/fn/function/do/0/first", "fn › first"),
+        ("/do/0/charge/compensate/function", "charge compensation function"),
+        ("/do/0/function", "function"),
         ("/do/0/x/extensions/0/log/before/1/note", "x › extension log › note"),
         ("/do/0/ask/turn#3/tool#1/approval/0/request", "ask › turn#3 › tool#1 › request"),
     ],
@@ -52,10 +56,42 @@ def test_a_path_is_shown_as_its_task_names(path, label):
             "greet waits: for an event of a.b or c.d",
         ),
         (entry("task.retried.v1", attempt=2, due=1500), "greet is tried again: attempt 2; in 1.5 s"),
+        (entry("task.retried.v1", attempt=2, due=600_000), "greet is tried again: attempt 2; in 10 min"),
+        (entry("task.retried.v1", attempt=2, due=36_000_000), "greet is tried again: attempt 2; in 10 h"),
     ],
 )
 def test_an_entry_in_words(given, text):
     assert progress.sentence(given) == text
+
+
+def test_a_wait_says_until_when_and_how_long():
+    now = int(time.time() * 1000)
+    waits = Entry(
+        number=1,
+        at=now,
+        type="task.status-changed.v1",
+        path="/do/0/w",
+        data={"status": "waiting", "wait": {"until": now + 1000}},
+    )
+    assert progress.sentence(waits) == f"w waits: until {progress.clock(now + 1000)}; in 1.0 s"
+    assert progress.told(waits, now + 2000)[2] == f"until {progress.clock(now + 1000)}"
+
+
+def test_a_workflow_that_is_started_is_named():
+    document = {"do": [{"a/b": {"run": {"workflow": {"namespace": "n", "name": "w"}}}}, {"c": {"wait": "PT1S"}}]}
+    begins = Entry(number=1, at=0, type="task.started.v1", path="/do/0/a", ref="/do/0/a~1b", data={})
+    assert progress.sentence(progress.naming_workflow(begins, document)) == "a started: workflow n/w latest"
+    for ref in ("/do/1/c", "/do/7/x", "/nowhere/0/x", ""):
+        other = Entry(number=1, at=0, type="task.started.v1", path="/do/0/a", ref=ref, data={})
+        assert progress.naming_workflow(other, document) is other
+    assert progress.naming_workflow(begins, None) is begins
+
+
+def test_the_body_of_a_function_is_left_out_of_plain_lines(capsys):
+    lines = progress.Lines("r", everything=False)
+    lines.entry(entry("task.completed.v1", "/do/0/fn/function"))
+    lines.entry(entry("task.completed.v1", "/do/0/fn"))
+    assert capsys.readouterr().err.count("fn completed") == 1
 
 
 def test_long_values_are_cut():
