@@ -65,3 +65,4 @@ def test_a_run_that_calls_nothing_outside_imports_the_core_only(tmp_path):
     loaded = loaded_by("run", str(document), "--quiet", data=tmp_path / "data")
     assert not loaded & set(HEAVY), loaded & set(HEAVY)
     assert {"msgspec", "apsw", "purejq"} <= loaded
+    assert "jsonschema_rs" not in loaded, "there is no schema in the document"

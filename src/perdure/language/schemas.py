@@ -4,9 +4,12 @@ Draft 2020-12 unless `$schema` names another. A `$ref` that leaves the document 
 resolves it before.
 """
 
-import jsonschema_rs
+from typing import TYPE_CHECKING
 
 from perdure.language.values import Json
+
+if TYPE_CHECKING:
+    import jsonschema_rs
 
 _SHOWN = 240
 _TAIL = 100
@@ -34,8 +37,10 @@ class Schema:
         error = next(iter(validator.iter_errors(value)))
         return f"{_shortened(error.message)}, at {_place(error.instance_path)}."
 
-    def _compiled(self) -> jsonschema_rs.Validator:
+    def _compiled(self) -> "jsonschema_rs.Validator":
         if self._validator is None:
+            import jsonschema_rs  # 8 ms of start-up that a document without schemas does not pay
+
             try:
                 self._validator = jsonschema_rs.validator_for(
                     self.document,
@@ -52,7 +57,7 @@ class Schema:
         return f"Schema({_shortened(repr(self.document))}, {'compiled' if self._validator else 'not compiled'})"
 
 
-def _invalid(error: jsonschema_rs.ValidationError) -> str:
+def _invalid(error: "jsonschema_rs.ValidationError") -> str:
     message = error.message
     if "Retrieval is disabled" in message:
         address = _shortened(message.partition("cannot fetch ")[2])
