@@ -65,6 +65,19 @@ committed = Table(
 )
 """One row a transaction on PostgreSQL, so that a commit whose answer was lost is not made twice."""
 
+dead = Table(
+    "dead",
+    metadata,
+    Column("seq", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
+    Column("name", Text, nullable=False, index=True),
+    Column("tenant", Text, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+"""Dead letters of the bus in this process; brokers keep their own."""
+
 
 class Waiting(msgspec.Struct, frozen=True):
     """An event claimed for publication."""
@@ -130,6 +143,12 @@ def claim(connection: Connection, now: int, until: int, limit: int) -> list[Wait
         mine = outbox.c.seq.in_([row.seq for row in rows])
         connection.execute(update(outbox).where(mine).values(free=until, attempts=outbox.c.attempts + 1))
     return [Waiting(row.seq, row.attempts + 1, msgspec.json.decode(row.event)) for row in rows]
+
+
+def next_due(connection: Connection) -> int | None:
+    """From when on the next event can be claimed, or None when none waits."""
+    due: int | None = connection.execute(select(func.min(outbox.c.free)).where(outbox.c.sent.is_(None))).scalar_one()
+    return due
 
 
 def mark_sent(connection: Connection, numbers: Sequence[int], now: int) -> None:

@@ -1,0 +1,17 @@
+"""What all buses have in common: which events a subscription wants, and how often a failing listener is asked again."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+PAUSES = (0.2, 1.0, 5.0)
+"""Seconds before each further delivery of an event whose listener failed; after the last it is a dead letter."""
+
+
+def matches(patterns: Sequence[str], type: str) -> bool:
+    """Whether one of the patterns fits; `*` stands for anything, dots included."""
+    return any(re.fullmatch(re.escape(pattern).replace(r"\*", ".*"), type) for pattern in patterns)
+
+
+def type_of(event: dict[str, Any]) -> str:
+    return str(event.get("type", ""))
