@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 from rounds import AT_ONCE, BRANCHES
+from temporal import ROLES
 
 STEPS_OF_FAN40 = BRANCHES * AT_ONCE
 HEAD = """# Benchmarks
@@ -41,6 +42,7 @@ def write(
     lines = [f"## {datetime.now(UTC):%Y-%m-%d %H:%M} UTC", "", where, ""]
     lines += [*_table(measured), "", *_floor(measured), *_recovery(questions["recovery"]), ""]
     lines += [*_flatness(questions["flatness"]), "", *_startup(questions["startup"]), ""]
+    lines += [*_temporal(questions["temporal"]), ""]
     lines += [f"- Missing: {line}" for line in missing]
     section = "\n".join(lines).rstrip() + "\n"
     if path is not None:
@@ -109,6 +111,25 @@ def _startup(rows: dict[str, dict[str, list[float]]]) -> list[str]:
     for name, columns in rows.items():
         cpu, seconds = ([1000 * value for value in columns[key]] for key in ("cpu", "seconds"))
         lines.append(f"| `{name}` | {_spread(cpu, 0)} | {_spread(seconds, 0)} | {_spread(columns['megabytes'], 0)} |")
+    return lines
+
+
+def _temporal(servers: dict[str, dict[str, dict[str, list[float]]]]) -> list[str]:
+    """Perdure over a workflow by hand, on each server."""
+    if not servers:
+        return []
+    lines = [
+        "W10 on a Temporal development server (SQLite, WAL, synchronous=FULL); CPU is that of worker and client.",
+        "",
+        "| the server | contender | W10, ms | CPU a step, ms | Perdure's time against it | Perdure's CPU against it |",
+        "|---|---|---|---|---|---|",
+    ]
+    for server, contenders in servers.items():
+        ours = contenders["perdure"]
+        for role, found in contenders.items():
+            ratios = [_ratio(ours[column], found[column]) if found is not ours else "" for column in found]
+            spreads = f"{_spread(found['milliseconds'], 1)} | {_spread(found['cpu'], 2)}"
+            lines.append(f"| {server} | {ROLES[role]} | {spreads} | {' | '.join(ratios)} |")
     return lines
 
 

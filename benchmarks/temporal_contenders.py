@@ -1,6 +1,6 @@
 """Two contenders on one Temporal server: a workflow written by hand, and a document that Perdure runs there.
 
-`python temporal_contenders.py hand|plain|perdure FOLDER TARGET`; answers as in `rounds.py`, with CPU: {"seconds": [...], "cpu": s}.
+`python temporal_contenders.py hand|plain|perdure TARGET FOLDER`; answers as in `rounds.py`, with CPU: {"seconds": [...], "cpu": s}.
 Worker and client of a contender share a process, so its CPU is both of theirs. `plain` is `hand` without the SDK's sandbox.
 """
 
@@ -76,7 +76,7 @@ async def perdure(target: str, folder: Path) -> AsyncIterator[Work]:
             await worker.close()
 
 
-async def main(role: str, folder: Path, target: str) -> None:
+async def main(role: str, target: str, folder: Path) -> None:
     made = perdure(target, folder) if role == "perdure" else by_hand(target, role)
     async with made as once:
         tell({"ready": {}})
@@ -91,4 +91,4 @@ async def main(role: str, folder: Path, target: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], Path(sys.argv[2]), sys.argv[3]))
+    asyncio.run(main(sys.argv[1], sys.argv[2], Path(sys.argv[3])))
