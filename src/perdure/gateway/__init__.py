@@ -1,1 +1,1 @@
-"""The HTTP edge: authentication, limits, problems, streams, health. It knows no service; wiring hands it their routers."""
+"""The HTTP edge: who calls, may they, how much, how often; then the routes that services handed in. No decisions of services."""

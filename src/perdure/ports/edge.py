@@ -4,15 +4,31 @@ The gateway enforces the permission before it reads the body (`gateway/auth.py`)
 public, fails start-up. No decisions here.
 """
 
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Literal
 
 import msgspec
 from starlette.requests import Request
+from starlette.responses import Response
 
 CALLER = "perdure.caller"
 """Where the gateway puts the Caller: `request.scope[CALLER]`."""
+STREAM = "perdure.stream"
+"""Where the gateway puts what answers with server-sent events."""
 PERMISSION = "x-perdure-permission"
 PUBLIC = "x-perdure-public"
+LIMIT = "x-perdure-limit"
+"""For `openapi_extra`: the class of rate limits that a route counts in (`read`, `write`, `run`, `stream`, `sign-in`, or `none`)."""
+BODY = "x-perdure-body"
+"""For `openapi_extra`: the largest body in bytes, where it differs from the default."""
+IDEMPOTENCY = "x-perdure-idempotency"
+"""For `openapi_extra`: `own` where the service itself makes a repeated POST with one `Idempotency-Key` one."""
+LOCAL = "x-perdure-local"
+"""For `openapi_extra`: true where callers on this very machine need not sign in."""
+SELF = "self"
+"""The permission that everybody who has signed in has."""
+
+Idempotency = Literal["kept", "own"]
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,3 +61,24 @@ def caller(request: Request) -> Caller:
     """Dependency of routes: who calls."""
     found: Caller = request.scope[CALLER]
     return found
+
+
+class Sent(msgspec.Struct, frozen=True, kw_only=True):
+    """One server-sent event. A client that reconnects names the last `id` it saw."""
+
+    data: bytes
+    event: str = ""
+    id: str = ""
+
+
+Follow = Callable[[str], AsyncIterator[Sent]]
+"""From the last id that a client saw (empty: from the beginning) to the events after it."""
+
+
+def stream(request: Request, follow: Follow) -> Response:
+    """The answer of a route that streams: heartbeats, slow readers and shutdown are the gateway's.
+
+    Look first whether the thing to follow is there: once the answer has begun, an error of `follow` can only end it.
+    """
+    respond: Callable[[Request, Follow], Response] = request.scope[STREAM]
+    return respond(request, follow)

@@ -1,0 +1,62 @@
+"""Conditional reads (RFC 9110, 13): every JSON answer to a GET has an ETag, and who has it already gets 304."""
+
+import hashlib
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from perdure.gateway.exchange import entry, exchange
+
+_KEPT = frozenset({b"etag", b"cache-control", b"vary", b"content-location", b"expires", b"date"})
+_LARGEST = 512 * 1024
+
+
+class Conditional:
+    """Holds an answer's start back until its first part is there; an answer that comes in pieces passes untouched."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] != "GET" or entry(scope).limit == "stream":
+            await self._app(scope, receive, send)
+            return
+        asked = exchange(scope).headers.get(b"if-none-match")
+        held: Message | None = None
+
+        async def sender(message: Message) -> None:
+            nonlocal held
+            if message["type"] == "http.response.start" and message["status"] == 200 and _is_json(message):
+                held = message
+                return
+            if held is not None:
+                start, held = held, None
+                start, message = _answered(start, message, asked)
+                await send(start)
+            await send(message)
+
+        await self._app(scope, receive, sender)
+
+
+def _is_json(start: Message) -> bool:
+    return any(name == b"content-type" and value.startswith(b"application/json") for name, value in start["headers"])
+
+
+def _answered(start: Message, body: Message, asked: bytes | None) -> tuple[Message, Message]:
+    headers = list(start["headers"])
+    tag = next((value for name, value in headers if name == b"etag"), b"")
+    content = body.get("body", b"")
+    if not tag:
+        if body.get("more_body") or len(content) > _LARGEST:
+            return start, body
+        tag = b'"%s"' % hashlib.blake2b(content, digest_size=12).hexdigest().encode()
+        headers.append((b"etag", tag))
+    if asked is not None and tag_matches(asked.decode("latin-1"), tag.decode("latin-1")):
+        kept = [(name, value) for name, value in headers if name in _KEPT]
+        return {**start, "status": 304, "headers": kept}, {"type": "http.response.body", "body": b""}
+    return {**start, "headers": headers}, body
+
+
+def tag_matches(listed: str, tag: str) -> bool:
+    """Weak comparison, as If-None-Match wants it."""
+    plain = tag.removeprefix("W/")
+    return any(one in {"*", plain} for one in (part.strip().removeprefix("W/") for part in listed.split(",")))

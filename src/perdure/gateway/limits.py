@@ -1,0 +1,89 @@
+"""How much and how often: sliding windows for callers, tenants and addresses, counted in the cache that all gateways share.
+
+When the cache cannot be reached requests pass: availability goes before a limit (and it is logged and counted).
+"""
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from perdure.errors import Unavailable
+from perdure.gateway.exchange import Exchange, entry, exchange
+from perdure.gateway.hosts import address_of
+from perdure.gateway.problems import Refused
+from perdure.gateway.rules import Rate, Rules
+from perdure.ports.cache import Cache
+from perdure.ports.clock import Clock
+from perdure.ports.edge import CALLER, Caller
+from perdure.ports.meters import Meters
+
+_MOST_EARLIER = 50_000
+
+
+class Windows:
+    """Counts by window, and weighs in the share of the window before that still counts."""
+
+    def __init__(self, cache: Cache, clock: Clock) -> None:
+        self._cache = cache
+        self._clock = clock
+        self._earlier: dict[str, int] = {}
+
+    def __repr__(self) -> str:
+        return f"Windows(earlier={len(self._earlier)})"
+
+    async def take(self, name: str, rate: Rate) -> tuple[int, int]:
+        """Count one. What is left (below 0: too many), and in how many seconds there is more."""
+        now = self._clock.now()
+        length = rate.seconds * 1000
+        window, gone = divmod(now, length)
+        used = await self._cache.add(f"{name}:{window}", 1, 2 * rate.seconds)
+        earlier = await self._before(f"{name}:{window - 1}", rate)
+        weighed = used + earlier * (length - gone) // length
+        return rate.amount - weighed, -(-(length - gone) // 1000)
+
+    async def _before(self, name: str, rate: Rate) -> int:
+        """The count of a window that is over never changes: it is asked for once."""
+        known = self._earlier.get(name)
+        if known is None:
+            known = await self._cache.add(name, 0, 2 * rate.seconds)
+            if len(self._earlier) >= _MOST_EARLIER:
+                self._earlier.clear()
+            self._earlier[name] = known
+        return known
+
+
+class Limited:
+    """Refuses with 429 what is more than a class of routes allows, and says to everybody else how much is left."""
+
+    def __init__(self, app: ASGIApp, cache: Cache, clock: Clock, rules: Rules, meters: Meters) -> None:
+        self._app = app
+        self._windows = Windows(cache, clock)
+        self._rules = rules
+        self._meters = meters
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        seen = exchange(scope)
+        name = entry(scope).limit_class(scope["method"])
+        caller: Caller | None = scope.get(CALLER)
+        rate = self._rules.rates.get(name)
+        if rate is not None and name != "none":
+            try:
+                await self._take(scope, seen, name, rate, caller)
+            except Unavailable:
+                self._meters.add("perdure_limits_unavailable_total")
+        await self._app(scope, receive, send)
+
+    async def _take(self, scope: Scope, seen: Exchange, name: str, rate: Rate, caller: Caller | None) -> None:
+        who = f"-:rate:{address_of(scope)}" if caller is None else f"{caller.tenant}:rate:{caller.subject}"
+        left, seconds = await self._windows.take(f"{who}:{name}", rate)
+        policy = f'"{name}";q={rate.amount};w={rate.seconds}'
+        if caller is not None and left >= 0:
+            whole = Rate(rate.amount * self._rules.tenant_factor, rate.seconds)
+            of_tenant, _ = await self._windows.take(f"{caller.tenant}:rate:*:{name}", whole)
+            left = min(left, of_tenant)
+        seen.answer.append((b"ratelimit-policy", policy.encode()))
+        seen.answer.append((b"ratelimit", f'"{name}";r={max(0, left)};t={seconds}'.encode()))
+        if left < 0:
+            self._meters.add("perdure_refusals_total", ("rate",))
+            raise Refused(
+                429, "exhausted", f"Only {rate.amount} requests of this kind in {rate.seconds} seconds.",
+                headers={"Retry-After": str(seconds)},
+            )  # fmt: skip

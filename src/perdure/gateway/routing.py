@@ -1,0 +1,217 @@
+"""The table of all routes: what each asks of its caller, and which one a request means.
+
+The walk sees every route, also those of included routers and plain Starlette routes and mounts; one that states neither
+a permission nor why it is public fails start-up (security.md, rule 3). The same entry is authorised and then called, so
+the two can never disagree.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
+from starlette.requests import Request
+from starlette.routing import BaseRoute, Mount, Route, compile_path
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from perdure.errors import Bug
+from perdure.gateway.exchange import exchange
+from perdure.gateway.problems import Refused
+from perdure.ports.edge import BODY, IDEMPOTENCY, LIMIT, LOCAL, PERMISSION, PUBLIC, Idempotency
+
+_READS = frozenset({"GET", "HEAD"})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Entry:
+    """One route: a path with its methods, and what the edge must know of it."""
+
+    path: str
+    """As written: `/api/v1/runs/{id}`. The name of the route in metrics and logs."""
+    methods: frozenset[str]
+    """Empty: any, as for mounts."""
+    permission: str
+    """Empty: public."""
+    limit: str
+    """The class of rate limits it counts in; empty: chosen by method."""
+    body: int
+    """Largest body in bytes; 0: the default."""
+    idempotency: Idempotency
+    media: frozenset[str]
+    """Content types that a body may have; empty: none is accepted."""
+    local: bool
+    """Callers on this machine need not sign in."""
+    context: RouteContext
+    pattern: Any = None
+    """The compiled path, for paths with parameters."""
+    convertors: Mapping[str, Any] = field(default_factory=dict)
+    direct: Callable[[Request], Any] | None = None
+    """The endpoint itself, where it asks for nothing but the request: FastAPI would only add time."""
+
+    @property
+    def is_public(self) -> bool:
+        return not self.permission
+
+    def limit_class(self, method: str) -> str:
+        if self.limit:
+            return self.limit
+        return "public" if self.is_public else "read" if method in _READS else "write"
+
+
+class Table:
+    """All entries, found by the segments of a path; literal segments go before parameters."""
+
+    def __init__(self, routes: Sequence[BaseRoute]) -> None:
+        self.entries = tuple(_walk(routes))
+        self._exact: dict[str, list[Entry]] = {}
+        self._tree: dict[Any, Any] = {}
+        self._tails: list[Entry] = []
+        for entry in self.entries:
+            self._add(entry)
+
+    def __repr__(self) -> str:
+        return f"Table({len(self.entries)} routes)"
+
+    def _add(self, entry: Entry) -> None:
+        if entry.pattern is None:
+            self._exact.setdefault(entry.path, []).append(entry)
+        elif ":path}" in entry.path or isinstance(entry.context.original_route, Mount):
+            self._tails.append(entry)
+        else:
+            node: dict[Any, Any] = self._tree
+            for segment in entry.path.split("/"):
+                node = node.setdefault("{}" if "{" in segment else segment, {})
+            node.setdefault(_HERE, []).append(entry)
+
+    def find(self, method: str, path: str) -> tuple[Entry | None, dict[str, Any], frozenset[str]]:
+        """The entry and its path parameters; without one, the methods that the path would allow."""
+        allowed: set[str] = set()
+        for entry in self._candidates(path):
+            parameters = _parameters(entry, path)
+            if parameters is None:
+                continue
+            if not entry.methods or method in entry.methods or (method == "HEAD" and "GET" in entry.methods):
+                return entry, parameters, _NONE
+            allowed |= entry.methods
+        return None, {}, frozenset(allowed)
+
+    def _candidates(self, path: str) -> Iterator[Entry]:
+        yield from self._exact.get(path, ())
+        yield from _descend(self._tree, path.split("/"), 0)
+        yield from self._tails
+
+
+_HERE = object()
+_NONE: frozenset[str] = frozenset()
+
+
+def _descend(node: dict[Any, Any], segments: list[str], at: int) -> Iterator[Entry]:
+    if at == len(segments):
+        yield from node.get(_HERE, ())
+        return
+    for key in (segments[at], "{}"):
+        if key in node:
+            yield from _descend(node[key], segments, at + 1)
+
+
+def _parameters(entry: Entry, path: str) -> dict[str, Any] | None:
+    if entry.pattern is None:
+        return {}
+    found = entry.pattern.match(path)
+    if found is None:
+        return None
+    try:
+        return {name: entry.convertors[name].convert(value) for name, value in found.groupdict().items()}
+    except ValueError:
+        return None
+
+
+def _walk(routes: Sequence[BaseRoute]) -> Iterator[Entry]:
+    for context in iter_route_contexts(routes):
+        if context.path is None or not isinstance(context.original_route, Route | Mount):
+            raise Bug(
+                f"The gateway cannot guard {context.original_route!r}: only HTTP routes and mounts have a place in it."
+            )
+        yield _entry(context)
+
+
+def _entry(context: RouteContext) -> Entry:
+    path = context.path or ""
+    extra = _extra(context)
+    permission, why = extra.get(PERMISSION, ""), extra.get(PUBLIC, "")
+    if bool(permission) == bool(why):
+        raise Bug(
+            f"The route {sorted(context.methods or ())} {path} states neither a permission nor why it is public, or both."
+        )
+    is_mount = isinstance(context.original_route, Mount)
+    pattern, _, convertors = compile_path(path.rstrip("/") + "/{path:path}" if is_mount else path)
+    return Entry(
+        path=path,
+        methods=frozenset(context.methods or ()) - {"HEAD"},
+        permission=permission,
+        limit=extra.get(LIMIT, ""),
+        body=extra.get(BODY, 0),
+        idempotency=extra.get(IDEMPOTENCY, "kept"),
+        media=frozenset() if is_mount else _media(context, extra),
+        local=bool(extra.get(LOCAL)),
+        context=context,
+        pattern=pattern if convertors else None,
+        convertors=convertors,
+        direct=_direct(context),
+    )
+
+
+def _extra(context: RouteContext) -> dict[str, Any]:
+    """What a route says of itself: `openapi_extra` of the route, or of the endpoint of a plain Starlette route."""
+    route = context.original_route
+    found = getattr(route, "openapi_extra", None)
+    return found or getattr(getattr(route, "endpoint", None), "openapi_extra", None) or {}
+
+
+def _media(context: RouteContext, extra: dict[str, Any]) -> frozenset[str]:
+    declared = frozenset(extra.get("requestBody", {}).get("content", ()))
+    field_of_body = getattr(context, "body_field", None)
+    if field_of_body is None:
+        return declared
+    return declared | {getattr(field_of_body.field_info, "media_type", "application/json")}
+
+
+def _direct(context: RouteContext) -> Callable[[Request], Any] | None:
+    """The endpoint of a route whose only parameter is the request. It must answer with a Response itself."""
+    if not isinstance(context.original_route, APIRoute):
+        return None
+    dependant = context.dependant
+    asks = dependant.dependencies or dependant.path_params or dependant.query_params or dependant.header_params
+    asks = asks or dependant.cookie_params or dependant.body_params or dependant.response_param_name
+    asks = asks or dependant.background_tasks_param_name or dependant.security_scopes_param_name
+    if asks or dependant.request_param_name is None or not inspect.iscoroutinefunction(dependant.call):
+        return None
+    endpoint: Callable[[Request], Any] = dependant.call
+    return endpoint
+
+
+class Routed:
+    """Finds the entry of each request; 404 and 405 are said here, to everybody alike."""
+
+    def __init__(self, app: ASGIApp, table: Table) -> None:
+        self._app = app
+        self._table = table
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"]
+        if not path.isprintable() or b"%00" in scope["query_string"]:
+            raise Refused(
+                404 if not path.isprintable() else 400,
+                "malformed",
+                "The address holds characters that have no place in it.",
+            )
+        found, parameters, allowed = self._table.find(scope["method"], path)
+        if found is None:
+            if not allowed:
+                raise Refused(404, "not-found", "There is nothing at this address.")
+            headers = {"Allow": ", ".join(sorted(allowed))}
+            raise Refused(405, "method-not-allowed", "This method does nothing here.", headers=headers)
+        exchange(scope).entry = found
+        scope["path_params"] = parameters
+        await self._app(scope, receive, send)
