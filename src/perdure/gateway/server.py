@@ -92,7 +92,7 @@ class Server:
                 self.address = f"unix:{place.unix}"
             else:
                 family = socket.AF_INET6 if ":" in place.host else socket.AF_INET
-                listening = socket.create_server((place.host, place.port), family=family, backlog=place.backlog)
+                listening = _tcp_socket(family, place)
                 host, port = listening.getsockname()[:2]
                 self.address = f"http://[{host}]:{port}" if family == socket.AF_INET6 else f"http://{host}:{port}"
         except OSError as error:
@@ -122,6 +122,15 @@ class Server:
             server.force_exit = self._hurried
             await asyncio.wait({serving}, timeout=0.1)
         self._log("info", "stopped")
+
+
+def _tcp_socket(family: socket.AddressFamily, place: Place) -> socket.socket:
+    """TCP by name: asyncio switches Nagle's delay off only for sockets that say so, and 40 ms a request are at stake."""
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.bind((place.host, place.port))
+    listening.listen(place.backlog)
+    return listening
 
 
 def _unix_socket(path: str) -> socket.socket:
