@@ -25,6 +25,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     functions: tuple[str, ...] = ()
     secrets: _Text = ""
     egress_allow: tuple[str, ...] = ()
+    models: _Text = ""
     model_url: _Text = ""
     model_name: _Text = ""
     model_key: _Text = ""
@@ -42,6 +43,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     temporal_certificate: _Text = ""
     temporal_private_key: _Text = ""
     temporal_api_key: _Text = ""
+    database_url: _Text = ""
+    bus_url: _Text = ""
+    redis_url: _Text = ""
+    master_keys: tuple[str, ...] = ()
+    public_url: _Text = ""
+    oidc: _Text = ""
+    hosts: tuple[str, ...] = ()
+    proxies: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+    body_bytes: Annotated[int, msgspec.Meta(ge=1024, le=1_073_741_824)] = 10_485_760
+    metrics_open: bool = False
+    otlp_endpoint: _Text = ""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
     server: _Text = ""
     api_key: _Text = ""
     debug: bool = False
@@ -59,6 +73,7 @@ SENTENCES: dict[str, str] = {
     "functions": "Python modules with functions of your own, separated by commas; `--functions` adds to them.",
     "secrets": "File (JSON or YAML) that maps secret names to values; `--secrets` replaces it.",
     "egress_allow": "Hosts and networks that documents may reach although they are private, separated by commas.",
+    "models": "File (YAML or JSON) with providers of models, routes and prices; it takes the place of the `MODEL_` settings.",
     "model_url": "Base address of an OpenAI-compatible model endpoint for `infer` and `agent`; when empty the local model is used.",
     "model_name": "Model asked for when `infer` or `agent` names none.",
     "model_key": "API key sent to the model endpoint, and to no other host.",
@@ -76,12 +91,25 @@ SENTENCES: dict[str, str] = {
     "temporal_certificate": "File (PEM) with the certificate of this client.",
     "temporal_private_key": "File (PEM) with the private key of this client.",
     "temporal_api_key": "API key sent to the Temporal server, and to no other host.",
+    "database_url": "Database of the services, `postgresql://…`; when empty SQLite files under the data directory.",
+    "bus_url": "Broker of the services' events, `amqp://…` or `kafka://…`; when empty they stay in the process.",
+    "redis_url": "Valkey or Redis for limits, leases and caches, `redis://…`; when empty the process's memory.",
+    "master_keys": "Keys (32 bytes in base64, separated by commas) that seal secrets at rest; the first seals, any opens; when empty `master.key` in the data directory.",
+    "public_url": "Address under which users reach the server; when empty the one it listens on.",
+    "oidc": "File (YAML or JSON) with the OpenID providers whose tokens are trusted.",
+    "hosts": "Names under which the server may be reached, separated by commas; when empty any.",
+    "proxies": "Networks of the proxies before the server, whose forwarding headers are believed, separated by commas.",
+    "origins": "Web origins that may call the server from a browser (CORS), separated by commas.",
+    "body_bytes": "Largest body of a request in bytes.",
+    "metrics_open": "Let everybody read `/metrics` (1 or 0), not only this machine and who may `system:read`.",
+    "otlp_endpoint": "OpenTelemetry collector that traces go to (OTLP over HTTP); when empty nothing is traced.",
+    "log_level": "Least level of the log of a server: `debug`, `info`, `warning` or `error`.",
     "server": "Address of the server that the CLI speaks to; when empty that of `perdure login`.",
     "api_key": "API key with which the CLI signs in at the server; when empty that of `perdure login`.",
     "debug": "Show the traceback of a bug on standard error instead of keeping it in a file (1 or 0).",
 }
 
-HIDDEN = frozenset({"api_key", "model_key", "temporal_keys", "temporal_api_key"})
+HIDDEN = frozenset({"api_key", "bus_url", "database_url", "master_keys", "redis_url", "model_key", "temporal_keys", "temporal_api_key"})
 """Settings whose values are never shown."""
 
 TEST_ONLY = frozenset({"PERDURE_REQUIRE_SERVERS"})

@@ -5,19 +5,18 @@ It builds the parts from settings and hands them to one another; it decides noth
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import msgspec
 
+from perdure.adapters import model_configuration
 from perdure.adapters.blobs_directory import DirectoryBlobs
 from perdure.adapters.clock import SystemClock
 from perdure.adapters.egress import HttpEgress
-from perdure.adapters.local_model_client import LocalModel
-from perdure.adapters.openai import OpenAIModel
-from perdure.adapters.scripted_model import ScriptedModel
+from perdure.adapters.model_catalog import ModelCatalog
 from perdure.adapters.secrets_environment import EnvironmentSecrets
 from perdure.adapters.secrets_file import FileSecrets
 from perdure.engines.embedded.engine import EmbeddedEngine
@@ -27,6 +26,7 @@ from perdure.errors import Invalid
 from perdure.functions import python
 from perdure.functions.agent import Agent
 from perdure.functions.authentication import Authenticator
+from perdure.functions.embed import Embed
 from perdure.functions.http import Http
 from perdure.functions.infer import Infer
 from perdure.functions.model import Model as ModelFunction
@@ -36,7 +36,6 @@ from perdure.functions.table import Table
 from perdure.language.values import Json
 from perdure.ports.clock import Clock
 from perdure.ports.function import Function
-from perdure.ports.model import Model
 from perdure.ports.secrets import Secrets
 from perdure.settings import Settings
 
@@ -65,6 +64,7 @@ class Installation:
         self._spool = spool
         self.clock: Clock = SystemClock()
         self.secrets: Secrets | None = None
+        self.models: ModelCatalog | None = None
         self._egress = egress
         self._to_models = to_models
         self.warnings: list[str] = []
@@ -191,28 +191,39 @@ def embedded(
 ) -> Installation:
     """The engine of one process on a data directory, not open yet. Arguments and errors as of `installation`."""
     clock = SystemClock()
-    egress = _egress(settings.egress_allow)
-    to_models = _egress((*settings.egress_allow, *_model_hosts(settings)))
+    egress = egress_client(settings.egress_allow)
+    configured = _configured(settings)
+    to_models = egress_client((*settings.egress_allow, *LOOPBACK, *configured.hosts()))
     authenticator = Authenticator(egress, clock)
-    models = _models(settings, directory, clock, to_models)
-    default = "scripted" if settings.model_script else "openai" if settings.model_url else "local"
+    secrets: EnvironmentSecrets | FileSecrets = EnvironmentSecrets(environ or {})
+    if secrets_file or settings.secrets:
+        secrets = FileSecrets(Path(secrets_file or settings.secrets).expanduser(), secrets)
+    models = model_configuration.build(
+        configured,
+        model_configuration.Surroundings(
+            egress=to_models,
+            clock=clock,
+            environ={**(environ or {}), model_configuration.KEY: settings.model_key},
+            secret=functools.partial(secrets.get, settings.tenant),
+            directory=directory / "model",
+        ),
+    )
     table = Table(
         [
             Http(authenticator),
             OpenApi(authenticator),
-            Infer(models, default),
+            Infer(models, models.providers),
             Agent(),
-            ModelFunction(models, default),
+            ModelFunction(models, models.providers),
+            Embed(models, models.providers),
             *_own(settings, modules),
         ]
     )
-    secrets: EnvironmentSecrets | FileSecrets = EnvironmentSecrets(environ or {})
-    if secrets_file or settings.secrets:
-        secrets = FileSecrets(Path(secrets_file or settings.secrets).expanduser(), secrets)
     installation = Installation(
         EmbeddedEngine(directory, table, clock=clock, secrets=secrets), table, Spool(directory), egress, to_models
     )
     installation.secrets = secrets
+    installation.models = models
     if isinstance(secrets, FileSecrets) and secrets.warning:
         installation.warnings.append(secrets.warning)
     return installation
@@ -228,32 +239,27 @@ def reader(directory: Path, settings: Settings, *, modules: Iterable[str] = ()) 
     return Reader(directory, table(settings, modules=modules))
 
 
-def _egress(allow: Iterable[str]) -> HttpEgress:
+def egress_client(allow: Iterable[str]) -> HttpEgress:
+    """The way out, with what is permitted besides public hosts. Invalid when that cannot be meant."""
     try:
         return HttpEgress(allow)
     except ValueError as error:
         raise Invalid(f"{error}", hint="See docs/operate.md for what may be permitted.") from None
 
 
-def _model_hosts(settings: Settings) -> list[str]:
-    """Where models may be besides public hosts: the administrator's endpoint, wherever it is, and our own process."""
-    place = urlsplit(settings.model_url).netloc.rpartition("@")[2]
-    return [*LOOPBACK, *([place] if place else [])]
-
-
-def _models(settings: Settings, directory: Path, clock: SystemClock, egress: HttpEgress) -> dict[str, Model]:
-    models: dict[str, Model] = {
-        "local": LocalModel(
-            egress, clock, directory=directory / "model", file=settings.model_file, threads=settings.model_threads
+def _configured(settings: Settings) -> model_configuration.Configuration:
+    """The models of the settings, or of the file that they name."""
+    if not settings.models:
+        return model_configuration.of_settings(
+            url=settings.model_url,
+            name=settings.model_name,
+            has_key=bool(settings.model_key),
+            file=settings.model_file,
+            threads=settings.model_threads,
+            script=settings.model_script,
         )
-    }
-    if settings.model_url:
-        models["openai"] = OpenAIModel(
-            egress, clock, url=settings.model_url, key=settings.model_key, model=settings.model_name
-        )
-    if settings.model_script:
-        models["scripted"] = ScriptedModel(Path(settings.model_script).expanduser())
-    return models
+    made = model_configuration.load(Path(settings.models).expanduser())
+    return model_configuration.with_script(made, settings.model_script) if settings.model_script else made
 
 
 def _own(settings: Settings, modules: Iterable[str]) -> list[Function]:

@@ -61,7 +61,7 @@ class World:
         self.hang = False
 
     def table(self, summary: str = "As first.") -> Table:
-        return Table([Agent(), Model({"scripted": self}, "scripted"), *self._tools(summary)])
+        return Table([Agent(), Model(self, ["scripted"]), *self._tools(summary)])
 
     async def ask(self, request):
         self.log.append(("model", request.key))

@@ -8,16 +8,17 @@ RULES
 """
 
 import asyncio
+import contextlib
 import ipaddress
 import re
 import socket
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from perdure import __version__
 from perdure.adapters.addresses import DENIED_PORTS, Address, Allowed, denial, judged
 from perdure.adapters.locations import Location, follow, parse
-from perdure.ports.egress import EgressFailed, EgressRefused, Response
+from perdure.ports.egress import EgressFailed, EgressRefused, Response, Streamed
 
 if TYPE_CHECKING:
     from perdure.adapters.http_session import HttpSession
@@ -84,9 +85,7 @@ class HttpEgress:
         follow: bool = False,
     ) -> Response:
         """One request, as `ports/egress.py` says."""
-        method = method.upper()
-        if not _token.match(method):
-            raise EgressRefused(f"{method[:20]!r} is no HTTP method.")
+        method = _method(method)
         location = self._located(uri)
         sent = _request_headers(headers or {})
         ends = asyncio.get_running_loop().time() + timeout
@@ -98,18 +97,41 @@ class HttpEgress:
             location, sent = self._next(location, target, sent)
         raise EgressFailed(f"{location.place}: more than {MAX_HOPS} redirects.", sent=True)
 
+    @contextlib.asynccontextmanager
+    async def stream(
+        self,
+        method: str,
+        uri: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        timeout: float = 600.0,
+        idle: float = 60.0,
+    ) -> AsyncIterator[Streamed]:
+        """One request, read as it comes, as `ports/egress.py` says."""
+        location = self._located(uri)
+        sent = {"Host": location.authority, **_request_headers(headers or {})}
+        target = self._target(location)
+        self._requests += 1
+        exchange = self._opened().stream(_method(method), target, sent, body, timeout=timeout, idle=idle)
+        async with exchange as streamed:
+            yield streamed
+
+    def _target(self, location: Location) -> Location:
+        """Where a request to this place goes, checked as far as it can be before a name is looked up."""
+        self._check_port(location)
+        target = self._mapping.get(location.host)
+        if target is not None:
+            return target._replace(target=location.target)
+        if location.address is not None:
+            self._check(location.host, [location.address], location.port)
+        return location
+
     async def _once(
         self, method: str, location: Location, headers: dict[str, str], body: bytes | None, ends: float
     ) -> Response:
         """One request to one place, checked."""
-        self._check_port(location)
-        target = self._mapping.get(location.host)
-        if target is None:
-            if location.address is not None:
-                self._check(location.host, [location.address], location.port)
-            target = location
-        else:
-            target = target._replace(target=location.target)
+        target = self._target(location)
         self._requests += 1
         answer = await self._opened().send(
             method,
@@ -193,6 +215,12 @@ class HttpEgress:
         checked = ipaddress.ip_address(address.partition("%")[0])
         if not self._allowed.has_address(checked, port) and denial(checked) is not None:
             raise EgressRefused(f"{address} is not open to documents. {_how_to_permit(f'{address}:{port}')}")
+
+
+def _method(name: str) -> str:
+    if not _token.match(name):
+        raise EgressRefused(f"{name[:20]!r} is no HTTP method.")
+    return name.upper()
 
 
 def _request_headers(headers: Mapping[str, str]) -> dict[str, str]:

@@ -5,9 +5,10 @@ socket factory for every single connection, because aiohttp asks no resolver for
 """
 
 import asyncio
+import contextlib
 import socket
 import zlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -16,12 +17,13 @@ import yarl
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from perdure.adapters.locations import Location
-from perdure.ports.egress import EgressFailed
+from perdure.ports.egress import EgressFailed, Streamed
 
 _CONNECT_SECONDS = 20.0
 _IDLE_SECONDS = 15.0
 _CONNECTIONS = 256
 _CHUNK = 65_536
+_LEFT_SECONDS = 0.02
 
 FAILURES: tuple[tuple[type[Exception], bool | None, str], ...] = (
     (aiohttp.ClientConnectorDNSError, False, "the name is not known"),
@@ -113,32 +115,76 @@ class HttpSession:
     ) -> Answer:
         """One request to the very place of `location`, within `timeout` seconds. EgressFailed as FAILURES says."""
         seen = SimpleNamespace(sent=False)
-        try:
+        with _failures(location, seen, timeout):
             async with asyncio.timeout(timeout):
                 return await self._exchange(method, location, headers, body, seen)
-        except aiohttp.ClientError as error:  # its timeouts are kinds of TimeoutError as well
-            raise _failure(error, location, sent=seen.sent) from error
-        except TimeoutError:
-            what = "there was no whole answer" if seen.sent else "no connection could be made"
-            raise EgressFailed(f"{location.place}: {what} within {timeout:g} s.", sent=seen.sent) from None
-        except OSError as error:
-            raise _failure(error, location, sent=seen.sent) from error
 
-    async def _exchange(
+    @contextlib.asynccontextmanager
+    async def stream(
+        self,
+        method: str,
+        location: Location,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        *,
+        timeout: float,
+        idle: float,
+    ) -> AsyncIterator[Streamed]:
+        """As `send`, but the body is read while it comes; the connection is used again only when it was read whole."""
+        seen = SimpleNamespace(sent=False)
+        ends = asyncio.get_running_loop().time() + timeout
+        with _failures(location, seen, timeout):
+            async with asyncio.timeout_at(ends):
+                response = await self._begin(method, location, headers, body, seen)
+        try:
+            merged = _merged(response)
+            pieces = self._pieces(response, merged.get("content-encoding", ""), location, _Limits(ends, timeout, idle))
+            async with contextlib.aclosing(pieces):
+                yield Streamed(status=response.status, headers=merged, body=pieces)
+            await _finish(response)
+        finally:
+            response.close()
+
+    async def _pieces(
+        self, response: aiohttp.ClientResponse, encoding: str, location: Location, limits: "_Limits"
+    ) -> AsyncGenerator[bytes, None]:
+        """The body as it comes, unpacked, never more than the limit."""
+        unpack = _unpacker(encoding, location)
+        size = received = 0
+        seen = SimpleNamespace(sent=True)
+        while True:
+            left = limits.ends - asyncio.get_running_loop().time()
+            with _failures(location, seen, limits.idle if limits.idle < left else limits.total):
+                async with asyncio.timeout(max(0.0, min(left, limits.idle))):
+                    chunk = await response.content.readany()
+            if not chunk:
+                return
+            received += len(chunk)
+            part = unpack(chunk, self._max_bytes - size + 1)
+            size += len(part)
+            if max(size, received) > self._max_bytes:
+                raise _too_large(location, self._max_bytes)
+            if part:
+                yield part
+
+    async def _begin(
         self, method: str, location: Location, headers: Mapping[str, str], body: bytes | None, seen: SimpleNamespace
-    ) -> Answer:
-        async with self._session.request(
+    ) -> aiohttp.ClientResponse:
+        """Send, and read as far as the headers."""
+        return await self._session.request(
             method,
             yarl.URL(location.uri, encoded=True),
             headers=headers,
             data=body,
             allow_redirects=False,
             trace_request_ctx=seen,
-        ) as response:
-            merged: dict[str, str] = {}
-            for name, value in response.headers.items():
-                name = name.lower()
-                merged[name] = f"{merged[name]}, {value}" if name in merged else value
+        )
+
+    async def _exchange(
+        self, method: str, location: Location, headers: Mapping[str, str], body: bytes | None, seen: SimpleNamespace
+    ) -> Answer:
+        async with await self._begin(method, location, headers, body, seen) as response:
+            merged = _merged(response)
             body_read = await self._read(response, merged.get("content-encoding", ""), location)
             return Answer(response.status, merged, body_read)
 
@@ -152,11 +198,52 @@ class HttpSession:
             part = unpack(chunk, self._max_bytes - size + 1)
             size += len(part)
             if max(size, received) > self._max_bytes:
-                raise EgressFailed(
-                    f"{location.place}: the answer is larger than the limit of {self._max_bytes} bytes.", sent=True
-                )
+                raise _too_large(location, self._max_bytes)
             parts.append(part)
         return b"".join(parts)
+
+
+class _Limits(NamedTuple):
+    """When a stream has to be over, how many seconds that was, and how long it may stand still."""
+
+    ends: float
+    total: float
+    idle: float
+
+
+@contextlib.contextmanager
+def _failures(location: Location, seen: SimpleNamespace, timeout: float) -> Iterator[None]:
+    """Errors of the library and of the system as EgressFailed."""
+    try:
+        yield
+    except aiohttp.ClientError as error:  # its timeouts are kinds of TimeoutError as well
+        raise _failure(error, location, sent=seen.sent) from error
+    except TimeoutError:
+        what = "there was no whole answer" if seen.sent else "no connection could be made"
+        raise EgressFailed(f"{location.place}: {what} within {timeout:g} s.", sent=seen.sent) from None
+    except OSError as error:
+        raise _failure(error, location, sent=seen.sent) from error
+
+
+def _merged(response: aiohttp.ClientResponse) -> dict[str, str]:
+    """The headers by lower-case name; those that came several times in one line."""
+    merged: dict[str, str] = {}
+    for name, value in response.headers.items():
+        name = name.lower()
+        merged[name] = f"{merged[name]}, {value}" if name in merged else value
+    return merged
+
+
+def _too_large(location: Location, most: int) -> EgressFailed:
+    return EgressFailed(f"{location.place}: the answer is larger than the limit of {most} bytes.", sent=True)
+
+
+async def _finish(response: aiohttp.ClientResponse) -> None:
+    """Read the little that may be left behind a stream's own end mark, so that the connection can be used again."""
+    with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
+        async with asyncio.timeout(_LEFT_SECONDS):
+            await response.content.readany()
+            await response.content.readany()
 
 
 async def _note_sent(session: aiohttp.ClientSession, context: SimpleNamespace, params: object) -> None:

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import subprocess
 import sys
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import msgspec
@@ -16,7 +17,7 @@ from perdure.adapters.local_model_weights import MISSING, is_installed
 from perdure.adapters.openai import OpenAIModel
 from perdure.ports.clock import Clock
 from perdure.ports.egress import Egress, EgressFailed, EgressRefused
-from perdure.ports.model import Answer, ModelFailed, Request
+from perdure.ports.model import Answer, Chunk, ModelFailed, Request, TextDelta, Texts, Vectors
 
 _LONGEST_START = 90.0
 _LONGEST_CHECK = 10.0
@@ -45,6 +46,21 @@ class LocalModel:
         # The process has ended since (idle, or killed): start it again and ask with the same key.
         self._endpoint = None
         return await (await self._find()).ask(request)
+
+    async def stream(self, request: Request) -> AsyncGenerator[Chunk, None]:
+        """The answer in one piece: each key is computed once and its answer kept whole, so there is nothing to show of
+        it before. Raises ModelFailed."""
+        answer = await self.ask(request)
+        if answer.text:
+            yield TextDelta(answer.text)
+        yield answer
+
+    async def embed(self, texts: Texts) -> Vectors:
+        """ModelFailed: its weights are made for answers."""
+        raise ModelFailed(
+            "The local model makes no embeddings. Name a provider that does in PERDURE_MODELS, or set PERDURE_MODEL_URL.",
+            failure="configuration",
+        )
 
     async def _find(self) -> OpenAIModel:
         async with self._starting:

@@ -2,17 +2,34 @@
 
 It is a provider only where the administrator names a file (`PERDURE_MODEL_SCRIPT`). The file is a list of answers, or
 a map from a part of the instruction to such a list. An answer is a text, or `{"text", "toolCalls": [{"name",
-"arguments", "id"?}], "usage": {"inputTokens", "outputTokens"}, "refused": bool}`. Which one is given follows from the
-request alone: as many as the conversation already holds are passed over, so nothing has to be remembered.
+"arguments", "id"?}], "usage": {"inputTokens", "outputTokens", "cost"}, "refused": bool}`. Which one is given follows
+from the request alone: as many as the conversation already holds are passed over, so nothing has to be remembered.
 """
 
+from collections.abc import AsyncGenerator
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from perdure.language.read import Unreadable, read
-from perdure.ports.model import Answer, ModelFailed, Request, ToolCall
+from perdure.ports.model import (
+    Answer,
+    CallDelta,
+    Chunk,
+    ModelFailed,
+    Request,
+    TextDelta,
+    Texts,
+    ToolCall,
+    Vectors,
+)
+
+_PIECE = 16
+"""Characters of one piece of a stream."""
+
+_DIMENSIONS = 8
 
 
 class _Call(msgspec.Struct, forbid_unknown_fields=True):
@@ -24,7 +41,7 @@ class _Call(msgspec.Struct, forbid_unknown_fields=True):
 class _Line(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     text: str = ""
     tool_calls: list[_Call] = []
-    usage: dict[str, int] = {}
+    usage: dict[str, int | float] = {}
     refused: bool = False
 
 
@@ -51,12 +68,28 @@ class ScriptedModel:
             raise ModelFailed(f"The script {self._file} has no answer number {said + 1}.", failure="configuration")
         return _answer(lines[said], said)
 
+    async def stream(self, request: Request) -> AsyncGenerator[Chunk, None]:
+        """The same in small pieces."""
+        answer = await self.ask(request)
+        for start in range(0, len(answer.text), _PIECE):
+            yield TextDelta(answer.text[start : start + _PIECE])
+        for index, call in enumerate(answer.tool_calls):
+            yield CallDelta(index, call.id, call.name)
+            yield CallDelta(index, arguments=msgspec.json.encode(call.arguments).decode())
+        yield answer
+
+    async def embed(self, texts: Texts) -> Vectors:
+        """A vector that follows from the text: equal for equal texts, and without any meaning."""
+        most = texts.dimensions or _DIMENSIONS
+        vectors = tuple(tuple(_numbers(text, most)) for text in texts.texts)
+        return Vectors(vectors=vectors, usage={"inputTokens": 0, "outputTokens": 0, "model": "scripted"})
+
     def _lines(self, request: Request) -> _Lines:
         if self._script is None:
             self._script = self._read()
         if isinstance(self._script, list):
             return self._script
-        instruction = request.messages[0].content
+        instruction = request.messages[0].text
         for part, lines in self._script.items():
             if part in instruction:
                 return lines
@@ -84,3 +117,11 @@ def _answer(line: _Line | str, number: int) -> Answer:
     if line.refused:
         return Answer(text=line.text, finish="refused", usage=usage)
     return Answer(text=line.text, finish="tools" if calls else "stop", usage=usage, tool_calls=calls)
+
+
+def _numbers(text: str, most: int) -> list[float]:
+    numbers: list[float] = []
+    while len(numbers) < most:
+        digest = blake2b(f"{len(numbers)}:{text}".encode(), digest_size=32).digest()
+        numbers += [round(byte / 127.5 - 1, 6) for byte in digest]
+    return numbers[:most]

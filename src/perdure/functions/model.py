@@ -4,11 +4,12 @@ Documents ask with `infer`; this is the step that the machine makes of each turn
 wants done comes back as data.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
 
+from perdure.functions.images import IMAGES, read_images
 from perdure.functions.model_providers import TIMEOUT, Providers, refuse
 from perdure.interpreter import handles
 from perdure.interpreter.agent_arguments import ANSWER, PARAMETERS
@@ -19,7 +20,12 @@ from perdure.ports.function import Context, Effect, Result
 
 _call = {
     "type": "object",
-    "properties": {"id": {"type": "string"}, "name": {"type": "string"}, "arguments": {}},
+    "properties": {
+        "id": {"type": "string"},
+        "name": {"type": "string"},
+        "arguments": {},
+        "seal": {"type": "string", "description": "What the provider wants to see again with this call."},
+    },
     "required": ["id", "name", "arguments"],
 }
 _INPUT: dict[str, Any] = {
@@ -33,6 +39,7 @@ _INPUT: dict[str, Any] = {
                 "properties": {
                     "role": {"enum": ["system", "user", "assistant", "tool"]},
                     "content": {"type": "string"},
+                    "images": IMAGES,
                     "toolCalls": {"type": "array", "items": _call},
                     "toolCall": {"type": "string"},
                 },
@@ -57,6 +64,7 @@ _INPUT: dict[str, Any] = {
         "model": {"type": "string", "minLength": 1},
         "provider": {"type": "string", "minLength": 1},
         "parameters": PARAMETERS,
+        "stream": {"type": "boolean", "description": "Report the text as it comes as progress of the call."},
     },
     "required": ["messages"],
     "additionalProperties": False,
@@ -64,7 +72,7 @@ _INPUT: dict[str, Any] = {
 
 
 class Model:
-    """Ask a model once. `providers` by name; `default` is the one meant when a call names none."""
+    """Ask a model once. `models` are all behind one face, `providers` the names that a call may give."""
 
     name = "model"
     version = "1.0.0"
@@ -73,8 +81,8 @@ class Model:
     input_schema = _INPUT
     output_schema: dict[str, Any] = ANSWER
 
-    def __init__(self, providers: Mapping[str, port.Model], default: str) -> None:
-        self._providers = Providers(providers, default)
+    def __init__(self, models: port.Model, providers: Collection[str]) -> None:
+        self._providers = Providers(models, providers)
         self._arguments = Schema(_INPUT)
 
     async def execute(self, arguments: Json, context: Context) -> Json | Result:
@@ -86,8 +94,9 @@ class Model:
         violation = self._arguments.violation(arguments)
         if violation:
             refuse("validation", f"The arguments of model do not fit: {violation}")
-        answer = await self._providers.ask(arguments.get("provider"), _request(arguments, context.key))
-        calls = [msgspec.structs.asdict(call) for call in answer.tool_calls]
+        told = context.progress if arguments.get("stream") else None
+        answer = await self._providers.ask(arguments.get("provider"), _request(arguments, context.key), told)
+        calls = [msgspec.to_builtins(call) for call in answer.tool_calls]
         return Result({"text": answer.text, "toolCalls": calls, "finish": answer.finish}, answer.usage)
 
     def effect_of(self, arguments: Json, resources: dict[str, Json]) -> Effect:
@@ -112,4 +121,7 @@ def _request(arguments: dict[str, Any], key: str) -> port.Request:
 
 def _message(message: dict[str, Any]) -> port.Message:
     calls = tuple(msgspec.convert(call, port.ToolCall) for call in message.get("toolCalls", ()))
-    return port.Message(message["role"], message["content"], calls, message.get("toolCall", ""))
+    content: port.Content = message["content"]
+    if "images" in message:
+        content = (port.Text(message["content"]), *read_images(message["images"]))
+    return port.Message(message["role"], content, calls, message.get("toolCall", ""))

@@ -1,44 +1,70 @@
-"""The models of this installation by the names of their providers, and how their failures become faults.
+"""Asks the models of this installation, and makes their failures faults of the run.
 
-`infer` and `model` ask through it.
+`infer`, `model` and `embed` ask through it.
 """
 
-from collections.abc import Mapping
-from typing import NoReturn
+import contextlib
+from collections.abc import Callable, Collection
+from typing import Any, NoReturn
 
 import msgspec
 
 from perdure.interpreter.faults import problem
 from perdure.ports.function import FunctionFault
-from perdure.ports.model import Answer, Model, ModelFailed, Request
+from perdure.ports.model import Answer, Model, ModelFailed, Request, TextDelta, Texts, Vectors
 
 TIMEOUT = 600.0
 """Seconds: a model on one thread answers one call after the other."""
 
 
 class Providers:
-    """`default` is the provider meant when a call names none."""
+    """`models` are all models behind one face, which takes `provider/model` for a name; `names` are the providers."""
 
-    def __init__(self, providers: Mapping[str, Model], default: str) -> None:
-        self._providers = dict(providers)
-        self.default = default
+    def __init__(self, models: Model, names: Collection[str]) -> None:
+        self._models = models
+        self._names = frozenset(names)
 
-    async def ask(self, provider: str | None, request: Request) -> Answer:
-        """Ask once; the usage names the provider. Raises FunctionFault."""
-        name = self.default if provider is None else provider
-        model = self._providers.get(name)
-        if model is None:
-            known = ", ".join(sorted(self._providers)) or "none"
-            refuse("configuration", f"There is no model provider named {name!r} here (known: {known}).")
+    async def ask(
+        self, provider: str | None, request: Request, told: Callable[[dict[str, Any]], None] | None = None
+    ) -> Answer:
+        """Ask once; the usage names the provider. With `told` the text is reported as it comes. Raises FunctionFault."""
+        request = msgspec.structs.replace(request, model=self._name(provider, request.model))
         try:
-            answer = await model.ask(request)
+            return await (self._models.ask(request) if told is None else self._live(request, told))
         except ModelFailed as failed:
-            fault = problem(failed.failure, status=failed.status, detail=str(failed))
-            raise FunctionFault(fault, "unknown" if failed.sent else "definite") from None
-        return msgspec.structs.replace(answer, usage={**answer.usage, "provider": name})
+            raise _fault(failed) from None
+
+    async def _live(self, request: Request, told: Callable[[dict[str, Any]], None]) -> Answer:
+        async with contextlib.aclosing(self._models.stream(request)) as chunks:
+            async for chunk in chunks:
+                if isinstance(chunk, Answer):
+                    return chunk
+                if isinstance(chunk, TextDelta):
+                    told({"text": chunk.text})
+        raise ModelFailed("The model's stream ended without an answer.", failure="communication", sent=True)
+
+    async def embed(self, provider: str | None, texts: Texts) -> Vectors:
+        """Vectors of texts. Raises FunctionFault."""
+        try:
+            return await self._models.embed(msgspec.structs.replace(texts, model=self._name(provider, texts.model)))
+        except ModelFailed as failed:
+            raise _fault(failed) from None
+
+    def _name(self, provider: str | None, model: str) -> str:
+        if provider is None:
+            return model
+        if provider not in self._names:
+            known = ", ".join(sorted(self._names)) or "none"
+            refuse("configuration", f"There is no model provider named {provider!r} here (known: {known}).")
+        return f"{provider}/{model}" if model else provider
 
     def __repr__(self) -> str:
-        return f"Providers({', '.join(sorted(self._providers))}; default {self.default})"
+        return f"Providers({self._models!r})"
+
+
+def _fault(failed: ModelFailed) -> FunctionFault:
+    fault = problem(failed.failure, status=failed.status, detail=str(failed))
+    return FunctionFault(fault, "unknown" if failed.sent else "definite")
 
 
 def refuse(name: str, detail: str) -> NoReturn:

@@ -1,6 +1,7 @@
 """The one way out: every request to another host goes through this port."""
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 import msgspec
@@ -16,6 +17,17 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
     status: int
     headers: dict[str, str]
     body: bytes
+
+
+class Streamed(msgspec.Struct, frozen=True, kw_only=True):
+    """The beginning of an HTTP response, and its body as it comes. Header names are lower case.
+
+    `body` gives unpacked bytes and raises EgressFailed (`sent`) when it ends early, is too large, or stands still.
+    """
+
+    status: int
+    headers: dict[str, str]
+    body: AsyncIterator[bytes]
 
 
 class EgressRefused(Exception):
@@ -45,6 +57,20 @@ class Egress(Protocol):
     ) -> Awaitable[Response]:
         """One request. A 3xx is returned as it is unless `follow`, which goes on for safe methods only and drops
         credentials on another host. Raises EgressRefused and EgressFailed. `timeout` in seconds, for the whole."""
+        ...
+
+    def stream(
+        self,
+        method: str,
+        uri: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        timeout: float = 600.0,
+        idle: float = 60.0,
+    ) -> AbstractAsyncContextManager[Streamed]:
+        """One request whose answer is read while it comes; leaving the context ends the connection. Redirects are never
+        followed. `timeout` seconds for the whole, `idle` seconds at most between two pieces of the body."""
         ...
 
     def close(self) -> Awaitable[None]: ...

@@ -7,6 +7,7 @@ import pytest
 
 from perdure.adapters.clock import SystemClock
 from perdure.adapters.egress import HttpEgress
+from perdure.adapters.model_catalog import ModelCatalog
 from perdure.adapters.openai import OpenAIModel
 from perdure.functions.infer import Infer
 from perdure.interpreter import handles
@@ -42,7 +43,7 @@ async def infer(*script):
     egress = HttpEgress(["127.0.0.1"])
     async with endpoint(*script) as serving:
         model = OpenAIModel(egress, SystemClock(), url=serving.url, key="k", model="small")
-        yield Infer({"openai": model}, "openai"), serving
+        yield Infer(ModelCatalog({"openai": model}, "openai"), ["openai"]), serving
     await egress.close()
 
 
@@ -194,7 +195,7 @@ async def test_model_and_parameters_are_handed_on():
 
 
 def test_its_own_description():
-    function = Infer({}, "local")
+    function = Infer(ModelCatalog({}, "local"), [])
     assert (function.name, function.version, function.effect_of({}, {})) == ("infer", "1.0.0", "idempotent")
     assert msgspec.json.encode(function.input_schema)
     assert "default local" in repr(function)

@@ -6,6 +6,7 @@ import pytest
 
 from perdure.adapters.clock import SystemClock
 from perdure.adapters.egress import HttpEgress
+from perdure.adapters.model_catalog import ModelCatalog
 from perdure.adapters.openai import OpenAIModel
 from perdure.functions.agent import Agent
 from perdure.functions.model import Model
@@ -26,7 +27,7 @@ async def model(*script):
     egress = HttpEgress(["127.0.0.1"])
     async with endpoint(*script) as serving:
         provider = OpenAIModel(egress, SystemClock(), url=serving.url, key="k", model="small")
-        yield Model({"openai": provider}, "openai"), serving
+        yield Model(ModelCatalog({"openai": provider}, "openai"), ["openai"]), serving
     await egress.close()
 
 
@@ -139,7 +140,7 @@ async def test_data_that_looked_like_a_handle_goes_out_as_it_was():
 
 def test_both_describe_themselves():
     assert (Model({}, "local").effect_of({}, {}), Agent().effect_of({}, {})) == ("idempotent", "unsafe")
-    assert repr(Model({}, "local")) == "Model(Providers(; default local))"
+    assert repr(Model(ModelCatalog({}, "local"), ["local"])) == "Model(Providers(ModelCatalog(; default local)))"
     assert repr(Agent()) == "Agent(1.0.0)"
     for function in (Model({}, "local"), Agent()):
         Schema(function.input_schema).check()

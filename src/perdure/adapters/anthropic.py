@@ -1,0 +1,65 @@
+"""Models behind an endpoint that speaks Anthropic's messages (`/v1/messages`), reached through the egress port."""
+
+import contextlib
+from collections.abc import AsyncGenerator
+
+from perdure.adapters import anthropic_wire
+from perdure.adapters.model_answer_tool import AnswerTool
+from perdure.adapters.model_endpoint import Endpoint, Key, base
+from perdure.ports.clock import Clock
+from perdure.ports.egress import Egress
+from perdure.ports.model import Answer, Chunk, ModelFailed, Request, Texts, Vectors
+
+ADDRESS = "https://api.anthropic.com"
+_VERSION = {"anthropic-version": "2023-06-01"}
+
+
+class AnthropicModel:
+    """One endpoint. `model` is the default model."""
+
+    def __init__(
+        self,
+        egress: Egress,
+        clock: Clock,
+        *,
+        url: str = ADDRESS,
+        key: str | Key = "",
+        model: str = "",
+        where: str = "PERDURE_MODELS",
+    ) -> None:
+        address = base(url, "/v1", "/messages")
+        self._endpoint = Endpoint(egress, clock, url=address, key=key, header=_header, where=where)
+        self._model = model
+
+    def __repr__(self) -> str:
+        return f"AnthropicModel({self._endpoint.url}, model {self._model or 'default'})"
+
+    async def ask(self, request: Request) -> Answer:
+        """One request. Raises ModelFailed."""
+        tool, model = AnswerTool(request), request.model or self._model
+        body = anthropic_wire.body(tool.request, model)
+        wire = await self._endpoint.post("/messages", body, key=request.key, timeout=request.timeout, headers=_VERSION)
+        return tool.answer(anthropic_wire.answer(wire, model))
+
+    async def stream(self, request: Request) -> AsyncGenerator[Chunk, None]:
+        """One request, its answer as it comes. Raises ModelFailed."""
+        tool, model = AnswerTool(request), request.model or self._model
+        body = anthropic_wire.body(tool.request, model, is_streamed=True)
+        reading = anthropic_wire.Stream(model)
+        events = self._endpoint.events("/messages", body, key=request.key, timeout=request.timeout, headers=_VERSION)
+        async with contextlib.aclosing(events):
+            async for event in events:
+                for chunk in reading.take(event.data):
+                    for shown in tool.chunk(chunk):
+                        yield shown
+                if reading.is_done:
+                    return
+        reading.end()
+
+    async def embed(self, texts: Texts) -> Vectors:
+        """ModelFailed: this wire has no embeddings."""
+        raise ModelFailed("This provider of models has no embeddings: name another one.", failure="configuration")
+
+
+def _header(secret: str) -> dict[str, str]:
+    return {"x-api-key": secret}

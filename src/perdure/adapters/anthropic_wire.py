@@ -1,0 +1,201 @@
+"""Messages as they go over the wire (`/v1/messages`), seen by who asks: request, answer, stream.
+
+Pure. Written from the public API reference; `anthropic_serving.py` is the other side of the same wire.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from perdure.adapters import model_answers
+from perdure.adapters.model_answers import Gathered
+from perdure.adapters.model_endpoint import broken
+from perdure.ports.model import Answer, CallDelta, Chunk, Finish, Image, Message, ModelFailed, Request, ToolCall
+
+MOST_TOKENS = 8_192
+"""The wire wants a limit; this is it where a request has none."""
+
+_CHOICES = {"auto": "auto", "required": "any", "none": "none"}
+_NOTHING = "(empty)"
+"""Instead of a text that is empty, which the wire does not take."""
+
+
+def body(request: Request, model: str, *, is_streamed: bool = False) -> dict[str, Any]:
+    """The request."""
+    given = request.parameters
+    wire: dict[str, Any] = {
+        "model": model,
+        "max_tokens": given.get("maxTokens", MOST_TOKENS),
+        "messages": _messages(message for message in request.messages if message.role != "system"),
+    }
+    system = "\n\n".join(message.text for message in request.messages if message.role == "system")
+    if system:
+        wire["system"] = system
+    if request.tools:
+        wire["tools"] = [
+            {"name": tool.name, "description": tool.description, "input_schema": {"type": "object", **tool.parameters}}
+            for tool in request.tools
+        ]
+        kind = _CHOICES.get(request.choice)
+        if request.choice != "auto":
+            wire["tool_choice"] = {"type": kind} if kind else {"type": "tool", "name": request.choice}
+    if "temperature" in given:
+        wire["temperature"] = min(1, given["temperature"])  # its scale ends at 1
+    for ours, theirs in (("topP", "top_p"), ("stop", "stop_sequences")):
+        if ours in given:
+            wire[theirs] = given[ours]
+    if is_streamed:
+        wire["stream"] = True
+    return wire
+
+
+def answer(wire: Any, model: str) -> Answer:
+    """What a whole response says. Raises ModelFailed when it is none."""
+    try:
+        text = "".join(block["text"] for block in wire["content"] if block["type"] == "text")
+        calls = tuple(
+            ToolCall(block["id"], block["name"], model_answers.read_arguments(block.get("input")))
+            for block in wire["content"]
+            if block["type"] == "tool_use"
+        )
+        finish = _finish(wire["stop_reason"])
+        used = _usage(wire.get("usage") or {}, wire.get("model") or model)
+    except (LookupError, TypeError, AttributeError):
+        raise ModelFailed(
+            "The model endpoint answered with something that is no message.", failure="communication", sent=True
+        ) from None
+    return model_answers.whole(text, finish, used, calls)
+
+
+class Stream:
+    """Reads the events of one streamed answer, in the one order that they may have."""
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+        self._gathered = Gathered()
+        self._is_started = False
+        self._next = 0
+        self._open: str | None = None
+        self._call = 0
+        self._reason: str | None = None
+        self._used: dict[str, Any] = {}
+        self.is_done = False
+
+    def __repr__(self) -> str:
+        return f"Stream({self._gathered!r}, {self._next} blocks, finished: {self._reason})"
+
+    def take(self, data: str) -> list[Chunk]:
+        """What one event adds. Raises ModelFailed."""
+        if self.is_done:
+            return []
+        try:
+            wire = msgspec.json.decode(data)
+            return self._take(wire)
+        except (msgspec.DecodeError, LookupError, TypeError, AttributeError):
+            raise broken("an event is no piece of a message") from None
+
+    def _take(self, wire: dict[str, Any]) -> list[Chunk]:
+        match wire["type"]:
+            case "error":
+                said = str((wire.get("error") or {}).get("message"))[:300]
+                raise broken(f"it says {said!r}", again=not self._next)
+            case "message_start":
+                if self._is_started:
+                    raise broken("it begins twice")
+                self._is_started = True
+                self._model = wire["message"].get("model") or self._model
+                self._used |= wire["message"].get("usage") or {}
+            case "content_block_start":
+                return self._begin(wire["index"], wire["content_block"])
+            case "content_block_delta":
+                self._expect(wire["index"], is_open=True)
+                return self._more(wire["delta"])
+            case "content_block_stop":
+                self._expect(wire["index"], is_open=True)
+                self._open, self._next = None, self._next + 1
+            case "message_delta":
+                self._reason = wire["delta"].get("stop_reason") or self._reason
+                self._used |= {key: value for key, value in (wire.get("usage") or {}).items() if value is not None}
+            case "message_stop":
+                self.is_done = True
+                return [self.end()]
+        return []
+
+    def _expect(self, index: int, *, is_open: bool) -> None:
+        if not self._is_started or self._reason or index != self._next or (self._open is not None) != is_open:
+            raise broken("its events are not in order")
+
+    def _begin(self, index: int, block: dict[str, Any]) -> list[Chunk]:
+        self._expect(index, is_open=False)
+        self._open = block["type"]
+        if self._open == "text":
+            return [*self._gathered.text(block.get("text") or "")]
+        if self._open == "tool_use":
+            self._call = self._gathered.begin(block["id"], block["name"])
+            given = block.get("input")
+            first = self._gathered.more(self._call, model_answers.write_arguments(given) if given else "")
+            return [self._gathered.opened(self._call), *first]
+        return []
+
+    def _more(self, delta: dict[str, Any]) -> list[Chunk]:
+        if delta["type"] == "text_delta" and self._open == "text":
+            return [*self._gathered.text(delta["text"])]
+        if delta["type"] == "input_json_delta" and self._open == "tool_use":
+            more: list[CallDelta] = self._gathered.more(self._call, delta["partial_json"])
+            return [*more]
+        return []
+
+    def end(self) -> Answer:
+        """The whole. ModelFailed when the stream told no end: it was cut."""
+        if self._reason is None or self._open is not None or not self.is_done:
+            raise broken("it ended before the answer did")
+        return self._gathered.answer(_finish(self._reason), _usage(self._used, self._model))
+
+
+def _finish(reason: Any) -> Finish:
+    if reason == "refusal":
+        return "refused"
+    return "length" if reason in ("max_tokens", "model_context_window_exceeded") else "stop"
+
+
+def _usage(told: dict[str, Any], model: Any) -> dict[str, Any]:
+    """What was read from and put into the cache is no part of `input_tokens` on this wire; it is of ours."""
+    cached = model_answers.number(told.get("cache_read_input_tokens"))
+    stored = model_answers.number(told.get("cache_creation_input_tokens"))
+    into = model_answers.number(told.get("input_tokens")) + cached + stored
+    return model_answers.usage(model, into, told.get("output_tokens"), cached)
+
+
+def _messages(messages: Iterable[Message]) -> list[dict[str, Any]]:
+    """Neighbours of one role are one message; results of tools are the user's."""
+    made: list[dict[str, Any]] = []
+    for message in messages:
+        role = "assistant" if message.role == "assistant" else "user"
+        if not made or made[-1]["role"] != role:
+            made.append({"role": role, "content": []})
+        made[-1]["content"] += _blocks(message)
+    for wire in made:
+        wire["content"] = wire["content"] or [{"type": "text", "text": _NOTHING}]
+    return made
+
+
+def _blocks(message: Message) -> list[dict[str, Any]]:
+    if message.role == "tool":
+        return [{"type": "tool_result", "tool_use_id": message.tool_call, "content": message.text or _NOTHING}]
+    parts = message.content if not isinstance(message.content, str) else ()
+    blocks: list[dict[str, Any]] = []
+    if isinstance(message.content, str) and message.content.strip():
+        blocks.append({"type": "text", "text": message.content})
+    for part in parts:
+        blocks.append(_image(part) if isinstance(part, Image) else {"type": "text", "text": part.text or _NOTHING})
+    for call in message.tool_calls:
+        given = call.arguments if isinstance(call.arguments, dict) else {"text": call.arguments}
+        blocks.append({"type": "tool_use", "id": call.id, "name": call.name, "input": given})
+    return blocks
+
+
+def _image(image: Image) -> dict[str, Any]:
+    if image.uri:
+        return {"type": "image", "source": {"type": "url", "url": image.uri}}
+    return {"type": "image", "source": {"type": "base64", "media_type": image.media, "data": image.data}}
