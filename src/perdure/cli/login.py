@@ -2,6 +2,7 @@
 
 import argparse
 import getpass
+import socket
 import sys
 
 from perdure.cli import given, server
@@ -79,6 +80,4 @@ def _key_of_user(nobody: Client, url: str, options: argparse.Namespace, tenant: 
         code = input("Code of your second factor: ").strip()
         tokens = nobody.do(users.sign_in(tenant, options.email, password, code=code))
     with Client(url, tokens.access_token) as client:
-        me = client.do(users.me())
-        made = client.do(keys.create(f"perdure login of {options.email}", me.roles[0], days=options.days))
-        return made.secret
+        return client.do(keys.create_own(f"perdure login on {socket.gethostname()}", days=options.days)).secret

@@ -29,6 +29,7 @@ COMMANDS = (
     Command("validate", "perdure.cli.validate", "Check documents and print every finding with its place."),
     Command("runs", "perdure.cli.runs", "List, show and mend runs: resume, cancel, retry, skip, fork, delete."),
     Command("events", "perdure.cli.events", "Send an event to the runs that wait for it."),
+    Command("up", "perdure.cli.up", "Serve the whole platform from this process."),
     Command("worker", "perdure.cli.worker", "Work on the queues of a Temporal server until told to stop."),
     Command("login", "perdure.cli.login", "Remember a server, and the key that signs in there."),
     Command("keys", "perdure.cli.keys", "Make, list and revoke API keys on a server."),

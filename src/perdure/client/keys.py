@@ -13,6 +13,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     role: str
     permissions: list[str]
     project: str
+    user: str
     ending: str
     created: str
     created_by: str
@@ -45,3 +46,8 @@ def create(
 
 def revoke(id: str) -> Call[Key]:
     return call("DELETE", "keys", id, answer=Key)
+
+
+def create_own(name: str, *, days: int = 30) -> Call[NewKey]:
+    """A key of your own. Signed in with a password only."""
+    return call("POST", "me", "keys", body={"name": name, "days": days}, answer=NewKey)

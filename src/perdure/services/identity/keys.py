@@ -15,6 +15,7 @@ from perdure.services.identity.models import (
     checked_permissions,
     digest,
     granted,
+    lower,
     new_secret,
 )
 from perdure.services.identity.service import Ground, refuse_more
@@ -36,8 +37,11 @@ class Keys:
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
 
-    async def create(self, by: Caller, wish: Wish) -> tuple[Key, str]:
-        """A key, and its secret, shown this once. Denied when it could do more than whoever makes it."""
+    async def create(self, by: Caller, wish: Wish, *, user: str = "") -> tuple[Key, str]:
+        """A key, and its secret, shown this once. Denied when it could do more than whoever makes it.
+
+        With `user` it is that user's own, and lives no longer than he does here.
+        """
         refuse_more(by, wish.role) if not wish.permissions else _refuse_beyond(by, wish)
         name = wish.name.strip()
         if not 1 <= len(name) <= 200:
@@ -48,7 +52,7 @@ class Keys:
         secret = new_secret(KEY_PREFIX, ground.chance(32))
         made = Key(
             tenant=by.tenant, id=ground.id("key"), name=name, role=wish.role, permissions=wish.permissions,
-            project=wish.project or by.project, ending=secret[-4:], created=now, created_by=by.subject,
+            project=wish.project or by.project, user=user, ending=secret[-4:], created=now, created_by=by.subject,
             expires=now + wish.days * 86_400_000 if wish.days else None,
         )  # fmt: skip
 
@@ -61,9 +65,9 @@ class Keys:
         await ground.database.write(by.tenant, work)
         return made, secret
 
-    async def find(self, tenant: str, *, after: str = "", limit: int = 100) -> list[Key]:
+    async def find(self, tenant: str, *, user: str = "", after: str = "", limit: int = 100) -> list[Key]:
         def work(connection: Connection) -> list[Key]:
-            return store.all_keys(connection, tenant, after=after, limit=limit)
+            return store.all_keys(connection, tenant, user=user, after=after, limit=limit)
 
         return await self._ground.database.read(tenant, work)
 
@@ -73,11 +77,14 @@ class Keys:
             raise NotFound(f"There is no key {id!r}.")
         return found
 
-    async def revoke(self, by: Caller, id: str) -> Key:
-        """End a key; every process refuses it within seconds. Again: nothing happens."""
+    async def revoke(self, by: Caller, id: str, *, user: str = "") -> Key:
+        """End a key, or only one of a user's own; every process refuses it within seconds. Again: nothing happens."""
         at = self._ground.clock.now()
 
         def work(tx: Transaction) -> Key | None:
+            key = store.key(tx.connection, by.tenant, id)
+            if key is None or (user and key.user != user):
+                return None
             if store.revoke_key(tx.connection, by.tenant, id, at):
                 tx.tell(events.key_revoked(id, by.subject))
             return store.key(tx.connection, by.tenant, id)
@@ -92,15 +99,25 @@ class Keys:
         if not secret.startswith(KEY_PREFIX) or len(secret) > 100:
             return None
         shown = digest(secret)
-        key = await self._ground.database.read(EVERY, lambda connection: store.key_of_digest(connection, EVERY, shown))
+        found = await self._ground.database.read(EVERY, lambda connection: _owned(connection, shown))
         now = self._ground.clock.now()
-        if key is None or key.revoked is not None or (key.expires is not None and key.expires <= now):
+        if found is None or found[0].revoked is not None or (found[0].expires is not None and found[0].expires <= now):
             return None
-        permissions = granted(key.role, wanted=key.permissions, is_home=key.tenant == self._ground.home)
+        key, role = found
+        permissions = granted(role, wanted=key.permissions, is_home=key.tenant == self._ground.home)
         return Caller(
-            tenant=key.tenant, subject=f"key:{key.id}", roles=frozenset([key.role]), permissions=permissions,
+            tenant=key.tenant, subject=key.user or f"key:{key.id}", roles=frozenset([role]), permissions=permissions,
             project=key.project, key=key.id, by="key",
         )  # fmt: skip
+
+
+def _owned(connection: Connection, shown: bytes) -> tuple[Key, Role] | None:
+    """The key of this digest, and the role it has now: never above that of the user whose own it is."""
+    key = store.key_of_digest(connection, EVERY, shown)
+    if key is None or not key.user:
+        return None if key is None else (key, key.role)
+    user = store.user(connection, key.tenant, key.user)
+    return None if user is None or user.disabled is not None else (key, lower(key.role, user.role))
 
 
 def _refuse_beyond(by: Caller, wish: Wish) -> None:

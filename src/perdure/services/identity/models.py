@@ -86,6 +86,8 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     created_by: str
     permissions: frozenset[str] = frozenset()
     project: str = ""
+    user: str = ""
+    """Whose own key it is: it can do no more than he can now, and nothing once he is shut out."""
     expires: int | None = None
     revoked: int | None = None
 
@@ -127,6 +129,10 @@ def granted(role: Role, *, wanted: frozenset[str] = frozenset(), is_home: bool =
     """What somebody of this role may do when only `wanted` was asked for; never more than the role."""
     everything = ROLES[role] | INSTALLATION if is_home and role == "owner" else ROLES[role]
     return everything & (wanted | {"self"}) if wanted else everything
+
+
+def lower(one: Role, other: Role) -> Role:
+    return min(one, other, key=ORDER.index)
 
 
 def may_give(giver: frozenset[str], role: Role) -> bool:

@@ -4,10 +4,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
-from perdure.errors import NotFound, Unauthenticated
-from perdure.ports.edge import Caller, caller, permission, public
+from perdure.errors import Denied, NotFound
+from perdure.ports.edge import LIMIT, SELF, Caller, caller, permission, public
 from perdure.services.identity import shapes
 from perdure.services.identity.keys import Keys, Wish
+from perdure.services.identity.models import ORDER, Role
 from perdure.services.identity.service import Tenants
 from perdure.services.identity.sessions import Sessions, Shown
 from perdure.services.identity.tokens import Tokens
@@ -18,7 +19,10 @@ By = Annotated[Caller, Depends(caller)]
 Limit = Annotated[int, Query(ge=1, le=200)]
 Cursor = Annotated[str, Query(max_length=100, description="`next` of the page before.")]
 Id = Annotated[str, Path(min_length=1, max_length=64)]
-_SIGN_IN = public("Whoever signs in is not signed in yet; attempts are limited and recorded.")
+_SIGN_IN = {
+    **public("Whoever signs in is not signed in yet; attempts are limited and recorded."),
+    LIMIT: "sign-in",
+}
 
 
 def router(tenants: Tenants, keys: Keys, users: Users, sessions: Sessions, tokens: Tokens) -> APIRouter:
@@ -27,6 +31,7 @@ def router(tenants: Tenants, keys: Keys, users: Users, sessions: Sessions, token
     for part in (
         _sign_in(sessions, tokens),
         _self(sessions, users),
+        _own_keys(keys),
         _keys(keys),
         _users(users),
         _tenants(tenants),
@@ -60,7 +65,9 @@ def _sign_in(sessions: Sessions, tokens: Tokens) -> APIRouter:
             COOKIE, granted.secret, max_age=12 * 3600, path="/", secure=True, httponly=True, samesite="strict"
         )
 
-    @routes.post("/refresh", openapi_extra=public("The refresh token is the proof; it is used up by this."))
+    @routes.post(
+        "/refresh", openapi_extra={**public("The refresh token is the proof; it is used up by this."), LIMIT: "sign-in"}
+    )
     async def refresh(given: shapes.RefreshRequest) -> shapes.GrantedShape:
         """A new pair of tokens. A refresh token that is shown twice ends its session."""
         return shapes.GrantedShape.of(await sessions.refresh(given.refresh_token))
@@ -75,7 +82,7 @@ def _sign_in(sessions: Sessions, tokens: Tokens) -> APIRouter:
 
 def _self(sessions: Sessions, users: Users) -> APIRouter:
     routes = APIRouter(tags=["sign-in"])
-    anybody = permission("self")
+    anybody = permission(SELF)
 
     @routes.get("/me", openapi_extra=anybody)
     async def me(by: By) -> shapes.Me:
@@ -120,8 +127,43 @@ async def _session_of_token(sessions: Sessions, request: Request) -> str:
 
 
 def _person(by: Caller) -> None:
-    if by.by == "key" or "#" in by.subject:
-        raise Unauthenticated("This is about a user who signs in with a password here, and you are none.")
+    """A key must not make keys or change passwords: who steals one would keep the door open."""
+    _user(by)
+    if by.by == "key":
+        raise Denied("A key cannot do this.", hint="Sign in with your password.")
+
+
+def _user(by: Caller) -> None:
+    if not by.subject.startswith("usr_"):
+        raise Denied("This is about a user who signs in with a password here, and you are none.")
+
+
+def _own_keys(keys: Keys) -> APIRouter:
+    routes = APIRouter(prefix="/me/keys", tags=["keys"])
+
+    @routes.get("", openapi_extra=permission(SELF))
+    async def find(by: By, limit: Limit = 100, cursor: Cursor = "") -> shapes.Keys:
+        """Your own keys, without their secrets."""
+        _user(by)
+        found = await keys.find(by.tenant, user=by.subject, after=cursor, limit=limit)
+        return shapes.Keys(items=[shapes.KeyShape.of(key) for key in found], next=shapes.page(found, limit))
+
+    @routes.post("", status_code=201, openapi_extra=permission(SELF))
+    async def create(given: shapes.OwnKey, by: By) -> shapes.KeyOnce:
+        """A key of your own: it can do what you can, and nothing once you are shut out."""
+        _person(by)
+        role: Role = next(role for role in reversed(ORDER) if role in by.roles)
+        wish = Wish(name=given.name, role=role, project=by.project, days=given.days)
+        key, secret = await keys.create(by, wish, user=by.subject)
+        return shapes.KeyOnce(key=shapes.KeyShape.of(key), secret=secret)
+
+    @routes.delete("/{id}", openapi_extra=permission(SELF))
+    async def revoke(id: Id, by: By) -> shapes.KeyShape:
+        """End a key of your own."""
+        _user(by)
+        return shapes.KeyShape.of(await keys.revoke(by, id, user=by.subject))
+
+    return routes
 
 
 def _keys(keys: Keys) -> APIRouter:

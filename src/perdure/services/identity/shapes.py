@@ -27,6 +27,11 @@ class NewKey(Shape):
     days: Annotated[int, Field(ge=0, le=3650, description="Days until it expires; 0: never.")] = 0
 
 
+class OwnKey(Shape):
+    name: Name
+    days: Annotated[int, Field(ge=1, le=365, description="Days until it expires.")] = 30
+
+
 class NewTenant(Shape):
     id: Label
     name: Name
@@ -122,6 +127,7 @@ class KeyShape(Shape):
     role: Role
     permissions: list[str]
     project: str
+    user: Annotated[str, Field(description="Whose own key it is; empty: of the tenant.")]
     ending: Annotated[str, Field(description="The last four characters of its secret.")]
     created: str
     created_by: str
@@ -132,7 +138,7 @@ class KeyShape(Shape):
     def of(cls, key: Key) -> Self:
         return cls(
             id=key.id, name=key.name, role=key.role, permissions=sorted(key.permissions), project=key.project,
-            ending=key.ending, created=moment(key.created), created_by=key.created_by, expires=maybe(key.expires),
+            user=key.user, ending=key.ending, created=moment(key.created), created_by=key.created_by, expires=maybe(key.expires),
             revoked=maybe(key.revoked),
         )  # fmt: skip
 

@@ -67,6 +67,7 @@ keys = Table(
     Column("role", Text, nullable=False),
     Column("permissions", Text, nullable=False),
     Column("project", Text, nullable=False),
+    Column("user", Text, nullable=False, server_default=""),
     Column("ending", Text, nullable=False),
     Column("created", BigInteger, nullable=False),
     Column("created_by", Text, nullable=False),
@@ -252,8 +253,11 @@ def key(connection: Connection, tenant: str, id: str) -> Key | None:
     return None if row is None else _key(row)
 
 
-def all_keys(connection: Connection, tenant: str, *, after: str = "", limit: int = 100) -> list[Key]:
+def all_keys(connection: Connection, tenant: str, *, user: str = "", after: str = "", limit: int = 100) -> list[Key]:
+    """Of a user, or of all."""
     query = select(keys).where(keys.c.tenant == tenant, keys.c.id > after).order_by(keys.c.id).limit(limit)
+    if user:
+        query = query.where(keys.c.user == user)
     return [_key(row) for row in connection.execute(query).mappings()]
 
 

@@ -98,3 +98,18 @@ def test_roles_hold_one_another():
     assert all(lower < higher for lower, higher in itertools.pairwise(roles))
     assert granted("owner", is_home=True) == ROLES["owner"] | INSTALLATION
     assert granted("admin", is_home=True) == ROLES["admin"]
+
+
+async def test_an_own_key_does_what_its_user_can_now(identity):
+    ana = await identity.users.create(somebody(), email="a@example.com", name="", role="editor", password=None)
+    me = somebody("editor", subject=ana.id)
+    key, secret = await identity.keys.create(me, Wish(name="mine", role="editor"), user=ana.id)
+    caller = await identity.keys.recognise(secret)
+    assert (caller.subject, caller.roles) == (ana.id, {"editor"})
+    assert [one.id for one in await identity.keys.find("default", user=ana.id)] == [key.id]
+    await identity.users.change(somebody(), ana.id, role="viewer")
+    assert (await identity.keys.recognise(secret)).permissions == ROLES["viewer"]
+    with pytest.raises(NotFound):
+        await identity.keys.revoke(me, key.id, user="usr_other")
+    await identity.users.change(somebody(), ana.id, disabled=True)
+    assert await identity.keys.recognise(secret) is None

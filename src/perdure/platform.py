@@ -1,0 +1,257 @@
+"""The composition root of the platform: everything of `wiring` for running documents, and the services and the gateway
+around it. Which adapter stands behind a port is decided here, by settings alone.
+"""
+
+import asyncio
+import contextlib
+import functools
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from perdure import __version__, wiring
+from perdure.adapters.database import open_database
+from perdure.adapters.database_postgres import PostgresDatabase
+from perdure.adapters.database_sqlite import SqliteDatabase
+from perdure.adapters.egress import HttpEgress
+from perdure.adapters.logs import LineLog, bridge
+from perdure.adapters.memory_bus import MemoryBus
+from perdure.adapters.memory_cache import MemoryCache
+from perdure.adapters.metrics import PrometheusMeters
+from perdure.adapters.relay import Relay
+from perdure.adapters.sealing import KeySealing, key_of_file, keys_from
+from perdure.adapters.telemetry import spans
+from perdure.engines.embedded.engine import EmbeddedEngine
+from perdure.errors import Invalid, Unavailable
+from perdure.gateway.app import Edge, Parts, build
+from perdure.gateway.rules import Rules
+from perdure.language.read import Unreadable, read
+from perdure.ports.bus import Bus
+from perdure.ports.cache import Cache
+from perdure.ports.egress import EgressFailed, EgressRefused
+from perdure.services.identity import routes as identity_routes
+from perdure.services.identity import store as identity_store
+from perdure.services.identity.keys import Keys
+from perdure.services.identity.providers import Provider, Providers
+from perdure.services.identity.service import Ground, Tenants
+from perdure.services.identity.sessions import Sessions
+from perdure.services.identity.tokens import Tokens
+from perdure.services.identity.users import Passwords, Users
+from perdure.services.identity.who import Who
+from perdure.settings import Settings
+
+_log = logging.getLogger("perdure.platform")
+_AGAIN = 1.0
+_DISCOVERY_BYTES = 1_048_576
+Database = SqliteDatabase | PostgresDatabase
+
+
+@dataclass
+class Identity:
+    """The identity service, built."""
+
+    tenants: Tenants
+    keys: Keys
+    users: Users
+    sessions: Sessions
+    tokens: Tokens
+    who: Who
+
+
+@dataclass
+class Platform:
+    """One process of the platform, open."""
+
+    installation: wiring.Installation
+    edge: Edge
+    identity: Identity
+    log: LineLog
+    tenant: str
+    warnings: list[str] = field(default_factory=list)
+
+    async def first_key(self) -> str | None:
+        """The owner key of a new installation; None when it was made before."""
+        return await self.identity.tenants.first_key(self.tenant)
+
+
+class Opening:
+    """Opens the parts one after the other; they close in the reverse order, however far it came."""
+
+    def __init__(self, directory: Path, settings: Settings, stack: contextlib.AsyncExitStack) -> None:
+        self.directory = directory
+        self.settings = settings
+        self.stack = stack
+
+    def database(self, service: str, metadata: Any) -> Database:
+        """The database of a service: its own file, or its own part of the server."""
+        folder = self.directory / "services"
+        url = self.settings.database_url
+        if not url:
+            folder.mkdir(parents=True, exist_ok=True)
+            url = f"sqlite:///{folder / service}.db"
+        database = open_database(url, service, metadata)
+        self.stack.push_async_callback(database.close)
+        return database
+
+    def sealing(self) -> KeySealing:
+        """The keys of the settings, or the one of the data directory."""
+        if self.settings.master_keys:
+            return KeySealing(keys_from(self.settings.master_keys))
+        if self.settings.database_url:
+            raise Invalid(
+                "Secrets at rest need a key that all processes share.",
+                hint="Set PERDURE_MASTER_KEYS; `openssl rand -base64 32` makes one.",
+            )
+        return KeySealing((key_of_file(self.directory / "master.key"),))
+
+    def cache(self, clock: Any) -> Cache:
+        if self.settings.redis_url:
+            from perdure.adapters.redis_cache import RedisCache  # an extra, and slow to import
+
+            cache: Cache = RedisCache(self.settings.redis_url)
+        else:
+            cache = MemoryCache(clock)
+        self.stack.push_async_callback(cache.close)
+        return cache
+
+    def bus(self, clock: Any, database: Database) -> Bus:
+        bus = MemoryBus(clock=clock, database=database)
+        self.stack.push_async_callback(bus.close)
+        return bus
+
+    async def relay(self, database: Database, bus: Bus, clock: Any) -> None:
+        """Begin to publish what a service tells."""
+        relay = Relay(database, bus, "workflow.events", clock=clock)
+        await relay.open()
+        self.stack.push_async_callback(relay.close)
+
+    def task(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Work that goes on for ever. When it fails it is said, and begun again."""
+        running = asyncio.create_task(_for_ever(name, work), name=name)
+        self.stack.push_async_callback(_ended, running)
+
+    async def identity(self, clock: Any, sealing: KeySealing, fetch: Any) -> tuple[Identity, Database]:
+        settings = self.settings
+        database = self.database("identity", identity_store.metadata)
+        ground = Ground(database=database, clock=clock, sealing=sealing, home=settings.tenant)
+        passwords = Passwords()
+        tenants, keys, users = Tenants(ground), Keys(ground), Users(ground, passwords)
+        tokens = Tokens(ground, settings.public_url or "urn:perdure")
+        sessions = Sessions(ground, passwords, users, tokens)
+        who = Who(keys, sessions, tokens, Providers(providers(settings.oidc), fetch, clock))
+        self.task("sessions", sessions.sweep)
+        return Identity(tenants, keys, users, sessions, tokens, who), database
+
+
+@contextlib.asynccontextmanager
+async def opened(
+    directory: Path,
+    settings: Settings,
+    *,
+    modules: Iterable[str] = (),
+    secrets_file: str | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> AsyncIterator[Platform]:
+    """One process of the platform. Errors as of `wiring.installation`; Unavailable when a server cannot be reached."""
+    log = LineLog(level=settings.log_level)
+    bridge(log)
+    async with contextlib.AsyncExitStack() as stack:
+        opening = Opening(directory, settings, stack)
+        installation = wiring.installation(
+            directory, settings, modules=modules, secrets_file=secrets_file, environ=environ
+        )
+        await stack.enter_async_context(installation.open())
+        clock, sealing = installation.clock, opening.sealing()
+        egress = HttpEgress([*settings.egress_allow, *_places(settings.oidc)])
+        stack.push_async_callback(egress.close)
+        fetch = functools.partial(_fetch, egress)
+        identity, identity_database = await opening.identity(clock, sealing, fetch)
+        bus = opening.bus(clock, identity_database)
+        await opening.relay(identity_database, bus, clock)
+        parts = Parts(
+            identity=identity.who,
+            cache=opening.cache(clock),
+            clock=clock,
+            log=log,
+            meters=PrometheusMeters(__version__),
+            spans=spans(settings.otlp_endpoint, version=__version__),
+            routers=[
+                identity_routes.router(
+                    identity.tenants, identity.keys, identity.users, identity.sessions, identity.tokens
+                )
+            ],
+            checks={"engine": functools.partial(_engine_works, installation)},
+            rules=Rules(
+                hosts=settings.hosts,
+                proxies=settings.proxies,
+                origins=settings.origins,
+                body=settings.body_bytes,
+                metrics_open=settings.metrics_open,
+            ),
+            version=__version__,
+        )
+        yield Platform(installation, build(parts), identity, log, settings.tenant, installation.warnings)
+
+
+def providers(file: str) -> tuple[Provider, ...]:
+    """The trusted OpenID providers of a file. Invalid with one sentence when it does not fit."""
+    if not file:
+        return ()
+    try:
+        found = read(Path(file).expanduser().read_bytes()).value
+        listed = found.get("providers") if isinstance(found, dict) else None
+        made = msgspec.convert(listed, tuple[Provider, ...])
+    except OSError as error:
+        raise Invalid(f"The file {file} of PERDURE_OIDC cannot be read: {error.strerror}.") from None
+    except Unreadable as error:
+        raise Invalid(f"The file {file} of PERDURE_OIDC is neither YAML nor JSON: {error.message}") from None
+    except msgspec.ValidationError as error:
+        hint = "Write `providers:` and a list of {issuer, audience, tenant or tenant_claim}; see docs/operate.md."
+        raise Invalid(f"The file {file} of PERDURE_OIDC does not fit: {error}.", hint=hint) from None
+    for one in made:
+        if bool(one.tenant) == bool(one.tenant_claim):
+            raise Invalid(f"The provider {one.issuer} needs either `tenant` or `tenant_claim`.")
+        if urlsplit(one.issuer).scheme not in ("https", "http") or not urlsplit(one.issuer).hostname:
+            raise Invalid(f"{one.issuer!r} is no address of a provider.")
+    return made
+
+
+def _places(file: str) -> list[str]:
+    """What the administrator trusts may be anywhere."""
+    return [urlsplit(provider.issuer).netloc.rpartition("@")[2] for provider in providers(file)]
+
+
+async def _fetch(egress: Any, uri: str) -> bytes:
+    try:
+        answer = await egress.request("GET", uri, headers={"accept": "application/json"}, timeout=10.0, follow=True)
+    except (EgressRefused, EgressFailed) as error:
+        raise Unavailable(f"{uri} cannot be read: {error}.") from None
+    if answer.status != 200 or len(answer.body) > _DISCOVERY_BYTES:
+        raise Unavailable(f"{uri} answered {answer.status}.")
+    body: bytes = answer.body
+    return body
+
+
+async def _engine_works(installation: wiring.Installation) -> None:
+    engine = installation.engine
+    if isinstance(engine, EmbeddedEngine) and engine.stalled is not None:
+        raise Unavailable(engine.stalled)
+
+
+async def _for_ever(name: str, work: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        try:
+            await work()
+        except Exception:  # noqa: BLE001 - one trouble must not end the work for ever
+            _log.exception("%s failed and begins again", name)
+        await asyncio.sleep(_AGAIN)
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
