@@ -2,6 +2,7 @@
 aiohttp). Neither decides anything: a call says what is sent and what its answer means.
 """
 
+import contextlib
 import http.client
 import ssl
 import time
@@ -53,25 +54,26 @@ class Client:
 
     def stream(self, call: Call[Any], *, after: str = "") -> Iterator[StreamEvent]:
         """The events of a stream from `after` on. A lost connection is made again, and goes on where it was."""
-        lines = Lines()
-        last = after
+        lines = Lines(after)
         while True:
-            connection = self._place.connect(None)
-            try:
-                answer = self._send(call, connection, {"last-event-id": last} if last else {})
-                if answer.status >= 300:
-                    raise error(answer.status, answer.read())
-                while chunk := answer.read1(_PIECE):
-                    for event in lines.feed(chunk):
-                        last = event.id or last
-                        yield event
-                        if event.type == "end":
-                            return
-            except (OSError, http.client.HTTPException):
-                pass
-            finally:
-                connection.close()
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                for event in self._events(call, lines):
+                    yield event
+                    if event.type == "end":
+                        return
             time.sleep(lines.retry or _AGAIN)
+
+    def _events(self, call: Call[Any], lines: Lines) -> Iterator[StreamEvent]:
+        """Those of one connection."""
+        connection = self._place.connect(None)
+        try:
+            answer = self._send(call, connection, lines.headers())
+            if answer.status >= 300:
+                raise error(answer.status, answer.read())
+            while chunk := answer.read1(_PIECE):
+                yield from lines.feed(chunk)
+        finally:
+            connection.close()
 
     def _connected(self) -> http.client.HTTPConnection:
         if self._connection is None:
@@ -130,30 +132,32 @@ class AsyncClient:
 
     async def stream(self, call: Call[Any], *, after: str = "") -> AsyncIterator[StreamEvent]:
         """As `Client.stream`."""
-        import asyncio
+        import asyncio  # as above
 
+        import aiohttp
+
+        lines = Lines(after)
+        while True:
+            with contextlib.suppress(aiohttp.ClientError, OSError):
+                async for event in self._events(call, lines):
+                    yield event
+                    if event.type == "end":
+                        return
+            await asyncio.sleep(lines.retry or _AGAIN)
+
+    async def _events(self, call: Call[Any], lines: Lines) -> AsyncIterator[StreamEvent]:
         import aiohttp  # as above
 
-        lines = Lines()
-        last = after
-        while True:
-            headers = self._place.headers(call) | ({"last-event-id": last} if last else {})
-            try:
-                async with self._connected().request(
-                    call.method, self._place.origin + call.target, data=call.body, headers=headers,
-                    timeout=aiohttp.ClientTimeout(total=None), allow_redirects=False,
-                ) as answer:  # fmt: skip
-                    if answer.status >= 300:
-                        raise error(answer.status, await answer.read())
-                    async for chunk in answer.content.iter_any():
-                        for event in lines.feed(chunk):
-                            last = event.id or last
-                            yield event
-                            if event.type == "end":
-                                return
-            except (aiohttp.ClientError, OSError):
-                pass
-            await asyncio.sleep(lines.retry or _AGAIN)
+        async with self._connected().request(
+            call.method, self._place.origin + call.target, data=call.body,
+            headers=self._place.headers(call) | lines.headers(), timeout=aiohttp.ClientTimeout(total=None),
+            allow_redirects=False,
+        ) as answer:  # fmt: skip
+            if answer.status >= 300:
+                raise error(answer.status, await answer.read())
+            async for chunk in answer.content.iter_any():
+                for event in lines.feed(chunk):
+                    yield event
 
     def _connected(self) -> "aiohttp.ClientSession":
         import aiohttp  # as above

@@ -14,20 +14,22 @@ class StreamEvent(msgspec.Struct, frozen=True):
 
 
 class Lines:
-    """Feed it bytes as they come."""
+    """Feed it bytes as they come; `headers` ask another connection for what comes after them."""
 
-    def __init__(self) -> None:
+    def __init__(self, last_id: str = "") -> None:
         self._rest = b""
-        self._id = ""
+        self._id = last_id
+        """Of the last event that came whole."""
+        self._next_id = last_id
         self._type = ""
         self._data: list[str] = []
         self.retry: float | None = None
         """Seconds after which the server wants to be asked again, once it has said so."""
 
-    @property
-    def last_id(self) -> str:
-        """For `Last-Event-ID`, so that nothing comes twice."""
-        return self._id
+    def headers(self) -> dict[str, str]:
+        """Begin with the line after the last whole event: what was cut comes again, and nothing else does."""
+        self._rest, self._data, self._type, self._next_id = b"", [], "", self._id
+        return {"last-event-id": self._id} if self._id else {}
 
     def feed(self, chunk: bytes) -> list[StreamEvent]:
         """The events that are whole now. ValueError when a line is longer than any event may be."""
@@ -40,7 +42,7 @@ class Lines:
     def _line(self, line: str) -> StreamEvent | None:
         if not line:
             data, kind = self._data, self._type
-            self._data, self._type = [], ""
+            self._data, self._type, self._id = [], "", self._next_id
             return StreamEvent(self._id, kind or "message", "\n".join(data)) if data else None
         name, _, value = line.partition(":")
         value = value.removeprefix(" ")
@@ -49,7 +51,7 @@ class Lines:
         elif name == "event":
             self._type = value
         elif name == "id" and "\0" not in value:
-            self._id = value
+            self._next_id = value
         elif name == "retry" and value.isascii() and value.isdigit():
             self.retry = int(value) / 1000
         return None
