@@ -12,7 +12,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from starlette.types import Receive, Scope, Send
 
-from perdure.gateway import health
+from perdure.gateway import bff, health
 from perdure.gateway.auth import Authenticated
 from perdure.gateway.bodies import Bodies
 from perdure.gateway.conditions import Conditional
@@ -23,6 +23,7 @@ from perdure.gateway.envelope import Envelope
 from perdure.gateway.health import Check, Health
 from perdure.gateway.hosts import Hosts
 from perdure.gateway.idempotency import Idempotent
+from perdure.gateway.inner import Inner
 from perdure.gateway.layers import Layer, stacked
 from perdure.gateway.limits import Limited
 from perdure.gateway.observing import Observed
@@ -58,6 +59,8 @@ class Parts:
     """Under a prefix of their own, `("/v1", router)`; an empty one is the root."""
     checks: Mapping[str, Check] = field(default_factory=dict)
     """What must work for this process to be ready, by name."""
+    runs: bff.Runs | None = None
+    """For the pages that ask the workflows service's routes in one round; without it they are not there."""
     rules: Rules = field(default_factory=Rules)
     version: str = ""
 
@@ -71,9 +74,12 @@ class Edge:
         self._api = _api(parts, self.standing)
         self.description = Description(self._api)
         self._api.include_router(self.description.router(), prefix=PREFIX)
+        self._dispatch = Dispatch()
+        if parts.runs is not None:
+            pages = bff.router(Inner(lambda: self.table, self._reached), parts.cache, parts.runs)
+            self._api.include_router(pages, prefix=PREFIX)
         self.table = Table(self._api.routes)
         self._app = stacked(self._reached, self._layers(parts))
-        self._dispatch = Dispatch()
 
     def __repr__(self) -> str:
         return f"Edge({self.table}, {self._streams}, {self.standing})"

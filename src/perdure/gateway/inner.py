@@ -1,0 +1,84 @@
+"""Requests that the gateway sends to its own routes for a caller: the same table, the same permissions, no network.
+
+The caller was verified already; whether he may is asked again for each route. Nothing else of his request goes along.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import msgspec
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message
+
+from perdure.errors import Denied
+from perdure.gateway.exchange import EXCHANGE, Exchange, exchange
+from perdure.gateway.problems import told
+from perdure.gateway.routing import Table
+from perdure.ports.edge import CALLER, SELF, Caller
+
+
+class Answer(NamedTuple):
+    """What a route answered."""
+
+    status: int
+    content: Any
+    """The JSON of the answer; of a refusal, its problem."""
+
+
+class Inner:
+    """Asks a route of ours as the caller of a request that is being answered."""
+
+    def __init__(self, table: Callable[[], Table], app: ASGIApp) -> None:
+        self._table = table
+        self._app = app
+
+    def __repr__(self) -> str:
+        return f"Inner({self._table()!r})"
+
+    async def ask(self, request: Request, method: str, path: str, *, query: str = "", json: Any = None) -> Answer:
+        body = b"" if json is None else msgspec.json.encode(json)
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))] if body else []
+        scope = self._scope(request, method, path, query=query, headers=headers)
+        status, parts = 500, []
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def send(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            else:
+                parts.append(message.get("body", b""))
+
+        try:
+            self._allow(scope)
+            await self._app(scope, receive, send)
+        except Exception as error:
+            status, _, problem = told(error)
+            if status >= 500 and status != 503:
+                raise
+            return Answer(status, problem)
+        content = b"".join(parts)
+        return Answer(status, msgspec.json.decode(content) if content else None)
+
+    def _scope(
+        self, request: Request, method: str, path: str, *, query: str, headers: list[tuple[bytes, bytes]]
+    ) -> dict[str, Any]:
+        outer = request.scope
+        found, parameters, _ = self._table().find(method, path)
+        assert found is not None, f"the gateway asked itself for {method} {path}"
+        inner = Exchange(exchange(outer).id, dict(headers))
+        inner.entry = found
+        kept = {name: outer[name] for name in ("type", "asgi", "http_version", "scheme", "client", "server", CALLER)}
+        return kept | {
+            "method": method, "path": path, "raw_path": path.encode(), "query_string": query.encode(), "root_path": "",
+            "headers": headers, "path_params": parameters, EXCHANGE: inner,
+        }  # fmt: skip
+
+    @staticmethod
+    def _allow(scope: dict[str, Any]) -> None:
+        caller: Caller = scope[CALLER]
+        needed = scope[EXCHANGE].entry.permission
+        if needed and needed != SELF and needed not in caller.permissions:
+            raise Denied("You may not do this.", hint=f"It needs the permission {needed}.")
