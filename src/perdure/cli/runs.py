@@ -5,17 +5,16 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeVar, get_args
+from typing import TYPE_CHECKING, Protocol, TypeVar, get_args
 
 import msgspec
 
 from perdure.cli import drive, given, progress, validate
 from perdure.errors import MEANINGS, Invalid, NotFound
 from perdure.language.values import Json
-from perdure.ports.engine import Query, Run, Status
+from perdure.ports.engine import Entry, Query, Run, Status
 
 if TYPE_CHECKING:
-    from perdure.engines.embedded.views import Reader
     from perdure.wiring import Installation
 
 _Answer = TypeVar("_Answer")
@@ -112,7 +111,10 @@ def _list(desk: drive.Desk, options: argparse.Namespace) -> int:
     if options.limit < 1:
         raise Invalid("--limit must be 1 or more.")
 
-    runs = _listed(desk, options)
+    try:
+        runs = _look(desk, lambda runs: runs.find(desk.tenant, _query(options), limit=options.limit))
+    except NotFound:
+        runs = []
     if options.json:
         _print_json(runs)
         return 0
@@ -124,29 +126,12 @@ def _list(desk: drive.Desk, options: argparse.Namespace) -> int:
     return 0
 
 
-def _listed(desk: drive.Desk, options: argparse.Namespace) -> list[Run]:
-    if not desk.has_journal:
-        return _ask(
-            desk,
-            lambda installation: installation.engine.find(desk.tenant, _query(options), limit=options.limit),
-        )
-    try:
-        with _look(desk) as reader:
-            return reader.views.find(desk.tenant, _query(options), limit=options.limit)
-    except NotFound:
-        return []
-
-
 def _query(options: argparse.Namespace) -> Query:
     return Query(statuses=(options.status,) if options.status else (), workflow=options.workflow)
 
 
 def _show(desk: drive.Desk, options: argparse.Namespace) -> int:
-    if desk.has_journal:
-        with _look(desk) as reader:
-            run = reader.views.describe(desk.tenant, options.run)
-    else:
-        run = _ask(desk, lambda installation: installation.engine.describe(desk.tenant, options.run))
+    run = _look(desk, lambda runs: runs.describe(desk.tenant, options.run))
     if options.json:
         _print_json(run)
         return 0
@@ -169,11 +154,7 @@ def _show(desk: drive.Desk, options: argparse.Namespace) -> int:
 
 
 def _history(desk: drive.Desk, options: argparse.Namespace) -> int:
-    if desk.has_journal:
-        with _look(desk) as reader:
-            entries = reader.views.history(desk.tenant, options.run)
-    else:
-        entries = _ask(desk, lambda installation: installation.engine.history(desk.tenant, options.run))
+    entries = _look(desk, lambda runs: runs.history(desk.tenant, options.run))
     if options.json:
         _print_json(entries)
         return 0
@@ -282,7 +263,7 @@ def _fork(desk: drive.Desk, options: argparse.Namespace) -> int:
 def _delete(desk: drive.Desk, options: argparse.Namespace) -> int:
     from perdure.engines.embedded import retention  # the engine; not needed by --help
 
-    desk.must_exist()
+    _must_be_a_journal(desk)
     retention.delete(desk.directory, desk.tenant, options.run)
     print(f"perdure: The run {options.run} is forgotten.", file=sys.stderr)
     if options.vacuum:
@@ -294,12 +275,21 @@ def _prune(desk: drive.Desk, options: argparse.Namespace) -> int:
     from perdure.engines.embedded import retention  # the engine; not needed by --help
 
     before = time.time_ns() // 1_000_000 - _age(options.before)
-    desk.must_exist()
+    _must_be_a_journal(desk)
     count = retention.prune(desk.directory, desk.tenant, before)
     print(f"perdure: {'1 run is' if count == 1 else f'{count} runs are'} forgotten.", file=sys.stderr)
     if options.vacuum:
         retention.compact(desk.directory)
     return 0
+
+
+def _must_be_a_journal(desk: drive.Desk) -> None:
+    if not desk.has_journal:
+        raise Invalid(
+            f"`perdure runs {desk.options.verb}` works on a journal; a Temporal server forgets runs by itself.",
+            hint="Set the retention of its namespace, or leave out --engine.",
+        )
+    desk.must_exist()
 
 
 def _age(text: str) -> int:
@@ -310,12 +300,24 @@ def _age(text: str) -> int:
     return int(number) * unit
 
 
-def _look(desk: drive.Desk) -> "Reader":
-    """The journal, which must be there, opened for reading: also while another process works on it."""
+class _Runs(Protocol):
+    """Runs to look at: an engine's, or those of a journal on which another process may work."""
+
+    def describe(self, tenant: str, run: str) -> Awaitable[Run]: ...
+    def find(self, tenant: str, query: Query, *, limit: int) -> Awaitable[list[Run]]: ...
+    def history(self, tenant: str, run: str) -> Awaitable[list[Entry]]: ...
+
+
+def _look(desk: drive.Desk, work: Callable[[_Runs], Awaitable[_Answer]]) -> _Answer:
+    """What `work` finds among the runs, which must be there. Nothing goes on meanwhile, and nobody is disturbed."""
+    if not desk.has_journal:
+        return _ask(desk, lambda installation: work(installation.engine))
     from perdure import wiring  # heavy: all functions and the engine; not needed by --help
 
     desk.must_exist()
-    return wiring.reader(desk.directory, desk.settings, modules=getattr(desk.options, "functions", []))
+    modules = getattr(desk.options, "functions", [])
+    with wiring.reader(desk.directory, desk.settings, modules=modules) as journal:
+        return desk.settle(lambda: work(journal))
 
 
 def _ask(desk: drive.Desk, work: Callable[["Installation"], Awaitable[_Answer]]) -> _Answer:

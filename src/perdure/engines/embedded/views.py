@@ -121,3 +121,14 @@ class Reader:
 
     def __exit__(self, *_: object) -> None:
         self._journal.close()
+
+    # As an engine is read (`ports/engine.py`)
+
+    async def describe(self, tenant: str, run: str) -> Run:
+        return self.views.describe(tenant, run)
+
+    async def find(self, tenant: str, query: Query = ALL, *, limit: int = 100, before: str | None = None) -> list[Run]:
+        return self.views.find(tenant, query, limit=limit, before=before)
+
+    async def history(self, tenant: str, run: str) -> list[Entry]:
+        return self.views.history(tenant, run)
