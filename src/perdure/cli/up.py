@@ -40,8 +40,8 @@ def execute(options: argparse.Namespace) -> int:
         raise Invalid(f"{options.port} is no port.", hint="Use 1 to 65535, or 0 for any free one.")
     desk = drive.Desk(options)
     try:
-        from perdure import platform  # heavy, and part of an extra
-        from perdure.gateway.server import Place, serve
+        from perdure.gateway.server import Place, serve  # heavy, and part of an extra
+        from perdure.platform import process
     except ImportError as error:
         raise Invalid(
             f"`perdure up` needs libraries that are not installed ({error.name}).",
@@ -50,7 +50,7 @@ def execute(options: argparse.Namespace) -> int:
     place = Place(host=options.host, port=options.port, drain=options.drain)
 
     async def work() -> None:
-        async with platform.opened(
+        async with process.opened(
             desk.directory, desk.settings, modules=options.functions, secrets_file=options.secrets, environ=os.environ
         ) as opened:
             for line in opened.warnings:

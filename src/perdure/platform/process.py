@@ -1,5 +1,6 @@
-"""The composition root of the platform: everything of `wiring` for running documents, and the services and the gateway
-around it. Which adapter stands behind a port is decided here, by settings alone.
+"""One process of the platform: everything of `wiring` for running documents, the services around it, and the gateway.
+
+Which adapter stands behind a port is decided here, by settings alone.
 """
 
 import asyncio
@@ -10,9 +11,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-
-import msgspec
 
 from perdure import __version__, wiring
 from perdure.adapters.database import open_database
@@ -30,14 +28,13 @@ from perdure.engines.embedded.engine import EmbeddedEngine
 from perdure.errors import Invalid, Unavailable
 from perdure.gateway.app import Edge, Parts, build
 from perdure.gateway.rules import Rules
-from perdure.language.read import Unreadable, read
+from perdure.platform import trust
 from perdure.ports.bus import Bus
 from perdure.ports.cache import Cache
-from perdure.ports.egress import EgressFailed, EgressRefused
 from perdure.services.identity import routes as identity_routes
 from perdure.services.identity import store as identity_store
 from perdure.services.identity.keys import Keys
-from perdure.services.identity.providers import Provider, Providers
+from perdure.services.identity.providers import Providers
 from perdure.services.identity.service import Ground, Tenants
 from perdure.services.identity.sessions import Sessions
 from perdure.services.identity.tokens import Tokens
@@ -47,7 +44,6 @@ from perdure.settings import Settings
 
 _log = logging.getLogger("perdure.platform")
 _AGAIN = 1.0
-_DISCOVERY_BYTES = 1_048_576
 Database = SqliteDatabase | PostgresDatabase
 
 
@@ -143,7 +139,7 @@ class Opening:
         tenants, keys, users = Tenants(ground), Keys(ground), Users(ground, passwords)
         tokens = Tokens(ground, settings.public_url or "urn:perdure")
         sessions = Sessions(ground, passwords, users, tokens)
-        who = Who(keys, sessions, tokens, Providers(providers(settings.oidc), fetch, clock))
+        who = Who(keys, sessions, tokens, Providers(trust.providers(settings.oidc), fetch, clock))
         self.task("sessions", sessions.sweep)
         return Identity(tenants, keys, users, sessions, tokens, who), database
 
@@ -167,9 +163,9 @@ async def opened(
         )
         await stack.enter_async_context(installation.open())
         clock, sealing = installation.clock, opening.sealing()
-        egress = HttpEgress([*settings.egress_allow, *_places(settings.oidc)])
+        egress = HttpEgress([*settings.egress_allow, *trust.places(settings.oidc)])
         stack.push_async_callback(egress.close)
-        fetch = functools.partial(_fetch, egress)
+        fetch = trust.fetcher(egress)
         identity, identity_database = await opening.identity(clock, sealing, fetch)
         bus = opening.bus(clock, identity_database)
         await opening.relay(identity_database, bus, clock)
@@ -196,45 +192,6 @@ async def opened(
             version=__version__,
         )
         yield Platform(installation, build(parts), identity, log, settings.tenant, installation.warnings)
-
-
-def providers(file: str) -> tuple[Provider, ...]:
-    """The trusted OpenID providers of a file. Invalid with one sentence when it does not fit."""
-    if not file:
-        return ()
-    try:
-        found = read(Path(file).expanduser().read_bytes()).value
-        listed = found.get("providers") if isinstance(found, dict) else None
-        made = msgspec.convert(listed, tuple[Provider, ...])
-    except OSError as error:
-        raise Invalid(f"The file {file} of PERDURE_OIDC cannot be read: {error.strerror}.") from None
-    except Unreadable as error:
-        raise Invalid(f"The file {file} of PERDURE_OIDC is neither YAML nor JSON: {error.message}") from None
-    except msgspec.ValidationError as error:
-        hint = "Write `providers:` and a list of {issuer, audience, tenant or tenant_claim}; see docs/operate.md."
-        raise Invalid(f"The file {file} of PERDURE_OIDC does not fit: {error}.", hint=hint) from None
-    for one in made:
-        if bool(one.tenant) == bool(one.tenant_claim):
-            raise Invalid(f"The provider {one.issuer} needs either `tenant` or `tenant_claim`.")
-        if urlsplit(one.issuer).scheme not in ("https", "http") or not urlsplit(one.issuer).hostname:
-            raise Invalid(f"{one.issuer!r} is no address of a provider.")
-    return made
-
-
-def _places(file: str) -> list[str]:
-    """What the administrator trusts may be anywhere."""
-    return [urlsplit(provider.issuer).netloc.rpartition("@")[2] for provider in providers(file)]
-
-
-async def _fetch(egress: Any, uri: str) -> bytes:
-    try:
-        answer = await egress.request("GET", uri, headers={"accept": "application/json"}, timeout=10.0, follow=True)
-    except (EgressRefused, EgressFailed) as error:
-        raise Unavailable(f"{uri} cannot be read: {error}.") from None
-    if answer.status != 200 or len(answer.body) > _DISCOVERY_BYTES:
-        raise Unavailable(f"{uri} answered {answer.status}.")
-    body: bytes = answer.body
-    return body
 
 
 async def _engine_works(installation: wiring.Installation) -> None:
