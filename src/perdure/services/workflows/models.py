@@ -12,7 +12,7 @@ import msgspec
 
 from perdure.errors import Conflict, Invalid
 from perdure.language.findings import Finding
-from perdure.language.values import Json
+from perdure.language.values import Json, canonical, check_count
 
 WorkflowState = Literal["enabled", "disabled", "archived"]
 ScheduleState = Literal["active", "paused"]
@@ -290,6 +290,35 @@ def checked_run(id: str) -> str:
             hint="Use 1 to 100 letters, digits, dots, hyphens and underscores, with a letter or digit at both ends.",
         )
     return id
+
+
+def decoded_json(body: bytes) -> Json:
+    """The JSON value of a body, or Invalid."""
+    try:
+        check_count(body)
+        return msgspec.json.decode(body)
+    except RecursionError:
+        raise Invalid("The JSON is nested too deeply.") from None
+    except ValueError as error:
+        raise Invalid(f"The body is not JSON that can be taken: {error}.") from None
+
+
+def checked_json(value: Json) -> Json:
+    """A value that can be kept as JSON text, or Invalid."""
+    try:
+        canonical(value)
+    except RecursionError:
+        raise Invalid("The value is nested too deeply.") from None
+    except (ValueError, TypeError) as error:
+        raise Invalid(f"That is no JSON value that can be kept: {error}.") from None
+    return value
+
+
+def checked_text(text: str, what: str, most: int) -> str:
+    """A line of text that every database can hold, or Invalid."""
+    if "\x00" in text or not text.isprintable() or len(text) > most:
+        raise Invalid(f"The {what} is a line of at most {most:,} printable characters.")
+    return text
 
 
 def precedence(version: str) -> tuple[Any, ...]:

@@ -1,7 +1,7 @@
 """What all use cases of the workflows service stand on. They are split by noun: `definitions.py`, `runs.py`, `bulk.py`,
 `schedules.py` with `firing.py` and `triggers.py`, `webhooks.py`, `inbox.py`; `listeners.py` hears runs and neighbours.
 
-What wiring hands over is `Ground`; `made` makes everything of it. It then
+What wiring hands over is `Ground`; `workflows.py: Workflows(ground)` is the whole service. Wiring then
 
 - serves `routes.router(service)` under the API's prefix;
 - runs `await service.firing.run()`, `await service.inbox.run()` and `await service.bulk.run()` as tasks, in any number of

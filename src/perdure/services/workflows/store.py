@@ -21,10 +21,13 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     insert,
+    literal,
     select,
+    tuple_,
     update,
 )
 
+from perdure.ports.database import EVERY
 from perdure.services.workflows.models import Version, Workflow, WorkflowState
 
 metadata = MetaData()
@@ -290,3 +293,16 @@ def set_position(connection: Connection, tenant: str, name: str, position: int) 
     changed = connection.execute(update(cursors).where(cursors.c.name == name).values(position=position)).rowcount
     if not changed:
         connection.execute(insert(cursors).values(name=name, position=position))
+
+
+def all_versions(connection: Connection, tenant: str, after: tuple[str, str, str], limit: int) -> list[Version]:
+    """Versions of all tenants in a fixed order, those behind (tenant, workflow, version)."""
+    assert tenant == EVERY
+    place = tuple_(versions.c.tenant, versions.c.workflow, versions.c.version)
+    query = (
+        select(versions)
+        .where(place > tuple_(*(literal(part) for part in after)))
+        .order_by(versions.c.tenant, versions.c.workflow, versions.c.version)
+        .limit(limit)
+    )
+    return [made(versions, Version, row) for row in connection.execute(query).mappings()]

@@ -12,7 +12,7 @@ def job(connection: Connection, tenant: str, id: str) -> Job | None:
     return None if row is None else made(jobs, Job, row)
 
 
-def add_job(connection: Connection, tenant: str, found: Job, free: int) -> None:
+def add_job(connection: Connection, tenant: str, found: Job, free: int | None) -> None:
     connection.execute(insert(jobs).values(values(jobs, found, free=free)))
 
 

@@ -137,12 +137,14 @@ def settle(
     return changed.rowcount > 0
 
 
-def waiting_before(connection: Connection, tenant: str, schedule: str, due: int) -> bool:
-    """Whether an earlier firing of the schedule still waits: firings start in their order."""
-    query = select(firings.c.due).where(
-        firings.c.tenant == tenant, firings.c.schedule == schedule, firings.c.due < due, firings.c.free.is_not(None)
-    )
-    return connection.execute(query.limit(1)).first() is not None
+def ahead(connection: Connection, tenant: str, schedule: str, due: int) -> FiringState | None:
+    """The state of an earlier firing of the schedule that has not started yet: `open` where there is such a one."""
+    query = select(firings.c.state).where(
+        firings.c.tenant == tenant, firings.c.schedule == schedule, firings.c.due < due,
+        firings.c.state.in_(("open", "queued")), firings.c.free.is_not(None),
+    )  # fmt: skip
+    found: FiringState | None = connection.execute(query.order_by(firings.c.state).limit(1)).scalar()
+    return found
 
 
 def last_started(connection: Connection, tenant: str, schedule: str) -> Firing | None:

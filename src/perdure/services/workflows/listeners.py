@@ -1,0 +1,88 @@
+"""What the workflows service reacts to: events that runs emit, and its own answers on their way to the engine.
+
+All of it is idempotent: each may come again.
+"""
+
+import logging
+from collections.abc import Awaitable
+from typing import Any, Protocol
+
+from perdure.errors import PerdureError, Unavailable
+from perdure.ports.database import EVERY
+from perdure.services.workflows import events, store
+from perdure.services.workflows.inbox import Inbox
+from perdure.services.workflows.service import Ground
+from perdure.services.workflows.triggers import Triggers
+
+_log = logging.getLogger("perdure.workflows")
+_OUTGOING = "outgoing"
+_PAGE = 100
+_PAUSE = 1.0
+
+
+class Emitting(Protocol):
+    """An engine that keeps what its runs emit (the embedded one)."""
+
+    def outgoing(self, after: int, limit: int = 100) -> list[tuple[int, str, dict[str, Any]]]: ...
+    def published(self) -> Awaitable[None]: ...
+
+
+class Listeners:
+    """Implements `ports/outlet.py: Outlet`, and listens on the bus."""
+
+    def __init__(self, ground: Ground, inbox: Inbox, triggers: Triggers) -> None:
+        self._ground = ground
+        self._inbox = inbox
+        self._triggers = triggers
+
+    async def take(self, tenant: str, event: dict[str, Any]) -> None:
+        """An event that a run emitted."""
+        if event.get("type") in events.ASKING:
+            await self._inbox.ask(tenant, event)
+        await self._triggers.take(tenant, event)
+
+    async def answered(self, event: dict[str, Any]) -> None:
+        """An event of `events.ANSWERING` on the bus: runs may wait for it."""
+        tenant = event["tenant"]
+        await self._ground.engine.deliver(tenant, {key: event[key] for key in event if key != "tenant"})
+
+    async def follow(self, engine: Emitting) -> None:
+        """Take what runs of this engine emit, until cancelled; where it was is kept."""
+        position = await self._until_there(_OUTGOING)
+        while True:
+            try:
+                found = engine.outgoing(position, _PAGE)
+                for number, tenant, event in found:
+                    await self._taken(tenant, event)
+                    position = number
+                if found:
+                    await self._remember(position)
+                else:
+                    await engine.published()
+            except Unavailable as error:
+                _log.warning("Events of runs wait: %s", error)
+                await self._ground.clock.sleep(_PAUSE)
+
+    async def _remember(self, position: int) -> None:
+        await self._ground.database.write(
+            EVERY, lambda tx: store.set_position(tx.connection, EVERY, _OUTGOING, position)
+        )
+
+    async def _until_there(self, name: str) -> int:
+        while True:
+            try:
+                return await self._ground.database.read(EVERY, lambda c: store.position(c, EVERY, name))
+            except Unavailable as error:
+                _log.warning("Events of runs wait: %s", error)
+                await self._ground.clock.sleep(_PAUSE)
+
+    async def _taken(self, tenant: str, event: dict[str, Any]) -> None:
+        """One event; another one's trouble must not keep those behind it waiting for ever."""
+        try:
+            await self.take(tenant, event)
+        except Unavailable:
+            raise
+        except PerdureError as error:
+            _log.error("The event %s of a run cannot be taken: %s", event.get("id"), error)
+        except Exception:  # noqa: BLE001 - see above
+            _log.exception("The event %s of a run cannot be taken", event.get("id"))
