@@ -102,6 +102,6 @@ def test_every_command_and_verb_has_a_sentence_and_examples():
 
 @pytest.mark.parametrize("verb", [["delete", "x"], ["prune", "--before", "1d"]])
 def test_a_server_forgets_runs_by_itself(verb, tmp_path, capsys):
-    assert main(["runs", *verb, "--engine", "temporal", "--data", str(tmp_path)]) == 2
+    assert main.main(["runs", *verb, "--engine", "temporal", "--data", str(tmp_path)]) == 2
     assert "a Temporal server forgets runs by itself" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
