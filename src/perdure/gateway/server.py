@@ -127,9 +127,13 @@ class Server:
 def _tcp_socket(family: socket.AddressFamily, place: Place) -> socket.socket:
     """TCP by name: asyncio switches Nagle's delay off only for sockets that say so, and 40 ms a request are at stake."""
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listening.bind((place.host, place.port))
-    listening.listen(place.backlog)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((place.host, place.port))
+        listening.listen(place.backlog)
+    except OSError:
+        listening.close()
+        raise
     return listening
 
 
@@ -142,8 +146,12 @@ def _unix_socket(path: str) -> socket.socket:
                 raise OSError(98, "somebody listens there")
         place.unlink()
     listening = socket.socket(socket.AF_UNIX)
-    listening.bind(path)
-    listening.listen()
+    try:
+        listening.bind(path)
+        listening.listen()
+    except OSError:
+        listening.close()
+        raise
     return listening
 
 

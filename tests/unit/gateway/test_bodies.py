@@ -1,0 +1,103 @@
+"""Sizes, declared types, and JSON that is none."""
+
+import pytest
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from perdure.gateway.rules import Rules
+from perdure.ports.edge import BODY, permission
+from tests.unit.gateway.world import World
+
+PATH = "/api/v1/notes"
+JSON = {"content-type": "application/json"}
+
+
+@pytest.mark.parametrize("media", ["application/json", "application/json; charset=utf-8", "APPLICATION/JSON"])
+async def test_the_declared_type_counts(media):
+    answer = await World().ask("POST", PATH, body=b'{"text": "x"}', headers={"content-type": media})
+    assert answer.status == 201
+
+
+@pytest.mark.parametrize(
+    "media", ["", "text/plain", "application/xml", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded",
+              "application/jsonx", "json", "text/json"],
+)  # fmt: skip
+async def test_another_type_is_415(media):
+    world = World()
+    answer = await world.ask("POST", PATH, body=b'{"text": "x"}', headers={"content-type": media} if media else {})
+    assert answer.status == 415
+    assert "application/json" in answer.json["detail"]
+    assert world.notes.created == 0
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"{", b"", b'{"text": NaN}', b'{"text": "\\ud800"}', b"\xff", b"[" * 100_000, b'{"a": 1e999}', b"{'text': 'x'}"],
+)
+async def test_what_is_no_json_is_400_or_422_and_never_worse(body):
+    answer = await World().ask("POST", PATH, body=body, headers=JSON)
+    assert answer.status == (400 if body else 422), answer.json
+
+
+async def test_errors_point_at_their_place_and_show_no_value():
+    answer = await World().ask("POST", PATH, json={"text": "s3cret" * 40, "tags": ["a", {"s3cret": 1}]})
+    assert answer.status == 422
+    assert [error["pointer"] for error in answer.json["errors"]] == ["#/text", "#/tags/1"]
+    assert b"s3cret" not in answer.body
+
+
+async def test_a_parameter_that_does_not_fit():
+    answer = await World().ask("GET", f"{PATH}?limit=many")
+    assert answer.json["errors"][0]["parameter"] == "limit"
+
+
+@pytest.mark.parametrize("body", [b"x" * 101, [b"x" * 60, b"x" * 60], [b"x" * 101]])
+async def test_too_much_is_413(body):
+    answer = await World(Rules(body=100)).ask("POST", PATH, body=body, headers=JSON)
+    assert answer.status == 413
+    assert answer.headers["connection"] == "close"
+
+
+async def test_pieces_without_a_length_are_put_together():
+    answer = await World().ask("POST", PATH, body=[b'{"te', b'xt": ', b'"x"}'], headers=JSON)
+    assert answer.status == 201
+
+
+async def test_a_route_with_its_own_limit():
+    routes = APIRouter()
+
+    @routes.post("/small", openapi_extra={**permission("notes:write"), BODY: 10})
+    async def small(request: Request) -> Response:
+        return Response(str(len(await request.body())))
+
+    @routes.post("/large", openapi_extra={**permission("notes:write"), BODY: 20_000_000})
+    async def large(request: Request) -> Response:
+        return Response(str(sum([len(part) async for part in request.stream()])))
+
+    world = World(Rules(body=100), routers=[routes])
+    assert (await world.ask("POST", "/api/v1/small", body=b"[1,2,3,4,5]", headers=JSON)).status == 413
+    assert (await world.ask("POST", "/api/v1/large", body=[b"x" * 1000] * 50, headers=JSON)).body == b"50000"
+    assert (await world.ask("POST", "/api/v1/large", body=[b"x" * 1_000_000] * 21, headers=JSON)).status == 413
+
+
+async def test_a_body_where_none_belongs():
+    assert (await World().ask("GET", PATH, body=b"{}")).status == 400
+
+
+async def test_a_length_that_is_none():
+    assert (await World().ask("POST", PATH, headers={"content-length": "-1"})).status == 400
+
+
+async def test_compressed_bodies_are_not_taken():
+    answer = await World().ask("POST", PATH, body=b"{}", headers=JSON | {"content-encoding": "gzip"})
+    assert answer.status == 415
+
+
+@pytest.mark.parametrize("path", [f"{PATH}/a%00", f"{PATH}?limit=%00"])
+async def test_characters_that_have_no_place_in_an_address(path):
+    from urllib.parse import unquote
+
+    where, _, query = path.partition("?")
+    answer = await World().ask("GET", f"{unquote(where)}?{query}")
+    assert answer.status in {400, 404}

@@ -1,0 +1,70 @@
+"""Every error as one kind of document, and nothing of our insides in it."""
+
+import pytest
+from starlette.exceptions import HTTPException
+
+from perdure.errors import MEANINGS, PerdureError
+from perdure.gateway.problems import Refused, told
+from tests.unit.gateway.world import World
+
+PATH = "/api/v1/notes/fail?kind="
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "code"),
+    [("invalid", 422, "invalid"), ("not-found", 404, "not-found"), ("conflict", 409, "conflict"),
+     ("precondition", 412, "conflict"), ("exhausted", 429, "exhausted"), ("unavailable", 503, "unavailable"),
+     ("bug", 500, "bug"), ("crash", 500, "bug")],
+)  # fmt: skip
+async def test_each_kind(kind, status, code):
+    world = World()
+    answer = await world.ask("POST", PATH + kind)
+    assert answer.status == status
+    problem = answer.json
+    assert (problem["status"], problem["code"], problem["type"]) == (status, code, f"urn:perdure:problem:{code}")
+    assert problem["title"] and problem["detail"]
+    assert b"secret_path" not in answer.body and b"Traceback" not in answer.body
+    if status == 500:
+        logged = [line for line in world.log.lines if line["event"] == "request failed"]
+        assert "secret_path" in logged[0]["trace"]
+
+
+async def test_hints_and_details_come_along():
+    problem = (await World().ask("POST", PATH + "invalid")).json
+    assert problem["hint"] == "Try less." and problem["details"] == {"field": "x"}
+
+
+@pytest.mark.parametrize("kind", MEANINGS)
+def test_every_kind_of_error_has_its_status(kind):
+    assert told(kind())[0] == MEANINGS[kind].status
+
+
+def test_errors_of_others():
+    assert told(HTTPException(418, "teapot"))[0] == 418
+    assert told(HTTPException(502, "upstream secret"))[2]["detail"] != "upstream secret"
+    assert told(PerdureError("inner"))[0] == 500
+    assert told(Refused(400, "malformed", "No.", place=3))[2] == {"code": "malformed", "detail": "No.", "place": 3}
+    assert told(ValueError("x"))[0] == 500
+
+
+async def test_an_answer_that_has_begun_is_cut(monkeypatch):
+    from fastapi import APIRouter
+    from starlette.requests import Request
+    from starlette.responses import StreamingResponse
+
+    from perdure.ports.edge import permission
+
+    routes = APIRouter()
+
+    @routes.get("/broken", openapi_extra=permission("notes:read"))
+    async def broken(request: Request) -> StreamingResponse:
+        async def parts():
+            yield b"begun"
+            raise RuntimeError("in the middle")
+
+        return StreamingResponse(parts())
+
+    world = World(routers=[routes])
+    with pytest.raises(BaseException, match="in the middle|unhandled"):
+        await world.ask("GET", "/api/v1/broken")
+    assert any(line["event"] == "answer cut short" for line in world.log.lines)
