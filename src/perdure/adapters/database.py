@@ -5,6 +5,7 @@ Here: what both have in common. Which tables there are is not decided here; migr
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, MetaData, make_url
@@ -70,6 +71,13 @@ def address(url: str, service: str) -> URL:
     if place.drivername == "sqlite" and place.host is None:
         return place
     raise Invalid(f"A database at {place.drivername}: is not known.", hint=_HINT)
+
+
+def in_directory(directory: Path) -> str:
+    """The address of the files of all services under a data directory."""
+    if "?" in str(directory) or "{" in str(directory):
+        raise Invalid(f"The directory {directory} has a `?` or a `{{` in its name, which databases cannot have.")
+    return f"sqlite:///{directory}/{{service}}.db"
 
 
 _HINT = "Write postgresql://USER:PASSWORD@HOST/DATABASE, or sqlite:///FILE."

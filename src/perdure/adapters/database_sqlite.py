@@ -96,7 +96,7 @@ class SqliteDatabase:
     @contextlib.contextmanager
     def making(self) -> Iterator[Connection]:
         """One transaction for changes of the schema, beside the writer; it waits until the file is free."""
-        with contextlib.closing(self._connect()) as connection, _begun(connection, "BEGIN IMMEDIATE"):
+        with contextlib.closing(self._connect()) as connection, begun(connection, "BEGIN IMMEDIATE"):
             yield connection
 
     async def close(self) -> None:
@@ -134,7 +134,7 @@ class SqliteDatabase:
             connection.commit()
             self._reading.append(connection)
         try:
-            with _begun(connection, "BEGIN"):
+            with begun(connection, "BEGIN"):
                 return work(connection)
         except OperationalError as error:
             raise _meaning(error, self.path) from error
@@ -159,7 +159,7 @@ class SqliteDatabase:
     def _commit(self, writes: list[_Write]) -> None:
         """One transaction for all of them. What the disk refuses is refused to all: nothing of it was stored."""
         try:
-            with _begun(self._connection, "BEGIN IMMEDIATE"):
+            with begun(self._connection, "BEGIN IMMEDIATE"):
                 for write in writes:
                     self._attempt(write, is_alone=len(writes) == 1)
             self.commits += 1
@@ -237,7 +237,7 @@ def engine(path: Path, *, is_temporary: bool = False) -> Engine:
 
 
 @contextlib.contextmanager
-def _begun(connection: Connection, how: str) -> Iterator[None]:
+def begun(connection: Connection, how: str) -> Iterator[None]:
     """One transaction of the driver; SQLAlchemy's own, which sends nothing in this mode, ends with it."""
     driver: Any = connection.connection.driver_connection
     driver.execute(how)

@@ -36,6 +36,7 @@ COMMANDS = (
     Command("users", "perdure.cli.users", "Make, list and change the users of your tenant on a server."),
     Command("tenants", "perdure.cli.tenants", "Make and list the tenants and projects of a server."),
     Command("functions", "perdure.cli.functions", "List and show the functions that a document can call."),
+    Command("migrate", "perdure.cli.migrate", "Bring the databases of the services up to date."),
     Command("schema", "perdure.cli.schema", "Print the JSON Schema of documents, for editors."),
     Command("completion", "perdure.cli.completion", "Print the completion script of a shell."),
 )

@@ -1,0 +1,1 @@
+"""The history of the identity service's tables, oldest step first."""

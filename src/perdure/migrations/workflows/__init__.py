@@ -1,0 +1,1 @@
+"""The history of the workflows service's tables, oldest step first."""
