@@ -55,6 +55,20 @@ def _stumble(run: Dialogue) -> None:
     run.complete(_turn(("note", {"text": "d"}))).complete("noted")
 
 
+def _hand_over(run: Dialogue) -> None:
+    """Two summaries, a sub-agent, a conversation that is handed over, and a limit on cost that the other one reaches."""
+    usage = {"inputTokens": 40, "outputTokens": 9, "model": "m", "cost": 0.01}
+    for _ in range(3):
+        run.complete(_turn(("note", {"text": "a"})), usage=usage).complete("x" * 500)
+    run.complete(_turn(text="Three notes."), usage=usage)
+    run.complete(_turn(("ask", {"what": "the price"})), usage=usage)
+    run.complete(_turn(text="It is 9."), usage=usage)
+    run.complete(_turn(("billing", {"about": "a refund"}), ("note", {"text": "b"})), usage=usage).complete("noted")
+    run.complete(_turn(("billing", {"about": "a refund"}), text="One moment."), usage=usage)
+    run.complete(_turn(("note", {"text": "c"})), usage=usage).complete("noted")
+    run.complete(_turn(text="Paid back."), usage=usage)
+
+
 CASES: dict[str, Case] = {
     "set-switch-jump": Case(
         """
@@ -352,5 +366,32 @@ CASES: dict[str, Case] = {
         """,
         {},
         _stumble,
+    ),
+    "agent-handover-summary-cost": Case(
+        """
+        use:
+          functions:
+            ask: {call: agent, with: {instruction: Look it up., input: '${ .what }', limits: {cost: 1}}}
+            billing:
+              call: agent
+              with: {instruction: You are billing., tools: [{name: note, parameters: {type: object}}]}
+        do:
+          - guarded:
+              try:
+                - talk:
+                    call: agent
+                    with:
+                      instruction: Settle it.
+                      input: '${ .case }'
+                      stream: true
+                      tools: [ask, {name: note, parameters: {type: object}}]
+                      handover: [billing]
+                      context: {characters: 2000, full: summarize}
+                      limits: {turns: 50, cost: 0.5}
+              catch: {as: error, do: [{told: {set: {said: '${ $error.detail }'}}}]}
+          - show: {set: '{out: .}'}
+        """,
+        {"case": "The cup came broken."},
+        _hand_over,
     ),
 }

@@ -2,8 +2,8 @@
 
 A call of the catalog function `agent` is no opaque call: each request (`<task>/turn#n`), each tool call
 (`<task>/turn#n/tool#m`) and each approval is a step of its own, with its own journal entries and idempotency key.
-The frame of an agent goes from a turn to its errands and to the next turn; `agent_arguments.py`, `agent_messages.py`
-and `agent_errands.py` say which keys it has for that.
+The frame of an agent goes from a turn to its errands and to the next turn; `agent_arguments.py`, `agent_messages.py`,
+`agent_context.py` and `agent_errands.py` say which keys it has for that.
 """
 
 from typing import Any
@@ -12,6 +12,7 @@ import msgspec
 
 from perdure.interpreter import (
     agent_arguments,
+    agent_context,
     agent_errands,
     agent_messages,
     agent_tools,
@@ -59,10 +60,11 @@ def compile(builder: Builder, node: Node, around: Surroundings, targets: dict[st
     site = builder.template(evaluated, "body", around, pointer)
     node.kind, node.behaviour = "agent", builder.kinds["agent"]
     node.body = Agent(site, agent_tools.compile(builder, node, fixed), _output(fixed, pointer))
-    turn = Node(agent_turns.place(node, "turn"), "turn", node.name, node.definition)
-    turn.behaviour = builder.kinds["turn"]
-    builder.program.nodes[turn.pointer] = turn
-    builder.program.lists[turn.pointer] = (turn,)
+    for kind in ("turn", "summary"):
+        step = Node(agent_turns.place(node, kind), kind, node.name, node.definition)
+        step.behaviour = builder.kinds[kind]
+        builder.program.nodes[step.pointer] = step
+        builder.program.lists[step.pointer] = (step,)
 
 
 def _output(fixed: dict[str, Any], pointer: str) -> Schema | None:
@@ -83,13 +85,27 @@ def start(run: Run, node: Node, frame: Frame) -> Outcome:
     call_.descend(run, frame)
     given = dataflow.evaluate(run, frame, node.body.with_, frame["input"])
     agent_arguments.take(run, frame, given)
-    agent_messages.open_with(frame, given)
-    return agent_turns.begin(run, node, frame)
+    taken_over = _taken_over(run, frame)
+    agent_messages.open_with(frame, given, taken_over or [])
+    agent_context.open_with(frame, given, is_taken_over=taken_over is not None)
+    return agent_context.next_request(run, node, frame)
+
+
+def _taken_over(run: Run, frame: Frame) -> list[dict[str, Any]] | None:
+    """The conversation of the agent that handed over to this one; None when none did."""
+    call = run.frames[frame["parent"]]
+    errand = run.frames.get(call["parent"] or "")
+    if errand is None or errand.get("phase") != "handover":
+        return None
+    return agent_messages.told(run.frames[errand["parent"]]["messages"][1:])
 
 
 def list_done(run: Run, node: Node, frame: Frame, value: Json) -> Outcome:
     """A turn is through: the model wants something done, or this is its final answer."""
     answer = agent_arguments.answer(value)
+    if "cut" in frame.get("window", ()):
+        is_said = answer.get("finish") != "refused"
+        return agent_context.summarized(run, node, frame, answer["text"] if is_said else "")
     calls = answer.get("toolCalls")
     if answer.get("finish") == "refused":
         raise dataflow.fault("validation", "The model refused to answer.")
@@ -149,4 +165,4 @@ def _correct(run: Run, node: Node, frame: Frame, text: str, violation: str) -> O
         f"That answer does not fit the JSON Schema. {violation} Answer again with JSON that fits, and nothing else."
     )
     agent_messages.add(frame, {"role": "user", "content": wanted})
-    return agent_turns.begin(run, node, frame)
+    return agent_context.next_request(run, node, frame)

@@ -1,18 +1,18 @@
 """What `agent` takes and what a model answers (language.md 5.2), and where each stands in a frame.
 
-`tools`, `output` and `approval` are fixed in the document, since they are part of the program; all else is evaluated.
+`tools`, `handover`, `output` and `approval` are fixed in the document, since they are part of the program; all else is evaluated.
 """
 
 from typing import Any
 
-from perdure.interpreter import dataflow, handles
+from perdure.interpreter import agent_messages, dataflow, handles
 from perdure.interpreter.program import Frame
 from perdure.interpreter.state import Run
 from perdure.language.durations import milliseconds
 from perdure.language.schemas import Schema
 from perdure.language.values import Json
 
-FIXED = ("tools", "output", "approval")
+FIXED = ("tools", "handover", "output", "approval")
 
 TURNS = 20
 """Requests to the model when `limits.turns` is absent."""
@@ -48,9 +48,19 @@ _limits = {
     "properties": {
         "turns": {"type": "integer", "minimum": 1, "maximum": MOST_TURNS, "default": TURNS},
         "tokens": {"type": "integer", "minimum": 1, "description": "Tokens in and out, of all requests together."},
+        "cost": {"type": "number", "exclusiveMinimum": 0, "description": "US dollars, of all requests together."},
         "duration": {"type": ["object", "string"], "description": "A duration, from the start of the agent."},
     },
     "additionalProperties": False,
+}
+_context = {
+    "type": "object",
+    "properties": {
+        "characters": {"type": "integer", "minimum": 1_000, "default": agent_messages.CONTEXT},
+        "full": {"enum": ["drop", "summarize"], "default": "drop"},
+    },
+    "additionalProperties": False,
+    "description": "How long the conversation may become, and what is done then.",
 }
 _earlier = {
     "type": "object",
@@ -69,8 +79,15 @@ INPUT: dict[str, Any] = {
             "items": {"anyOf": [{"type": "string", "minLength": 1}, _tool]},
             "description": "Functions that the model may call: `name`, `name:version`, or with a description.",
         },
+        "handover": {
+            "type": "array",
+            "items": {"type": "string", "minLength": 1},
+            "description": "Agents of use.functions that the model may hand the conversation over to.",
+        },
         "output": {"type": ["object", "boolean"], "description": "JSON Schema that the final answer must fit."},
+        "images": {"type": "array", "maxItems": 32, "items": {"type": "object"}, "description": "As of `infer`."},
         "limits": _limits,
+        "context": _context,
         "approval": {
             "type": "array",
             "items": {"type": "string", "minLength": 1},
@@ -80,6 +97,7 @@ INPUT: dict[str, Any] = {
         "model": {"type": "string", "minLength": 1},
         "provider": {"type": "string", "minLength": 1},
         "parameters": PARAMETERS,
+        "stream": {"type": "boolean", "description": "Report the model's text as it comes as progress of its step."},
     },
     "required": ["instruction"],
     "additionalProperties": False,
@@ -116,11 +134,12 @@ def take(run: Run, frame: Frame, given: Json) -> None:
     if violation is not None:
         raise dataflow.fault("validation", f"The arguments of agent do not fit: {violation}")
     limits = given.get("limits", {})
-    frame["asked"] = {key: given[key] for key in ("model", "provider", "parameters") if key in given}
-    frame["spent"] = {"turns": 0, "tokens": 0, "corrections": 0}
+    frame["asked"] = {key: given[key] for key in ("model", "provider", "parameters", "stream") if key in given}
+    frame["spent"] = {"turns": 0, "tokens": 0, "cost": 0, "corrections": 0}
     frame["most"] = {"turns": limits.get("turns", TURNS)}
-    if "tokens" in limits:
-        frame["most"]["tokens"] = limits["tokens"]
+    for what in ("tokens", "cost"):
+        if what in limits:
+            frame["most"][what] = limits[what]
     if "duration" in limits:
         try:
             frame["until"] = run.now + milliseconds(limits["duration"])

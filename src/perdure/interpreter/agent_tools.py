@@ -10,7 +10,7 @@ from typing import Any
 from perdure.interpreter.agent_turns import place
 from perdure.interpreter.compiler import Builder, Surroundings, escape
 from perdure.interpreter.program import Node, invalid
-from perdure.interpreter.tasks.call_ import Call
+from perdure.interpreter.tasks.call_ import AGENT, Call
 from perdure.language.schemas import Schema
 from perdure.language.values import Json
 
@@ -48,7 +48,7 @@ _APPROVAL: Json = [
 class Tool:
     """One tool: what the model is told, and the list of one task that a call of it is."""
 
-    __slots__ = ("description", "is_safe", "list", "name", "needs_approval", "schema")
+    __slots__ = ("description", "is_safe", "list", "name", "needs_approval", "schema", "takes_over")
 
     def __init__(self, name: str, description: str, parameters: Json, *, is_safe: bool) -> None:
         self.name = name
@@ -57,6 +57,8 @@ class Tool:
         self.is_safe = is_safe
         self.list = ""
         self.needs_approval = False
+        self.takes_over = False
+        """The agent that it is goes on with the conversation."""
 
     @property
     def shown(self) -> dict[str, Json]:
@@ -67,12 +69,16 @@ class Tool:
 def compile(builder: Builder, node: Node, with_: dict[str, Any]) -> dict[str, Tool]:
     """The tools by name, in the order of the text."""
     found: dict[str, Tool] = {}
-    for index, item in enumerate(with_.get("tools", ())):
-        where = f"{node.pointer}/with/tools/{index}"
+    wanted = [(f"tools/{index}", item) for index, item in enumerate(with_.get("tools", ()))]
+    others = [(f"handover/{index}", name) for index, name in enumerate(with_.get("handover", ()))]
+    for at, item in wanted + others:
+        where = f"{node.pointer}/with/{at}"
         tool = _tool(builder, node, {"name": item} if isinstance(item, str) else item, where)
         if tool.name in found:
             raise invalid(where, f"there are two tools named {tool.name!r}.")
         found[tool.name] = tool
+    for at, name in others:
+        _take_over(builder, found[name], f"{node.pointer}/with/{at}")
     for index, name in enumerate(with_.get("approval", ())):
         if name not in found:
             raise invalid(f"{node.pointer}/with/approval/{index}", f"there is no tool {name!r} in `tools`.")
@@ -102,6 +108,18 @@ def _tool(builder: Builder, node: Node, item: dict[str, Any], where: str) -> Too
         body.list = builder.function(f"/use/functions/{escape(made.name)}", made.name, own)
     made.list = _list(builder, place(node, f"tools/{made.name}"), made.name, body)
     return made
+
+
+def _take_over(builder: Builder, tool: Tool, where: str) -> None:
+    """Let a tool be an agent that the conversation is handed over to."""
+    functions = builder.use.get("functions") or {}
+    called = str((functions.get(tool.name) or {}).get("call", "")).partition("@")[0].partition(":")[0]
+    if called != AGENT or AGENT in functions:
+        raise invalid(
+            where, f"the conversation can be handed over to agents of use.functions only, not to {tool.name!r}."
+        )
+    tool.takes_over = True
+    tool.description = tool.description or f"Hand the conversation over to {tool.name}, who answers from then on."
 
 
 _SAFE = frozenset({"read", "idempotent"})

@@ -4,6 +4,7 @@ The frame of a turn stands under that of its agent, at `<task>/turn#n`. What is 
 that moment, so it is kept once, and a turn that is entered again asks the same.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from perdure.interpreter import dataflow
@@ -28,25 +29,50 @@ def place(node: Node, what: str) -> str:
 def begin(run: Run, node: Node, frame: Frame) -> Outcome:
     """Let the agent of this frame ask its model once more, unless a limit is reached."""
     spent = frame["spent"]
-    _check(run, frame)
+    check(run, frame)
     spent["turns"] += 1
     return begin_list(frame, place(node, "turn"), f"{frame['path']}/turn#{spent['turns']}", spent["turns"])
 
 
-def _check(run: Run, frame: Frame) -> None:
+def check(run: Run, frame: Frame) -> None:
+    """WorkflowFault when this agent, or one that it works for, has reached a limit."""
+    _check(run, frame)
+    for above in _above(run, frame):
+        _check(run, above, without="turns")
+
+
+def _check(run: Run, frame: Frame, without: str = "") -> None:
     spent, most = frame["spent"], frame["most"]
     for what in ("turns", "tokens"):
-        if what in most and spent[what] >= most[what]:
+        if what in most and what != without and spent[what] >= most[what]:
             raise _limit(frame, f"limits.{what} is {most[what]:,}")
+    if "cost" in most:
+        if "unpriced" in spent:
+            detail = (
+                f"limits.cost is set, but the price of the model {spent['unpriced']!r} is not known here. "
+                "Give it under `prices` in the models file."
+            )
+            raise dataflow.fault("configuration", detail)
+        if spent["cost"] >= most["cost"]:
+            raise _limit(frame, f"limits.cost is {most['cost']:g} US dollars")
     if "until" in frame and run.now >= frame["until"]:
         raise _limit(frame, f"limits.duration ended at {dataflow.iso8601(frame['until'])}")
 
 
+def _above(run: Run, frame: Frame) -> Iterator[Frame]:
+    """The agents that this one works for, as a tool or in their place: what it spends is theirs too."""
+    while frame["parent"] is not None:
+        frame = run.frames[frame["parent"]]
+        if frame["kind"] == "agent":
+            yield frame
+
+
 def _limit(frame: Frame, which: str) -> WorkflowFault:
     spent = frame["spent"]
+    cost = f" for {spent['cost']:g} US dollars" if "cost" in frame["most"] else ""
     detail = (
         f"The agent has no final answer and {which}: "
-        f"it has used {spent['turns']:,} turns and {spent['tokens']:,} tokens."
+        f"it has used {spent['turns']:,} turns and {spent['tokens']:,} tokens{cost}."
     )
     return dataflow.fault("runtime", detail, title="agent limit reached")
 
@@ -76,10 +102,18 @@ def answered(run: Run, node: Node, frame: Frame, purpose: str, event: Event) -> 
         if "until" in agent and run.now >= agent["until"]:  # the agent's time ended the request
             _check(run, agent)
         raise
-    agent["spent"]["tokens"] += _tokens(frame.get("usage"))
+    for payer in (agent, *_above(run, agent)):
+        _charge(payer["spent"], frame.get("usage"))
     return answer
 
 
-def _tokens(usage: dict[str, Any] | None) -> int:
-    told = [] if usage is None else [usage.get(key) for key in ("inputTokens", "outputTokens")]
-    return sum(number for number in told if isinstance(number, int))
+def _charge(spent: dict[str, Any], usage: dict[str, Any] | None) -> None:
+    """What one request has used."""
+    usage = usage or {}
+    told = [usage.get(key) for key in ("inputTokens", "outputTokens")]
+    spent["tokens"] += sum(number for number in told if isinstance(number, int))
+    cost = usage.get("cost")
+    if isinstance(cost, int | float) and cost >= 0:
+        spent["cost"] = round(spent.get("cost", 0) + cost, 9)
+    else:
+        spent["unpriced"] = str(usage.get("model", ""))

@@ -23,6 +23,7 @@ from typing import Any
 from perdure.errors import Bug, Invalid
 from perdure.interpreter import (
     agent,
+    agent_context,
     agent_errands,
     agent_turns,
     extensions,
@@ -76,6 +77,7 @@ KINDS: dict[str, Any] = {
     "wait": wait,
     "agent": agent,
     "turn": agent_turns,
+    "summary": agent_context,
     "errand": agent_errands,
     "branch": fork,
     "compensation": saga,

@@ -307,7 +307,7 @@ def test_a_caught_limit_lets_the_run_go_on():
     [
         ("limits: {turns: '${ 0 }'}", "validation"),
         ("limits: {duration: '${ \"soon\" }'}", "validation"),
-        ("limits: {cost: 3}", "validation"),
+        ("limits: {cost: '${ 0 }'}", "validation"),
         ("model: '${ $secrets.token }'", "authorization"),
         ("memory: '${ 1 + {} }'", "expression"),
     ],

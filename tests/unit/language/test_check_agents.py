@@ -50,6 +50,8 @@ def test_what_fits():
         ("tools: ['${ .tool }']", "fixed-text", "tools", "an expression cannot make it"),
         ("output: '${ .s }'", "fixed-text", "output", "an expression cannot make it"),
         ("approval: ['${ .s }']", "fixed-text", "approval", "an expression cannot make it"),
+        ("handover: ['${ .s }']", "fixed-text", "handover", "an expression cannot make it"),
+        ("handover: [lookpu]", "unknown-function", "handover/0", "to hand over to"),
         ("tools: [weather], approval: [wether]", "unknown-name", "approval/0", "none of the agent's tools"),
     ],
 )
@@ -65,7 +67,11 @@ def test_hints_name_the_nearest():
 
 
 @pytest.mark.parametrize(
-    "with_", ["{instruction: i, tools: 7, approval: 7}", "{instruction: i, tools: [7], approval: [7]}"]
+    "with_",
+    [
+        "{instruction: i, tools: 7, handover: 7, approval: 7}",
+        "{instruction: i, tools: [7], handover: [7], approval: [7]}",
+    ],
 )
 def test_shapes_are_left_to_the_schema(with_):
     assert {code for code, *_ in found(with_)} == {"arguments"}

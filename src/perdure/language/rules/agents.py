@@ -1,6 +1,6 @@
 """The rules on calls of `agent` (language.md 5.2): its tools are functions that exist, and are written out.
 
-Tools, output schema and the list of approvals are part of the program, so an expression cannot make them.
+Tools, agents to hand over to, output schema and the list of approvals are part of the program, so an expression cannot make them.
 """
 
 from typing import Protocol
@@ -13,7 +13,7 @@ from perdure.language.rules.survey import Call
 from perdure.language.values import Json
 
 AGENT = "agent"
-FIXED = ("tools", "output", "approval")
+FIXED = ("tools", "handover", "output", "approval")
 
 
 class Schemas(Protocol):
@@ -41,6 +41,14 @@ def check_agent(call: Call, report: Report, own: dict[str, None], functions: Sch
         if isinstance(name, str) and "${" not in name:
             names[name if name in own else _bare(name)[0]] = None
             _check_tool(name, version, below(below(pointer, "tools"), str(index)), report, (own, functions))
+    handover = given.get("handover")
+    for index, name in enumerate(handover if isinstance(handover, list) else ()):
+        if isinstance(name, str) and "${" not in name:
+            names[name] = None
+            if name not in own:
+                message = f"There is no function '{shown(name)}' under use: functions to hand over to."
+                place = below(below(pointer, "handover"), str(index))
+                report.error("unknown-function", place, message, nearest(name, own))
     approval = given.get("approval")
     for index, name in enumerate(approval if isinstance(approval, list) else ()):
         if isinstance(name, str) and "${" not in name and name not in names:
