@@ -38,6 +38,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     temporal_installation: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9._-]{1,63}$")] = "perdure"
     temporal_store: _Text = ""
     temporal_keys: tuple[str, ...] = ()
+    s3_endpoint: _Text = ""
+    s3_region: _Text = "us-east-1"
+    s3_access_key: _Text = ""
+    s3_secret_key: _Text = ""
+    s3_ca: _Text = ""
     temporal_tls: bool = False
     temporal_ca: _Text = ""
     temporal_certificate: _Text = ""
@@ -86,6 +91,11 @@ SENTENCES: dict[str, str] = {
     "temporal_installation": "Name in front of task queues and workflow ids, for several installations in one namespace.",
     "temporal_store": "Directory for values too big for the server, shared by all workers; when empty `temporal` beside the journal.",
     "temporal_keys": "Keys (32 bytes in base64, separated by commas) that seal all values; the first seals, any opens.",
+    "s3_endpoint": "Address of the S3 server (`https://host`); when empty AWS.",
+    "s3_region": "Region of the bucket.",
+    "s3_access_key": "Access key for S3.",
+    "s3_secret_key": "Secret key for S3.",
+    "s3_ca": "File (PEM) with the certificate authority of the S3 server, when it is one of your own.",
     "temporal_tls": "Speak TLS with the Temporal server (1 or 0); the next settings and an API key turn it on too.",
     "temporal_ca": "File (PEM) with the certificate authority of the Temporal server.",
     "temporal_certificate": "File (PEM) with the certificate of this client.",
@@ -109,7 +119,7 @@ SENTENCES: dict[str, str] = {
     "debug": "Show the traceback of a bug on standard error instead of keeping it in a file (1 or 0).",
 }
 
-HIDDEN = frozenset({"api_key", "bus_url", "database_url", "master_keys", "redis_url", "model_key", "temporal_keys", "temporal_api_key"})
+HIDDEN = frozenset({"api_key", "bus_url", "database_url", "master_keys", "redis_url", "model_key", "temporal_keys", "temporal_api_key", "s3_secret_key"})
 """Settings whose values are never shown."""
 
 TEST_ONLY = frozenset({"PERDURE_REQUIRE_SERVERS"})

@@ -34,6 +34,7 @@ from perdure.functions.openapi import OpenApi
 from perdure.functions.resolve import resolve
 from perdure.functions.table import Table
 from perdure.language.values import Json
+from perdure.ports.blobs import Blobs
 from perdure.ports.clock import Clock
 from perdure.ports.function import Function
 from perdure.ports.secrets import Secrets
@@ -175,9 +176,21 @@ def temporal_worker(
     )
 
 
-def store(directory: Path, settings: Settings) -> DirectoryBlobs:
-    """Where values too big for a server are kept."""
+def store(directory: Path, settings: Settings) -> Blobs:
+    """Where values too big for a server are kept. Invalid when the library for S3 is not installed."""
     chosen = settings.temporal_store
+    if chosen.startswith("s3:"):
+        from perdure.adapters.blobs_s3 import Bucket, S3Blobs  # its library is heavy
+
+        bucket = Bucket(
+            place=chosen,
+            endpoint=settings.s3_endpoint,
+            region=settings.s3_region,
+            access_key=settings.s3_access_key,
+            secret_key=settings.s3_secret_key,
+            ca=settings.s3_ca,
+        )
+        return S3Blobs(bucket)
     return DirectoryBlobs(Path(chosen).expanduser() if chosen else directory / "temporal")
 
 
