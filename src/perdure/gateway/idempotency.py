@@ -1,7 +1,7 @@
 """A POST that is sent again under the same `Idempotency-Key` has its effect once, and the same answer.
 
 The key belongs to who sent it and to the address it was sent to. What is kept: a hash of the body, and the answer,
-unless it says `Cache-Control: no-store` itself because it shows a secret: then a repetition is told that it was done.
+unless it shows a secret, which the route says or its `Cache-Control: no-store`: then a repetition is told that it was done.
 """
 
 import hashlib
@@ -81,7 +81,7 @@ class Idempotent:
             nonlocal finished
             if message["type"] == "http.response.start":
                 kept.status, kept.headers = message["status"], list(message.get("headers", ()))
-                if _is_secret(kept.headers):
+                if entry(scope).idempotency == "secret" or _is_secret(kept.headers):
                     kept.body = None
             elif kept.body is not None:
                 kept.body = kept.body + message.get("body", b"")

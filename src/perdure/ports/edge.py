@@ -22,13 +22,14 @@ LIMIT = "x-perdure-limit"
 BODY = "x-perdure-body"
 """For `openapi_extra`: the largest body in bytes, where it differs from the default."""
 IDEMPOTENCY = "x-perdure-idempotency"
-"""For `openapi_extra`: `own` where the service itself makes a repeated POST with one `Idempotency-Key` one."""
+"""For `openapi_extra`: `own` where the service itself makes a repeated POST with one `Idempotency-Key` one; `secret` where
+the answer shows a secret once, and is therefore not kept for a repetition."""
 LOCAL = "x-perdure-local"
 """For `openapi_extra`: true where callers on this very machine need not sign in."""
 SELF = "self"
 """The permission that everybody who has signed in has."""
 
-Idempotency = Literal["kept", "own"]
+Idempotency = Literal["kept", "own", "secret"]
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):

@@ -30,6 +30,11 @@ async def started(world: World, **place) -> tuple[Server, asyncio.Task]:
     return server, running
 
 
+async def under_way(world: World) -> None:
+    while b"perdure_http_requests_in_flight 1.0" not in world.meters.text("")[0]:
+        await asyncio.sleep(0)
+
+
 async def test_any_free_port_and_which_it_is():
     world = World()
     server, running = await started(world)
@@ -80,11 +85,7 @@ async def test_requests_under_way_are_finished():
     body = b'{"text":"x"}'
     head = f"POST /api/v1/notes HTTP/1.1\r\nhost: x\r\nx-api-key: key-a\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
     writer.write(head.encode() + body)
-    while (
-        not any(True for _ in world.edge._streams._open)
-        and world.meters._watched["perdure_http_requests_in_flight"]() == 0
-    ):
-        await asyncio.sleep(0)
+    await under_way(world)
     server.stop()
     while not world.edge.standing.draining:
         await asyncio.sleep(0)
@@ -120,8 +121,7 @@ async def test_the_drain_time_is_a_bound():
         b"POST /api/v1/notes HTTP/1.1\r\nhost: x\r\nx-api-key: key-a\r\ncontent-type: application/json\r\n"
         b"content-length: 12\r\n\r\n" + b'{"text":"x"}'
     )
-    while world.meters._watched["perdure_http_requests_in_flight"]() == 0:
-        await asyncio.sleep(0)
+    await under_way(world)
     server.stop()
     await asyncio.wait_for(running, 10)
     writer.close()

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from perdure.errors import Denied, NotFound
-from perdure.ports.edge import LIMIT, SELF, Caller, caller, permission, public
+from perdure.ports.edge import IDEMPOTENCY, LIMIT, SELF, Caller, caller, permission, public
 from perdure.services.identity import shapes
 from perdure.services.identity.keys import Keys, Wish
 from perdure.services.identity.models import ORDER, Role
@@ -23,6 +23,8 @@ _SIGN_IN = {
     **public("Whoever signs in is not signed in yet; attempts are limited and recorded."),
     LIMIT: "sign-in",
 }
+
+_ONCE = {IDEMPOTENCY: "secret"}
 
 
 def router(tenants: Tenants, keys: Keys, users: Users, sessions: Sessions, tokens: Tokens) -> APIRouter:
@@ -106,7 +108,7 @@ def _self(sessions: Sessions, users: Users) -> APIRouter:
         _person(by)
         await users.set_password(by, by.subject, password=given.password, current=given.current)
 
-    @routes.post("/me/totp", openapi_extra=anybody)
+    @routes.post("/me/totp", openapi_extra={**anybody, **_ONCE})
     async def totp(by: By) -> shapes.TotpShape:
         """Begin with a second factor; it counts once a code of it was confirmed."""
         _person(by)
@@ -148,7 +150,7 @@ def _own_keys(keys: Keys) -> APIRouter:
         found = await keys.find(by.tenant, user=by.subject, after=cursor, limit=limit)
         return shapes.Keys(items=[shapes.KeyShape.of(key) for key in found], next=shapes.page(found, limit))
 
-    @routes.post("", status_code=201, openapi_extra=permission(SELF))
+    @routes.post("", status_code=201, openapi_extra={**permission(SELF), **_ONCE})
     async def create(given: shapes.OwnKey, by: By) -> shapes.KeyOnce:
         """A key of your own: it can do what you can, and nothing once you are shut out."""
         _person(by)
@@ -175,7 +177,7 @@ def _keys(keys: Keys) -> APIRouter:
         found = await keys.find(by.tenant, after=cursor, limit=limit)
         return shapes.Keys(items=[shapes.KeyShape.of(key) for key in found], next=shapes.page(found, limit))
 
-    @routes.post("", status_code=201, openapi_extra=permission("keys:write"))
+    @routes.post("", status_code=201, openapi_extra={**permission("keys:write"), **_ONCE})
     async def create(given: shapes.NewKey, by: By) -> shapes.KeyOnce:
         """A new key. Its secret is in this answer and nowhere else."""
         wish = Wish(
@@ -245,7 +247,7 @@ def _tenants(tenants: Tenants) -> APIRouter:
         found = await tenants.find(by, after=cursor, limit=limit)
         return shapes.Tenants(items=[shapes.TenantShape.of(one) for one in found], next=shapes.page(found, limit))
 
-    @routes.post("", status_code=201, openapi_extra=permission("installation:write"))
+    @routes.post("", status_code=201, openapi_extra={**permission("installation:write"), **_ONCE})
     async def create(given: shapes.NewTenant, by: By) -> shapes.TenantOnce:
         """A new tenant. Its owner key is in this answer and nowhere else."""
         made, secret = await tenants.create(by, given.id, given.name)
