@@ -121,14 +121,12 @@ class TemporalEngine:
         run: str | None = None,
         resources: dict[str, Json] | None = None,
     ) -> str:
-        definition = {"document": document, "resources": resources or {}}
         program = compile(document, resources or {}, self._table)
-        return await self._start(tenant, definition, program, self._given(input), run=run)
+        return await self._start(tenant, program, self._given(input), run=run)
 
     async def _start(
         self,
         tenant: str,
-        definition: dict[str, Any],
         program: Program,
         input: Json,
         *,
@@ -137,9 +135,10 @@ class TemporalEngine:
         facts: tuple[Event, ...] = (),
     ) -> str:
         id = run or str(uuid.uuid4())
+        definition = {"document": program.document, "resources": program.resources}  # with what compiling pinned
         beginning = Beginning(
             tenant=tenant, run=id, installation=self._installation,
-            definition=content_hash([definition["document"], definition["resources"]]), program=program.hash,
+            definition=content_hash([program.document, program.resources]), program=program.hash,
             runtime=runtime(tenant), has_attributes=self._has_attributes, limits=self._limits, origin=origin, facts=facts,
         )  # fmt: skip
         memo = protocol.memo_of(program.document, beginning, content_hash(input))
@@ -169,8 +168,8 @@ class TemporalEngine:
     async def publish(self, tenant: str, document: Json, resources: dict[str, Json]) -> str:
         program = compile(document, resources, self._table)
         identity = (program.namespace, program.name, program.version)
-        await self._definitions.publish(tenant, identity, {"document": document, "resources": resources})
-        return content_hash([document, resources])
+        await self._definitions.publish(tenant, identity, {"document": document, "resources": program.resources})
+        return content_hash([document, program.resources])
 
     async def fork(
         self, tenant: str, run: str, *, path: str | None = None, input: Json = None, document: Json = None
@@ -183,9 +182,8 @@ class TemporalEngine:
             start, facts = await self._reader.facts(tenant, run)
         program = program_of(start.definition, start.beginning.program)
         kept = facts[: _until(facts, program, run, path)] if path is not None else []
-        definition, given = start.definition, start.input
+        given = start.input
         if document is not None:
-            definition = {"document": document, "resources": program.resources}
             program = compile(document, program.resources, self._table)
         if input is not None and path is None:
             given = self._given(input)
@@ -195,7 +193,7 @@ class TemporalEngine:
             assert isinstance(opening, Started)
             kept[0] = msgspec.structs.replace(opening, run=id)
             _check_fit(kept, program)
-        return await self._start(tenant, definition, program, given, run=id, origin=run, facts=tuple(kept))
+        return await self._start(tenant, program, given, run=id, origin=run, facts=tuple(kept))
 
     # Events
 
