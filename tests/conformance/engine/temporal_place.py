@@ -1,7 +1,6 @@
 """The same installation on a real Temporal server, with a worker in this process."""
 
 import asyncio
-import os
 import uuid
 from pathlib import Path
 from typing import Any
@@ -24,12 +23,11 @@ class Driving(msgspec.Struct, frozen=True):
     """Workflows that a worker keeps in memory; 0: each of its tasks replays the whole history."""
 
 
-TEMPORAL = {"temporal": Driving()}
-if os.environ.get("PERDURE_TEST_EVERY_MODE"):  # minutes each
-    TEMPORAL |= {
-        "temporal-new-execution-each-call": Driving(calls=1),
-        "temporal-replay-each-task": Driving(cached=0),
-    }
+TEMPORAL = {
+    "temporal": Driving(),
+    "temporal-new-execution-each-call": Driving(calls=1),
+    "temporal-replay-each-task": Driving(cached=0),
+}
 
 
 class TemporalPlace(Place):

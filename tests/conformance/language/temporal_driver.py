@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from temporalio import activity
+from temporalio.api.enums.v1 import PendingActivityState
+from temporalio.client import RPCError, WorkflowExecutionDescription, WorkflowExecutionStatus
 
 from perdure.adapters.blobs_directory import DirectoryBlobs
 from perdure.adapters.clock import TestClock
@@ -40,7 +43,8 @@ class TemporalDriver:
         self._installation = f"scenario-{uuid.uuid4()}"
         self._all: list[str] = []
         """Children too."""
-        self._sleeping = 0
+        self._asleep: dict[tuple[str, str, int], int] = {}
+        """Calls that sleep, by workflow, activity and attempt -> the moment at which they wake."""
         self._engine: TemporalEngine
         self._worker: TemporalWorker | None = None
 
@@ -76,11 +80,13 @@ class TemporalDriver:
     async def sleep(self, seconds: float) -> None:
         """What a scripted function waits with."""
         if seconds:
-            self._sleeping += 1
+            info = activity.info()
+            name = (str(info.workflow_id), info.activity_id, info.attempt)
+            self._asleep[name] = self.clock.now() + round(seconds * 1000)
             try:
                 await self.clock.sleep(seconds)
             finally:
-                self._sleeping -= 1
+                del self._asleep[name]
 
     # What a scenario does
 
@@ -171,11 +177,12 @@ class TemporalDriver:
 
     async def _count(self) -> int | None:
         """How many facts there are, or None while something is under way."""
-        facts, pending = 0, 0
+        facts = 0
         for run in self._all:
             handle = self._engine._reader.handle(TENANT, run)
             described = await handle.describe()
-            pending += len(described.raw_description.pending_activities)
+            if any(name not in self._asleep for name in _calls_of(described)):
+                return None
             looked: Any = await handle.query(protocol.LOOK)
             if looked["status"] == "pending" or looked["is_busy"]:
                 return None
@@ -185,13 +192,9 @@ class TemporalDriver:
                     child = child_id(run, command["id"])
                     if child not in self._all:
                         self._all.append(child)
-        if pending > self._sleeping or await self._is_exchange_busy():
-            return None
-        return facts
+        return None if await self._is_exchange_busy() else facts
 
     async def _is_exchange_busy(self) -> bool:
-        from temporalio.client import RPCError
-
         handle = self._engine.client.get_workflow_handle(protocol.exchange_id(self._installation, TENANT))
         try:
             looked: Any = await handle.query(protocol.LOOK)
@@ -230,11 +233,25 @@ class TemporalDriver:
 
     async def _next_wake(self) -> float | None:
         """Seconds until something comes due: a timer of a run, or a function that sleeps."""
-        dues = []
+        dues: list[int] = []
         for run in self._all:
-            looked: Any = await self._engine._reader.handle(TENANT, run).query(protocol.LOOK)
-            dues += [command["due"] for command in looked["open"] if command["kind"] == "start-timer"]
-        wakes = [max(0.0, (min(dues) - self.clock.now()) / 1000)] if dues else []
-        own = self.clock.next_wake()
-        wakes += [own] if own is not None else []
-        return min(wakes, default=None)
+            handle = self._engine._reader.handle(TENANT, run)
+            described = await handle.describe()
+            dues += [self._asleep[name] for name in _calls_of(described) if name in self._asleep]
+            if described.status == WorkflowExecutionStatus.RUNNING:
+                looked: Any = await handle.query(protocol.LOOK)
+                dues += [command["due"] for command in looked["open"] if command["kind"] == "start-timer"]
+        return max(0.0, (min(dues) - self.clock.now()) / 1000) if dues else None
+
+
+def _calls_of(described: WorkflowExecutionDescription) -> list[tuple[str, str, int]]:
+    """The calls that a run still waits for. A closed one lists those that were given up, for ever; so would an open one
+    for a while, until their worker has heard of it."""
+    if described.status != WorkflowExecutionStatus.RUNNING:
+        return []
+    given_up = PendingActivityState.PENDING_ACTIVITY_STATE_CANCEL_REQUESTED
+    return [
+        (described.id, pending.activity_id, pending.attempt)
+        for pending in described.raw_description.pending_activities
+        if pending.state != given_up
+    ]

@@ -17,6 +17,7 @@ with workflow.unsafe.imports_passed_through():
         cancelled_child,
         child_id,
         is_debt,
+        late_call,
         lost_call,
         refused_child,
         wants_earlier,
@@ -150,7 +151,18 @@ class Errands:
 
     async def _wait(self, command: c.StartTimer) -> None:
         await self._run.until(command.due)
+        self._expire(command.due)
         self._run.push(e.TimerFired(now=command.due, id=command.id))
+
+    def _expire(self, now: int) -> None:
+        """End the calls whose deadline has come. Each deadline is that of a timer of the machine."""
+        for call in list(self._run.record.open.values()):
+            if isinstance(call, c.ScheduleCall) and call.deadline is not None and call.deadline <= now:
+                task = self._calls.pop(call.id, None)
+                if task is not None:
+                    task.cancel()
+                self._held = [held for held in self._held if held.id != call.id]
+                self._run.push(late_call(call, is_sent=task is not None))
 
     def give_up(self, command: c.CancelWait | c.Unsubscribe) -> None:
         for task in (self._calls.pop(command.id, None), self._timers.pop(command.id, None)):

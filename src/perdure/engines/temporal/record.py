@@ -187,6 +187,12 @@ def cancelled_child(run: str) -> dict[str, Any]:
     return problem("runtime", title="cancelled", detail=f"The child run {run} was cancelled.")
 
 
+def late_call(command: commands.ScheduleCall, *, is_sent: bool) -> events.CallFailed:
+    """The answer for a call whose deadline came: before the timer of the same moment, as on every engine."""
+    error = problem("timeout", title="call timed out", detail="The call had no answer when its deadline came.")
+    return events.CallFailed(now=0, id=command.id, error=error, outcome="unknown" if is_sent else "definite")
+
+
 def lost_call(command: commands.ScheduleCall, reason: str) -> events.CallFailed:
     """The answer for a call that the server gave up."""
     detail = f"{command.function} got no answer: {reason}."
