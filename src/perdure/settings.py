@@ -89,7 +89,7 @@ SENTENCES: dict[str, str] = {
     "temporal_address": "Host and port of the Temporal server.",
     "temporal_namespace": "Namespace of the Temporal server.",
     "temporal_installation": "Name in front of task queues and workflow ids, for several installations in one namespace.",
-    "temporal_store": "Directory for values too big for the server, shared by all workers; when empty `temporal` beside the journal.",
+    "temporal_store": "Place of values too big for the server, the same for all workers: a directory, or `s3://bucket/prefix`; when empty `temporal` beside the journal.",
     "temporal_keys": "Keys (32 bytes in base64, separated by commas) that seal all values; the first seals, any opens.",
     "s3_endpoint": "Address of the S3 server (`https://host`); when empty AWS.",
     "s3_region": "Region of the bucket.",
