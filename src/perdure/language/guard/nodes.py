@@ -446,17 +446,11 @@ def _label(node: Any, site: Site) -> Filter:
     def values(value: Json, env: Env) -> Iterator[Json]:
         token = object()
         env.spend(2)
-        outputs = body.values(value, Env({name: token}, env))
-        while True:
-            try:
-                item = next(outputs, _ABSENT)
-            except JqBreak as jump:
-                if jump.token is token:
-                    return
+        try:
+            yield from body.values(value, Env({name: token}, env))
+        except JqBreak as jump:
+            if jump.token is not token:
                 raise
-            if item is _ABSENT:
-                return
-            yield item
 
     return Filter(values)
 

@@ -365,17 +365,11 @@ def _label(node: Any, site: Site) -> Paths:
     def paths(value: Json, path: Path, env: Env) -> _Found:
         token = object()
         env.spend(2)
-        found = body.paths(value, path, Env({name: token}, env))
-        while True:
-            try:
-                item = next(found, None)
-            except JqBreak as jump:
-                if jump.token is token:
-                    return
+        try:
+            yield from body.paths(value, path, Env({name: token}, env))
+        except JqBreak as jump:
+            if jump.token is not token:
                 raise
-            if item is None:
-                return
-            yield item
 
     return paths
 
