@@ -74,8 +74,7 @@ class Schedules:
         if not 0 <= one.window <= LONGEST_WINDOW:
             raise Invalid("A catch-up window is at most 31 days long.")
         if one.kind == "on":
-            triggers.compiled(one)
-            return one
+            return triggers.checked(one)
         return msgspec.structs.replace(one, spec=due.checked_spec(one.kind, one.spec))
 
     async def _write(self, tenant: str, work: Any) -> Schedule:

@@ -13,12 +13,14 @@ import msgspec
 from sqlalchemy import Connection
 
 from perdure import __version__
+from perdure.errors import Invalid
 from perdure.interpreter.commands import Complete, Fault, Subscribe, Unsubscribe
 from perdure.interpreter.correlation import could_match
 from perdure.interpreter.events import EventReceived, Started
 from perdure.interpreter.handles import escape, restore
 from perdure.interpreter.machine import compile, step
 from perdure.interpreter.program import Program
+from perdure.language.check import check_value
 from perdure.language.values import content_hash
 from perdure.ports.database import Transaction
 from perdure.services.workflows import store_schedules, timetable
@@ -133,12 +135,28 @@ class Triggers:
         return fired
 
 
+def checked(one: Schedule) -> Schedule:
+    """A schedule whose strategy could stand in a document, or Invalid with the first thing that is wrong."""
+    document = {"document": _heading(one), "schedule": {"on": one.spec, "read": one.read}, "do": _DO_NOTHING}
+    for finding in check_value(document):
+        if finding.severity == "error":
+            raise Invalid(f"The strategy does not fit: {finding.message}", hint=finding.hint)
+    compiled(one)
+    return one
+
+
 def compiled(one: Schedule) -> Program:
-    """The listening of a schedule as a program. Invalid when its strategy is none."""
-    namespace, _, name = one.workflow.rpartition(".")
-    heading = {"dsl": "1.0.3", "namespace": namespace, "name": name, "version": one.version or "0.0.0"}
+    """The listening of a schedule as a program."""
     task = {"listen": {"to": one.spec, "read": one.read}}
-    return compile({"document": heading, "do": [{"events": task}]}, {}, None)
+    return compile({"document": _heading(one), "do": [{"events": task}]}, {}, None)
+
+
+def _heading(one: Schedule) -> dict[str, Any]:
+    namespace, _, name = one.workflow.rpartition(".")
+    return {"dsl": "1.0.3", "namespace": namespace, "name": name, "version": one.version or "0.0.0"}
+
+
+_DO_NOTHING = [{"nothing": {"set": {"done": True}}}]
 
 
 def begun(program: Program, one: Schedule, now: int) -> Listening | None:
