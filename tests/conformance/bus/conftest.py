@@ -10,6 +10,8 @@ from sqlalchemy import MetaData
 
 from perdure.adapters.database import open_database
 from perdure.adapters.memory_bus import MemoryBus
+from perdure.adapters.rabbitmq_bus import RabbitBus
+from tests.servers.rabbitmq import rabbit_server  # noqa: F401 - a fixture
 
 PAUSES = (0.01, 0.02, 0.03)
 DELIVERIES = len(PAUSES) + 1
@@ -94,7 +96,17 @@ async def memory_database(request):
     return make, False
 
 
-BUSES = {"memory": memory, "memory-database": memory_database}
+async def rabbitmq(request):
+    server = request.getfixturevalue("rabbit_server")
+    request.getfixturevalue("took_part")(f"RabbitMQ {server.version}")
+
+    async def make() -> RabbitBus:
+        return RabbitBus(server.url, pauses=PAUSES)
+
+    return make, True
+
+
+BUSES = {"memory": memory, "memory-database": memory_database, "rabbitmq": rabbitmq}
 
 
 @pytest.fixture(params=BUSES)
