@@ -31,6 +31,7 @@ COMMANDS = (
     Command("events", "perdure.cli.events", "Send an event to the runs that wait for it."),
     Command("up", "perdure.cli.up", "Serve the whole platform from this process."),
     Command("worker", "perdure.cli.worker", "Work on the queues of a Temporal server until told to stop."),
+    Command("doctor", "perdure.cli.doctor", "Look at every configured part, and say what is wrong with it."),
     Command("login", "perdure.cli.login", "Remember a server, and the key that signs in there."),
     Command("keys", "perdure.cli.keys", "Make, list and revoke API keys on a server."),
     Command("users", "perdure.cli.users", "Make, list and change the users of your tenant on a server."),

