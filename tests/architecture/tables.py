@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from perdure import errors, settings
+from perdure.adapters.metrics import METRICS
 from perdure.interpreter.commands import Command
 from perdure.interpreter.events import Event
 from perdure.language.read import Unreadable
@@ -37,6 +38,14 @@ def errors_table() -> Iterator[str]:
         yield f"| `{kind.code}` | {first_line(kind)} | {meaning.exit_code} | {again} |"
 
 
+def metrics_table() -> Iterator[str]:
+    yield "| Name | Kind | Labels | Means |"
+    yield "|---|---|---|---|"
+    for name, metric in METRICS.items():
+        labels = ", ".join(f"`{label}`" for label in metric.labels)
+        yield f"| `{name}` | {metric.kind} | {labels} | {metric.sentence} |"
+
+
 def findings_table() -> Iterator[str]:
     yield "| Code | What it is about |"
     yield "|---|---|"
@@ -61,6 +70,7 @@ def commands_table() -> Iterator[str]:
 TABLES: dict[tuple[str, str], Callable[[], Iterator[str]]] = {
     ("docs/operate.md", "settings"): settings_table,
     ("docs/operate.md", "errors"): errors_table,
+    ("docs/operate.md", "metrics"): metrics_table,
     ("docs/language.md", "findings"): findings_table,
     ("ARCHITECTURE.md", "events"): events_table,
     ("ARCHITECTURE.md", "commands"): commands_table,

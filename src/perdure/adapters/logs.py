@@ -78,10 +78,18 @@ def _where() -> dict[str, str]:
 def _as_json(now: float, level: str, event: str, fields: dict[str, Any]) -> str:
     line = {"time": _stamp(now), "level": level, "event": event, **_where(), **fields}
     try:
-        return _encode(line).decode()[:_LONGEST] + "\n"
+        encoded = _encode(line)
     except (TypeError, ValueError, RecursionError):
-        plain = {name: repr(value)[:500].encode("ascii", "backslashreplace").decode() for name, value in line.items()}
-        return _encode(plain).decode()[:_LONGEST] + "\n"
+        encoded = _encode({name: _plain(value) for name, value in line.items()})
+    if len(encoded) > _LONGEST:
+        share = _LONGEST // len(line)
+        encoded = _encode({name: _plain(value)[-share:] for name, value in line.items()})
+    return encoded.decode() + "\n"
+
+
+def _plain(value: Any) -> str:
+    text = value if isinstance(value, str) else repr(value)
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _as_text(now: float, level: str, event: str, fields: dict[str, Any]) -> str:
