@@ -17,7 +17,7 @@ import msgspec
 
 from perdure.cli import given, progress
 from perdure.cli.main import INTERRUPTED
-from perdure.errors import Invalid, NotFound
+from perdure.errors import NotFound
 from perdure.language.values import Json
 from perdure.ports.engine import ENDED, Entry, Run
 
@@ -88,12 +88,8 @@ class Desk:
         return self.settings.engine == "embedded"
 
     def must_exist(self) -> None:
-        """NotFound unless there is a data directory, Invalid when it is something else. On a server none is needed."""
-        if not self.has_journal:
-            return
-        if self.directory.exists() and not self.directory.is_dir():
-            raise Invalid(f"{self.directory} is not a directory.", hint="Name the data directory with --data.")
-        if not self.directory.is_dir():
+        """NotFound unless there is a data directory. On a server none is needed."""
+        if self.has_journal and not self.directory.is_dir():
             hint = "Name the directory with --data or PERDURE_DATA; `perdure run` makes one."
             raise NotFound(f"There is no data directory {self.directory}.", hint=hint)
 

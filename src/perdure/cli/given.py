@@ -33,6 +33,8 @@ def read_settings() -> Settings:
 
 def read_bytes(source: str, what: str) -> bytes:
     """The whole content of a file, or of standard input for `-`, up to the size that a document may have."""
+    if not source:
+        raise Invalid(f"The path of the {what} is empty.", hint="Write a path, or - for standard input.")
     try:
         if source == STDIN:
             content = sys.stdin.buffer.read(MAX_BYTES + 1)
@@ -120,7 +122,8 @@ def _yaml(content: bytes, option: str, source: str) -> Json:
 
 def data_directory(option: str | None, chosen: Settings) -> Path:
     """The directory of the journal: `--data`, else PERDURE_DATA, else the place XDG gives to programs."""
-    if option or chosen.data:
-        return Path(option or chosen.data).expanduser()
     share = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
-    return Path(share).expanduser() / "perdure"
+    directory = Path(option or chosen.data or f"{share}/perdure").expanduser()
+    if directory.exists() and not directory.is_dir():
+        raise Invalid(f"{directory} is not a directory.", hint="Name the data directory with --data.")
+    return directory

@@ -255,7 +255,8 @@ def _at(opened: dict[str, Secret], path: list[str]) -> Json:
     place: Json = {name: secret.value for name, secret in opened.items()}
     for part in path:
         if not isinstance(place, dict) or part not in place:
-            detail = f"There is no secret {'.'.join(path)}."
+            name = ".".join(path)
+            detail = f"There is no secret {name}: the document declares it, and nobody has given it a value here."
             raise FunctionFault(problem("authorization", title="secret not available", detail=detail))
         place = place[part]
     return place

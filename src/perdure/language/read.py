@@ -377,7 +377,8 @@ def _syntax(error: yaml.MarkedYAMLError, source: str) -> Unreadable:
     at = line[0][place[1] - 1 : place[1]] if line else ""
     problem_key = "tab" if at == "\t" or "tab character" in problem else at if at in ("@", "`", "%") else problem
     hint = next((hint for start, hint in _HINTS.items() if problem_key.startswith(start)), None)
-    return _unreadable("yaml-syntax", f"This is not valid YAML: {problem}{context}.", place, hint)
+    what = "neither valid JSON nor YAML" if source.lstrip().startswith(("{", "[")) else "not valid YAML"
+    return _unreadable("yaml-syntax", f"This is {what}: {problem}{context}.", place, hint)
 
 
 def _place_at(text: str, offset: int) -> Place:

@@ -122,3 +122,11 @@ def test_a_setting_that_does_not_fit_and_a_name_that_is_none(monkeypatch, capsys
     monkeypatch.setenv("PERDURE_MODEL_THREADS", "many")
     with pytest.raises(Invalid, match="PERDURE_MODEL_THREADS does not fit"):
         given.read_settings()
+
+
+def test_an_empty_path_and_a_file_for_a_directory(tmp_path):
+    with pytest.raises(Invalid, match="path of the document is empty"):
+        given.read_bytes("", "document")
+    (tmp_path / "file").touch()
+    with pytest.raises(Invalid, match="is not a directory"):
+        given.data_directory(str(tmp_path / "file"), given.read_settings())

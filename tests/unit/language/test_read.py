@@ -128,6 +128,7 @@ def test_the_message_says_where_and_what_to_do():
         read("a: 1\n\tb: 2")
     assert str(caught.value).startswith("line 2, column 1: This is not valid YAML: ")
     assert str(caught.value).endswith("YAML indents with spaces: replace the tab.")
+    assert "neither valid JSON nor YAML: " in refusal('{"document": ').message
     assert refusal("1: a").hint == 'Put it into quotes: "1".'
     assert refusal("a: `b`").hint == "Put the text into quotes."
     assert refusal("a: 'b").hint == "Close the quote or bracket that is open here."

@@ -77,7 +77,11 @@ class Writer:
             self._journal.commit(batch)
         except CannotCommit as error:
             if self.stalled is None:
-                _log.error("The journal cannot be written (%s); runs are held and nothing is lost.", error)
+                _log.error(
+                    "The journal cannot be written (%s); runs are held and nothing is lost. Mend that, such as by making room "
+                    "on the disk, and they go on by themselves.",
+                    error,
+                )
             self.stalled = str(error)
             return False
         self._average += (perf_counter() - began - self._average) * 0.1
