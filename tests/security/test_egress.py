@@ -14,6 +14,7 @@ from aiohttp import web
 from perdure.adapters.addresses import denial
 from perdure.adapters.clock import SystemClock
 from perdure.adapters.egress import HttpEgress
+from perdure.adapters.openai import OpenAIModel
 from perdure.errors import PerdureError
 from perdure.functions.authentication import Authenticator
 from perdure.functions.http import Http
@@ -21,6 +22,7 @@ from perdure.functions.openapi import OpenApi
 from perdure.functions.resolve import resolve
 from perdure.ports.egress import EgressFailed, EgressRefused
 from perdure.ports.function import FunctionFault
+from perdure.ports.model import Message, ModelFailed, Request
 from tests.servers.calls import context
 from tests.servers.recorder import recording
 
@@ -34,6 +36,8 @@ METADATA = """169.254.169.254 [::ffff:a9fe:a9fe] [fd00:ec2::254] 169.254.170.2 1
 168.63.129.16 metadata.google.internal kubernetes.default.svc x-rw.y.svc.cluster.local temporal-frontend""".split()
 OTHERS = """10.0.0.1 172.16.0.1 192.168.0.1 100.64.0.1 169.254.1.1 198.18.0.1 192.0.2.1 224.0.0.1 240.0.0.1
 255.255.255.255""".split()
+
+QUESTION = Request(messages=(Message("user", "Hi."),), key="k")
 
 NAMES = {
     "metadata.google.internal": ["169.254.169.254"],
@@ -169,8 +173,25 @@ async def by_port(egress, uri):
     return await egress.request("GET", uri, follow=True)
 
 
+async def by_stream(egress, uri):
+    async with egress.stream("POST", uri, body=b"{}") as streamed:
+        return [chunk async for chunk in streamed.body]
+
+
+async def by_model(egress, uri):
+    """A model's address is the administrator's: still, this way out is the same one."""
+    return await OpenAIModel(egress, SystemClock(), url=uri).ask(QUESTION)
+
+
+async def by_model_stream(egress, uri):
+    return [chunk async for chunk in OpenAIModel(egress, SystemClock(), url=uri).stream(QUESTION)]
+
+
 PATHS = [
     by_port,
+    by_stream,
+    by_model,
+    by_model_stream,
     by_http,
     by_http_token,
     by_discovery,
@@ -186,7 +207,7 @@ async def refused(path, uri, *, resolver=resolver):
     """Every vector ends as one of our own errors, by whatever path it comes."""
     egress = HttpEgress(resolver=resolver)
     try:
-        with pytest.raises((EgressRefused, EgressFailed, FunctionFault, PerdureError)) as caught:
+        with pytest.raises((EgressRefused, EgressFailed, FunctionFault, ModelFailed, PerdureError)) as caught:
             await path(egress, uri)
     finally:
         await egress.close()
@@ -211,6 +232,9 @@ async def test_urls_of_family_e(canary, path, name):
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.__name__)
 async def test_crlf_in_a_header_value(canary, path):
     egress = HttpEgress()
+    with pytest.raises(EgressRefused):
+        async with egress.stream("GET", "http://example.com/", headers={"X": f"a\r\nHost: 127.0.0.1:{canary.port}"}):
+            pass
     with pytest.raises(EgressRefused):
         await egress.request("GET", "http://example.com/", headers={"X": f"a\r\nHost: 127.0.0.1:{canary.port}"})
     await egress.close()
@@ -268,6 +292,17 @@ async def test_post_with_body_and_credentials_is_never_sent_on(canary):
         )
         await egress.close()
     assert response.status == 307
+    canary.connects.clear()
+
+
+async def test_a_stream_is_never_sent_on(canary):
+    answer = lambda asked: web.Response(status=307, headers={"Location": f"http://127.0.0.1:{canary.port}/"})  # noqa: E731
+    async with recording(answer) as server:
+        egress = HttpEgress([server.place])
+        async with egress.stream("POST", server.url, headers={"Authorization": "Bearer t"}, body=b"secret") as streamed:
+            assert streamed.status == 307
+        await egress.close()
+    assert len(server.asked) == 1
     canary.connects.clear()
 
 

@@ -99,7 +99,7 @@ class Stream:
         match wire["type"]:
             case "error":
                 said = str((wire.get("error") or {}).get("message"))[:300]
-                raise broken(f"it says {said!r}", again=not self._next)
+                raise broken(f"it says {said!r}", again=self._gathered.is_empty)
             case "message_start":
                 if self._is_started:
                     raise broken("it begins twice")

@@ -87,7 +87,7 @@ class Stream:
     def add(self, wire: dict[str, Any]) -> list[Chunk]:
         """What one response adds."""
         if wire.get("error"):
-            raise broken(f"it says {str(wire['error'].get('message'))[:300]!r}", again=not self._gathered.said)
+            raise broken(f"it says {str(wire['error'].get('message'))[:300]!r}", again=self._gathered.is_empty)
         self._model = wire.get("modelVersion") or self._model
         self._used = wire.get("usageMetadata") or self._used
         if (wire.get("promptFeedback") or {}).get("blockReason"):

@@ -35,6 +35,11 @@ class Gathered:
     def said(self) -> str:
         return "".join(self._text)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was said yet: asking again would buy nothing twice that anybody saw."""
+        return not self._text and not self._calls
+
     def text(self, piece: str) -> list[TextDelta]:
         """More text; an empty piece is nothing."""
         if not isinstance(piece, str):

@@ -65,7 +65,7 @@ class Stream:
     def add(self, wire: dict[str, Any]) -> list[Chunk]:
         """What one response adds."""
         if wire.get("error"):
-            raise broken(f"it says {str(wire['error'])[:300]!r}", again=not self._gathered.said)
+            raise broken(f"it says {str(wire['error'])[:300]!r}", again=self._gathered.is_empty)
         message = wire["message"]
         chunks: list[Chunk] = [*self._gathered.text(message.get("content") or "")]
         for call in message.get("tool_calls") or ():

@@ -103,7 +103,7 @@ class Stream:
         if wire.get("error"):
             error = wire["error"]
             said = error.get("message") if isinstance(error, dict) else error
-            raise broken(f"it says {str(said)[:300]!r}", again=not self._gathered.said and not self._slots)
+            raise broken(f"it says {str(said)[:300]!r}", again=self._gathered.is_empty)
         self._used = wire.get("usage") or self._used
         self._model = wire.get("model") or self._model
         chunks: list[Chunk] = []

@@ -107,9 +107,9 @@ class Stream:
                 self.is_done = True
                 return [self._whole(wire["response"])]
             case "response.failed":
-                raise _failed(wire["response"], again=not self._gathered.said and not self._slots)
+                raise _failed(wire["response"], again=self._gathered.is_empty)
             case "error":
-                raise _failed({"error": wire}, again=not self._gathered.said and not self._slots)
+                raise _failed({"error": wire}, again=self._gathered.is_empty)
         return []
 
     def _whole(self, response: dict[str, Any]) -> Answer:

@@ -11,6 +11,7 @@ from aiohttp import web
 from perdure.adapters.egress import HttpEgress
 from perdure.ports.egress import EgressFailed, EgressRefused
 from tests.servers.recorder import recording
+from tests.servers.stand_ins import serving
 
 
 @pytest.fixture
@@ -47,7 +48,6 @@ async def test_connections_are_used_again(egress):
 
     app = web.Application()
     app.router.add_get("/", handle)
-    from tests.servers.stand_ins import serving
 
     async with serving(app) as place:
         for _ in range(5):
@@ -276,3 +276,90 @@ async def test_public_addresses_pass_both_checks_and_inner_ones_neither():
     for address in ("127.0.0.1", "::ffff:127.0.0.1", "fe80::1%lo"):
         with pytest.raises(EgressRefused, match="not open to documents"):
             egress._check_connection(address, 443)
+
+
+# Streams
+
+
+def dripping(*parts, headers=None, hold=None, cut=False):
+    async def handle(request):
+        response = web.StreamResponse(headers=headers or {})
+        await response.prepare(request)
+        for part in parts:
+            await response.write(part)
+        if hold is not None:
+            await hold.wait()
+        if cut:
+            request.transport.close()
+        return response
+
+    app = web.Application()
+    app.router.add_route("*", "/", handle)
+    return serving(app)
+
+
+async def read(egress, place, **more):
+    async with egress.stream("post", f"http://{place}/", body=b"x", **more) as streamed:
+        return streamed, [chunk async for chunk in streamed.body]
+
+
+async def test_a_stream_comes_as_it_is_sent(egress):
+    async with dripping(b"a", b"b", headers={"X-One": "1"}) as place:
+        streamed, chunks = await read(egress, place)
+    assert (streamed.status, streamed.headers["x-one"], b"".join(chunks)) == (200, "1", b"ab")
+
+
+async def test_a_packed_stream_is_unpacked_as_it_comes(egress):
+    packed = gzip.compress(b"hello " * 100)
+    async with dripping(packed[:9], packed[9:], headers={"Content-Encoding": "gzip"}) as place:
+        assert b"".join((await read(egress, place))[1]) == b"hello " * 100
+
+
+async def test_a_stream_that_stands_still_ends(egress):
+    held = asyncio.Event()
+    async with dripping(b"a", hold=held) as place:
+        with pytest.raises(EgressFailed, match=r"no whole answer within 0\.05 s") as failed:
+            await read(egress, place, idle=0.05)
+        held.set()
+    assert failed.value.sent
+
+
+async def test_a_stream_that_takes_too_long_ends(egress):
+    held = asyncio.Event()
+    async with dripping(b"a", hold=held) as place:
+        with pytest.raises(EgressFailed, match=r"within 0\.2 s"):
+            await read(egress, place, timeout=0.2, idle=9)
+        held.set()
+
+
+async def test_a_stream_that_breaks_is_told(egress):
+    async with dripping(b"a", cut=True) as place:
+        with pytest.raises(EgressFailed, match="within the answer") as failed:
+            await read(egress, place)
+    assert failed.value.sent
+
+
+async def test_a_stream_may_be_no_larger_than_the_limit():
+    bomb = gzip.compress(b"\0" * 1_000_000)
+    egress = HttpEgress(["127.0.0.1"], max_bytes=10_000)
+    for parts, headers in (([b"x" * 6_000] * 2, {}), ([bomb], {"Content-Encoding": "gzip"})):
+        async with dripping(*parts, headers=headers) as place:
+            with pytest.raises(EgressFailed, match="larger than the limit"):
+                await read(egress, place)
+    await egress.close()
+
+
+async def test_who_leaves_a_stream_early_ends_it(egress):
+    held = asyncio.Event()
+    async with dripping(b"a", hold=held) as place:
+        async with egress.stream("GET", f"http://{place}/") as streamed:
+            assert await anext(streamed.body) == b"a"
+        held.set()
+
+
+async def test_nobody_listens_to_a_stream(egress):
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        with pytest.raises(EgressFailed) as failed:
+            await read(egress, f"127.0.0.1:{bound.getsockname()[1]}")
+    assert not failed.value.sent
