@@ -49,6 +49,7 @@ class _Opened:
 
     def __init__(self, span: Any) -> None:
         self._span = span
+        self.has_failed = False
 
     def set(self, name: str, value: str | float | bool) -> None:
         self._span.set_attribute(name, value)
@@ -56,6 +57,7 @@ class _Opened:
     def fail(self, reason: str) -> None:
         from opentelemetry.trace import Status, StatusCode
 
+        self.has_failed = True
         self._span.set_status(Status(StatusCode.ERROR, reason))
 
 
@@ -73,15 +75,17 @@ class OpenTelemetrySpans:
 
     @contextmanager
     def span(self, name: str, *, kind: str = "internal", parent: str = "", state: str = "") -> Iterator[Span]:
-        from opentelemetry.trace import SpanKind, Status, StatusCode
+        from opentelemetry.trace import SpanKind
 
         context = _context(parent or TRACEPARENT.get(), state)
         opened = self._tracer.start_span(name, context=context, kind=SpanKind[kind.upper()])
+        told = _Opened(opened)
         token = TRACEPARENT.set(_traceparent(opened))
         try:
-            yield _Opened(opened)
+            yield told
         except Exception as error:
-            opened.set_status(Status(StatusCode.ERROR, type(error).__name__))
+            if not told.has_failed:
+                told.fail(type(error).__name__)
             raise
         finally:
             TRACEPARENT.reset(token)

@@ -22,6 +22,7 @@ from perdure.interpreter.redaction import Redaction
 from perdure.language.values import Json
 from perdure.ports.egress import Response
 from perdure.ports.function import Context, Effect, FunctionFault
+from perdure.ports.spans import TRACEPARENT
 
 EXCERPT = 1_000
 """So many characters of an answer's body go into a fault's `detail`."""
@@ -76,7 +77,7 @@ def time_limit(context: Context) -> float:
 
 
 def headers_of(given: Json, method: str, context: Context) -> dict[str, str]:
-    """Headers as texts: null leaves one out. Adds the idempotency key wherever something may be changed."""
+    """Headers as texts: null leaves one out. Adds the idempotency key wherever something may be changed, and the trace."""
     if given is not None and not isinstance(given, dict):
         raise refused("`headers` must be an object of texts.")
     headers: dict[str, str] = {}
@@ -87,6 +88,8 @@ def headers_of(given: Json, method: str, context: Context) -> dict[str, str]:
             headers[name] = bodies.text_of(value)
     if EFFECTS.get(method) != "read" and not any(name.lower() == "idempotency-key" for name in headers):
         headers["Idempotency-Key"] = context.key
+    if (trace := TRACEPARENT.get()) and not any(name.lower() == "traceparent" for name in headers):
+        headers["traceparent"] = trace
     return headers
 
 

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from perdure.functions.http import Http
 from perdure.ports.function import FunctionFault
+from perdure.ports.spans import TRACEPARENT
 from tests.servers.calls import context, handle
 from tests.servers.recorder import recording
 
@@ -87,6 +88,18 @@ async def test_what_changes_something_carries_the_idempotency_key(http, method):
         )
         await http.execute({"method": "get", "endpoint": server.url}, context(key="k-9"))
     assert [asked.headers.get("idempotency-key") for asked in server.asked] == ["k-9", "own", None]
+
+
+async def test_the_trace_goes_along_when_there_is_one(http):
+    own = {"method": "get", "headers": {"Traceparent": "own"}}
+    async with recording() as server:
+        await http.execute({"method": "get", "endpoint": server.url}, context())
+        token = TRACEPARENT.set("00-" + "1" * 32 + "-" + "2" * 16 + "-01")
+        await http.execute({"method": "get", "endpoint": server.url}, context())
+        await http.execute({**own, "endpoint": server.url}, context())
+        TRACEPARENT.reset(token)
+    traces = [asked.headers.get("traceparent") for asked in server.asked]
+    assert traces == [None, "00-" + "1" * 32 + "-" + "2" * 16 + "-01", "own"]
 
 
 def test_effects_follow_the_method():
