@@ -9,8 +9,10 @@ import pytest
 from sqlalchemy import MetaData
 
 from perdure.adapters.database import open_database
+from perdure.adapters.kafka_bus import KafkaBus
 from perdure.adapters.memory_bus import MemoryBus
 from perdure.adapters.rabbitmq_bus import RabbitBus
+from tests.servers.kafka import kafka_server  # noqa: F401 - a fixture
 from tests.servers.rabbitmq import rabbit_server  # noqa: F401 - a fixture
 
 PAUSES = (0.01, 0.02, 0.03)
@@ -106,7 +108,17 @@ async def rabbitmq(request):
     return make, True
 
 
-BUSES = {"memory": memory, "memory-database": memory_database, "rabbitmq": rabbitmq}
+async def kafka(request):
+    server = request.getfixturevalue("kafka_server")
+    request.getfixturevalue("took_part")(f"Kafka protocol (Tansu {server.version})")
+
+    async def make() -> KafkaBus:
+        return KafkaBus(server.url, pauses=PAUSES, partitions=2, session=1.0)
+
+    return make, True
+
+
+BUSES = {"memory": memory, "memory-database": memory_database, "rabbitmq": rabbitmq, "kafka": kafka}
 
 
 @pytest.fixture(params=BUSES)

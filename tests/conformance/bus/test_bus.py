@@ -22,9 +22,11 @@ async def test_an_event_arrives_as_it_was_published(place, bus):
 @pytest.mark.parametrize("exchange", ["workflow.events", "agent.events", "system.events"])
 async def test_only_what_matches_arrives(place, bus, exchange):
     one, every, exact = Ear(), Ear(), Ear()
-    await bus.subscribe(place.name("one"), exchange, place.types("approval.*"), one)
-    await bus.subscribe(place.name("every"), exchange, place.types("*"), every)
-    await bus.subscribe(place.name("exact"), exchange, place.types("thing.added.v1", "thing.gone.v1"), exact)
+    await asyncio.gather(
+        bus.subscribe(place.name("one"), exchange, place.types("approval.*"), one),
+        bus.subscribe(place.name("every"), exchange, place.types("*"), every),
+        bus.subscribe(place.name("exact"), exchange, place.types("thing.added.v1", "thing.gone.v1"), exact),
+    )
     types = ["approval.requested.v1", "thing.added.v1", "approval.decided.v1", "thing.gone.v1", "thing.added.v12"]
     for number, type in enumerate(types):
         await bus.publish(exchange, place.event(number, type))
@@ -72,8 +74,10 @@ async def test_a_listener_that_fails_is_asked_again(place, bus):
 
 async def test_a_listener_that_fails_disturbs_no_other(place, bus):
     bad, good = Ear(failures=10_000), Ear()
-    await bus.subscribe(place.name("bad"), EXCHANGE, place.types("*"), bad)
-    await bus.subscribe(place.name("good"), EXCHANGE, place.types("*"), good)
+    await asyncio.gather(
+        bus.subscribe(place.name("bad"), EXCHANGE, place.types("*"), bad),
+        bus.subscribe(place.name("good"), EXCHANGE, place.types("*"), good),
+    )
     for number in range(5):
         await bus.publish(EXCHANGE, place.event(number))
     await good.until(lambda: len(good.heard) == 5)
