@@ -33,7 +33,7 @@ def choose(members: Sequence[Member]) -> Member | None:
     ready = [member for member in members if member.is_ready()]
     if not ready:
         return None
-    return min(ready, key=lambda member: ((member.in_flight + 1) / member.weight, member.given / member.weight))
+    return min(ready, key=lambda member: (member.in_flight / member.weight, member.given / member.weight))
 
 
 class BalancedModel:
