@@ -100,7 +100,7 @@ def router(inner: Inner, cache: Cache, runs: Runs) -> APIRouter:
 
         return await _kept(cache, by, f"complete:{id}", made)
 
-    extra = {**permission("runs:write"), LIMIT: "run", IDEMPOTENCY: "kept"}
+    extra = {**permission("runs:write"), LIMIT: "run", IDEMPOTENCY: "own"}
 
     @routes.post("/workflows/execute", openapi_extra=extra)
     async def execute(given: Execution, request: Request, by: By) -> Executed:
@@ -126,7 +126,7 @@ _BOARD: Mapping[str, tuple[str, dict[str, Any]]] = {
     "runs": (f"{_PREFIX}/runs", {"limit": _SHOWN}),
     "faulted": (f"{_PREFIX}/runs", {"limit": _SHOWN, "status": "faulted"}),
     "waiting": (f"{_PREFIX}/runs", {"limit": _SHOWN, "status": "waiting"}),
-    "inbox": (f"{_PREFIX}/inbox", {"limit": _SHOWN}),
+    "inbox": (f"{_PREFIX}/inbox", {"limit": _SHOWN, "state": "open"}),
     "schedules": (f"{_PREFIX}/schedules", {"limit": _SHOWN}),
 }
 

@@ -1,6 +1,6 @@
 """Requests that the gateway sends to its own routes for a caller: the same table, the same permissions, no network.
 
-The caller was verified already; whether he may is asked again for each route. Nothing else of his request goes along.
+The caller was verified already; whether he may is asked again for each route.
 """
 
 from collections.abc import Callable
@@ -36,8 +36,12 @@ class Inner:
         return f"Inner({self._table()!r})"
 
     async def ask(self, request: Request, method: str, path: str, *, query: str = "", json: Any = None) -> Answer:
+        """Along goes only the `Idempotency-Key` of a change: whoever sends it again means the same one."""
         body = b"" if json is None else msgspec.json.encode(json)
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))] if body else []
+        key = request.headers.get("idempotency-key")
+        if method == "POST" and key is not None:
+            headers.append((b"idempotency-key", key.encode("latin-1")))
         scope = self._scope(request, method, path, query=query, headers=headers)
         status, parts = 500, []
 

@@ -112,7 +112,7 @@ def _webhooks(webhooks: Webhooks) -> APIRouter:
         found = await webhooks.find(by.tenant, after=cursor, limit=limit)
         return shapes.Webhooks(items=[shapes.WebhookShape.of(one) for one in found], next=shapes.page(found, limit))
 
-    @routes.post("", status_code=201, openapi_extra=_WRITE)
+    @routes.post("", status_code=201, openapi_extra={**_WRITE, IDEMPOTENCY: "secret"})
     async def create(given: shapes.NewWebhook, by: By) -> shapes.WebhookOnce:
         """A new webhook. Its secret is in this answer and nowhere else."""
         made, secret = await webhooks.create(
@@ -130,7 +130,7 @@ def _webhooks(webhooks: Webhooks) -> APIRouter:
         """End a webhook."""
         await webhooks.delete(by.tenant, by.subject, id)
 
-    @routes.post("/{id}/rotate", openapi_extra=_WRITE)
+    @routes.post("/{id}/rotate", openapi_extra={**_WRITE, IDEMPOTENCY: "secret"})
     async def rotate(id: Id, by: By, given: shapes.Rotation = shapes.Rotation()) -> shapes.WebhookOnce:
         """Another secret. The one before is good for a while."""
         made, secret = await webhooks.rotate(by.tenant, by.subject, id, grace=given.grace * 1000)
