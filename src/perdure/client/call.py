@@ -82,7 +82,9 @@ def error(status: int, body: bytes) -> PerdureError:
         kind: type[PerdureError] = Unavailable if status >= 500 else _BY_STATUS.get(status, errors.Invalid)
         return kind(f"The server answered {status}.", hint="Is there a Perdure server at this address?")
     kind = KINDS.get(str(problem.get("code")), _BY_STATUS.get(status, Unavailable if status >= 500 else errors.Invalid))
-    details = {name: value for name, value in problem.items() if name in ("findings", "errors", "request")}
+    given = problem.get("details")
+    details = {"request": problem.get("request"), **(given if isinstance(given, dict) else {})}
+    details = {name: value for name, value in details.items() if name not in ("message", "hint")}
     return kind(str(problem.get("detail") or problem["title"]), hint=problem.get("hint"), **details)
 
 

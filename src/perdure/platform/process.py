@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from perdure import __version__, wiring
-from perdure.adapters.database import open_database
+from perdure.adapters.database import in_directory, open_database
 from perdure.adapters.database_postgres import PostgresDatabase
 from perdure.adapters.database_sqlite import SqliteDatabase
 from perdure.adapters.egress import HttpEgress
@@ -28,11 +28,13 @@ from perdure.engines.embedded.engine import EmbeddedEngine
 from perdure.errors import Invalid, Unavailable
 from perdure.gateway.app import Edge, Parts, build
 from perdure.gateway.rules import Rules
+from perdure.migrations import histories
 from perdure.platform import trust
+from perdure.platform.brokers import broker
 from perdure.ports.bus import Bus
 from perdure.ports.cache import Cache
+from perdure.ports.spans import TRACEPARENT
 from perdure.services.identity import routes as identity_routes
-from perdure.services.identity import store as identity_store
 from perdure.services.identity.keys import Keys
 from perdure.services.identity.providers import Providers
 from perdure.services.identity.service import Ground, Tenants
@@ -40,6 +42,10 @@ from perdure.services.identity.sessions import Sessions
 from perdure.services.identity.tokens import Tokens
 from perdure.services.identity.users import Passwords, Users
 from perdure.services.identity.who import Who
+from perdure.services.workflows import events as workflow_events
+from perdure.services.workflows import routes as workflow_routes
+from perdure.services.workflows.service import Ground as WorkflowsGround
+from perdure.services.workflows.workflows import Workflows
 from perdure.settings import Settings
 
 _log = logging.getLogger("perdure.platform")
@@ -83,14 +89,40 @@ class Opening:
         self.settings = settings
         self.stack = stack
 
-    def database(self, service: str, metadata: Any) -> Database:
+    async def prepare(self) -> None:
+        """Bring files up to date; refuse a server that is behind."""
+        if not self.settings.database_url:
+            self.directory.mkdir(parents=True, exist_ok=True)
+        await asyncio.to_thread(histories.prepare, self._url)
+
+    async def workflows(self, installation: wiring.Installation, sealing: KeySealing) -> tuple[Workflows, Database]:
+        """The service, with its loops under way."""
+        database = self.database("workflows")
+        engine = installation.engine
+        ground = WorkflowsGround(
+            database=database,
+            engine=engine,
+            clock=installation.clock,
+            sealing=sealing,
+            functions=installation.table,
+            resolve=installation.resolve,
+        )
+        service = Workflows(ground)
+        await service.definitions.restore()
+        self.task("schedules", service.firing.run)
+        self.task("inbox", service.inbox.run)
+        self.task("bulk", service.bulk.run)
+        if isinstance(engine, EmbeddedEngine):
+            self.task("what runs emit", functools.partial(service.listeners.follow, engine))
+        return service, database
+
+    @property
+    def _url(self) -> str:
+        return self.settings.database_url or in_directory(self.directory)
+
+    def database(self, service: str) -> Database:
         """The database of a service: its own file, or its own part of the server."""
-        folder = self.directory / "services"
-        url = self.settings.database_url
-        if not url:
-            folder.mkdir(parents=True, exist_ok=True)
-            url = f"sqlite:///{folder / service}.db"
-        database = open_database(url, service, metadata)
+        database = open_database(self._url, service, trace=TRACEPARENT.get)
         self.stack.push_async_callback(database.close)
         return database
 
@@ -116,7 +148,11 @@ class Opening:
         return cache
 
     def bus(self, clock: Any, database: Database) -> Bus:
-        bus = MemoryBus(clock=clock, database=database)
+        bus: Bus
+        if self.settings.bus_url:
+            bus = broker(self.settings.bus_url)
+        else:
+            bus = MemoryBus(clock=clock, database=database)
         self.stack.push_async_callback(bus.close)
         return bus
 
@@ -133,7 +169,7 @@ class Opening:
 
     async def identity(self, clock: Any, sealing: KeySealing, fetch: Any) -> tuple[Identity, Database]:
         settings = self.settings
-        database = self.database("identity", identity_store.metadata)
+        database = self.database("identity")
         ground = Ground(database=database, clock=clock, sealing=sealing, home=settings.tenant)
         passwords = Passwords()
         tenants, keys, users = Tenants(ground), Keys(ground), Users(ground, passwords)
@@ -166,9 +202,13 @@ async def opened(
         egress = HttpEgress([*settings.egress_allow, *trust.places(settings.oidc)])
         stack.push_async_callback(egress.close)
         fetch = trust.fetcher(egress)
+        await opening.prepare()
         identity, identity_database = await opening.identity(clock, sealing, fetch)
-        bus = opening.bus(clock, identity_database)
-        await opening.relay(identity_database, bus, clock)
+        workflows, workflows_database = await opening.workflows(installation, sealing)
+        bus = opening.bus(clock, workflows_database)
+        await bus.subscribe("workflows", "workflow.events", workflow_events.ANSWERING, workflows.listeners.answered)
+        for database in (identity_database, workflows_database):
+            await opening.relay(database, bus, clock)
         parts = Parts(
             identity=identity.who,
             cache=opening.cache(clock),
@@ -179,7 +219,8 @@ async def opened(
             routers=[
                 identity_routes.router(
                     identity.tenants, identity.keys, identity.users, identity.sessions, identity.tokens
-                )
+                ),
+                workflow_routes.router(workflows),
             ],
             checks={"engine": functools.partial(_engine_works, installation)},
             rules=Rules(

@@ -1,0 +1,71 @@
+"""When runs of workflows start by themselves."""
+
+from typing import Any
+
+import msgspec
+
+from perdure.client.call import Call, Page, call
+
+
+class Schedule(msgspec.Struct, frozen=True, kw_only=True):
+    """`spec`: the text of `cron`, the seconds of `every` and `after`, the strategy of `on`."""
+
+    id: str
+    workflow: str
+    version: str | None = None
+    kind: str
+    spec: Any
+    zone: str
+    catch_up: str
+    overlap: str
+    state: str
+    held: bool
+    of_document: bool
+    next: str | None = None
+    last_run: str | None = None
+
+
+class Firing(msgspec.Struct, frozen=True, kw_only=True):
+    """One time that it came due."""
+
+    due: str
+    state: str
+    run: str
+    missed: int
+    detail: str
+
+
+def find(*, workflow: str = "", limit: int = 100, cursor: str = "") -> Call[Page[Schedule]]:
+    query = {"workflow": workflow, "limit": limit, "cursor": cursor}
+    return call("GET", "schedules", query=query, answer=Page[Schedule])
+
+
+def get(id: str) -> Call[Schedule]:
+    return call("GET", "schedules", id, answer=Schedule)
+
+
+def create(workflow: str, **given: Any) -> Call[Schedule]:
+    """Exactly one of `cron`, `every` and `after`; and `version input zone catch_up window overlap`."""
+    body = {"workflow": workflow, **{name: value for name, value in given.items() if value is not None}}
+    return call("POST", "schedules", body=body, answer=Schedule)
+
+
+def delete(id: str) -> Call[None]:
+    return call("DELETE", "schedules", id)
+
+
+def pause(id: str) -> Call[Schedule]:
+    return call("POST", "schedules", id, "pause", answer=Schedule)
+
+
+def resume(id: str) -> Call[Schedule]:
+    return call("POST", "schedules", id, "resume", answer=Schedule)
+
+
+def fire(id: str) -> Call[Firing]:
+    """Fire now, besides its times."""
+    return call("POST", "schedules", id, "fire", answer=Firing)
+
+
+def firings(id: str, *, limit: int = 100, cursor: str = "") -> Call[Page[Firing]]:
+    return call("GET", "schedules", id, "firings", query={"limit": limit, "cursor": cursor}, answer=Page[Firing])

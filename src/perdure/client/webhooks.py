@@ -1,0 +1,57 @@
+"""Addresses that others may call, each signed with a secret of its own; and CloudEvents of yours."""
+
+from typing import Any
+
+import msgspec
+
+from perdure.client.call import Call, Page, call
+
+
+class Webhook(msgspec.Struct, frozen=True, kw_only=True):
+    """Without its secret. `address` is below the API's prefix."""
+
+    id: str
+    name: str
+    address: str
+    workflow: str
+    version: str | None = None
+    event: str
+    created: str
+
+
+class NewWebhook(msgspec.Struct, frozen=True):
+    """A webhook and its secret, which is shown this once."""
+
+    webhook: Webhook
+    secret: str
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """How many events were new, and how many were here before."""
+
+    taken: int
+    seen: int
+
+
+def find(*, limit: int = 100, cursor: str = "") -> Call[Page[Webhook]]:
+    return call("GET", "webhooks", query={"limit": limit, "cursor": cursor}, answer=Page[Webhook])
+
+
+def create(name: str, *, workflow: str = "", version: str | None = None, event: str = "") -> Call[NewWebhook]:
+    """It starts a workflow with the message as input, or delivers an event of a type: name one of both."""
+    body = {"name": name, "workflow": workflow, "version": version, "event": event}
+    return call("POST", "webhooks", body=body, answer=NewWebhook)
+
+
+def rotate(id: str, *, grace: int = 86_400) -> Call[NewWebhook]:
+    """Another secret; the one before is good for `grace` seconds."""
+    return call("POST", "webhooks", id, "rotate", body={"grace": grace}, answer=NewWebhook)
+
+
+def delete(id: str) -> Call[None]:
+    return call("DELETE", "webhooks", id)
+
+
+def send(event: dict[str, Any]) -> Call[Taken]:
+    """Deliver a CloudEvent (structured JSON form)."""
+    return call("POST", "events", body=event, type="application/cloudevents+json", answer=Taken)
