@@ -251,7 +251,8 @@ def _perdure(*words: str, place: Place) -> list[str]:
 
 
 def _perdure_shown(place: Place, *words: str) -> list[str]:
-    return ["perdure", *words, "--data", _short(place.data)]
+    program = "perdure" if shutil.which("perdure") else _short(Path(sys.executable).parent / "perdure")
+    return [program, *words, "--data", _short(place.data)]
 
 
 def _environment() -> dict[str, str]:
