@@ -43,8 +43,15 @@ def test_functions_stay_readable():
             assert lines <= FUNCTION_LINES or name in EXEMPT, f"{name} has {lines} lines"
 
 
+def is_routes(path: Path) -> bool:
+    """The parameters of its functions are those of HTTP requests, which have names."""
+    return path.parent.parent.name == "services" and path.name.startswith("routes")
+
+
 def test_few_positional_parameters():
     for path in modules():
+        if is_routes(path):
+            continue
         for function in functions(path):
             names = [a.arg for a in function.args.posonlyargs + function.args.args if a.arg not in {"self", "cls"}]
             name = f"{relative(path)}:{function.name}"
