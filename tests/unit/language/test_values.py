@@ -47,12 +47,13 @@ def test_a_boolean_is_equal_to_no_number(left, right, equal):
 @pytest.mark.parametrize(
     "text",
     [
+        "[1, {}]",
         json.dumps(list(range(999_999))),
         "[" + "[]," * 249_998 + "1]",
         json.dumps('a,b\n[{"x\\' * 300_000),
         json.dumps([["a,b,c,d,e,f"] * 50] * 5_000),
     ],
-    ids=["many numbers", "many lists", "a long text", "texts with commas"],
+    ids=["few", "many numbers", "many lists", "a long text", "texts with commas"],
 )
 def test_honest_values_are_not_too_many(text):
     check_count(text.encode())
