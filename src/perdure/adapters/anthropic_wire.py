@@ -13,6 +13,7 @@ from perdure.adapters.model_answers import Gathered
 from perdure.adapters.model_endpoint import broken
 from perdure.ports.model import Answer, CallDelta, Chunk, Finish, Image, Message, ModelFailed, Request, ToolCall
 
+DIALECT = "messages"
 MOST_TOKENS = 8_192
 """The wire wants a limit; this is it where a request has none."""
 
@@ -45,6 +46,8 @@ def body(request: Request, model: str, *, is_streamed: bool = False) -> dict[str
     for ours, theirs in (("topP", "top_p"), ("stop", "stop_sequences")):
         if ours in given:
             wire[theirs] = given[ours]
+    if request.dialect == DIALECT:
+        wire = {**request.more, **wire}
     if is_streamed:
         wire["stream"] = True
     return wire

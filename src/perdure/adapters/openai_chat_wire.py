@@ -26,6 +26,7 @@ from perdure.ports.model import (
 
 PARAMETERS = {"temperature": "temperature", "topP": "top_p", "seed": "seed", "stop": "stop"}
 DONE = "[DONE]"
+DIALECT = "chat"
 
 
 def body(request: Request, model: str, *, is_origin: bool, is_streamed: bool = False) -> dict[str, Any]:
@@ -45,6 +46,8 @@ def body(request: Request, model: str, *, is_origin: bool, is_streamed: bool = F
     if request.schema is not None:
         form = {"name": "answer", "schema": request.schema, "strict": is_strict(request.schema)}
         wire["response_format"] = {"type": "json_schema", "json_schema": form}
+    if request.dialect == DIALECT:
+        wire = {**request.more, **wire}
     if is_streamed:
         wire["stream"] = True
         wire["stream_options"] = {"include_usage": True}

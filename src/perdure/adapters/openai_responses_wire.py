@@ -13,6 +13,7 @@ from perdure.adapters.model_endpoint import broken
 from perdure.adapters.openai_chat_wire import address, is_strict
 from perdure.ports.model import Answer, CallDelta, Chunk, Finish, Image, Message, ModelFailed, Request, ToolCall
 
+DIALECT = "responses"
 _PARAMETERS = {"temperature": "temperature", "topP": "top_p", "maxTokens": "max_output_tokens"}
 
 
@@ -37,6 +38,8 @@ def body(request: Request, model: str, *, is_streamed: bool = False) -> dict[str
     if request.schema is not None:
         form = {"type": "json_schema", "name": "answer", "schema": request.schema, "strict": is_strict(request.schema)}
         wire["text"] = {"format": form}
+    if request.dialect == DIALECT:
+        wire = {**request.more, **wire}
     if is_streamed:
         wire["stream"] = True
     return wire
@@ -114,7 +117,8 @@ class Stream:
 
     def _whole(self, response: dict[str, Any]) -> Answer:
         if not response.get("output"):
-            return self._gathered.answer(_finish(response), _usage(response.get("usage") or {}, self._model))
+            used = _usage(response.get("usage") or {}, response.get("model") or self._model)
+            return self._gathered.answer(_finish(response), used)
         whole = answer(response, self._model)
         pieces = [model_answers.read_arguments(self._gathered.written(slot)) for slot in sorted(self._slots.values())]
         if self._gathered.said != whole.text or pieces != [call.arguments for call in whole.tool_calls]:

@@ -81,6 +81,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """`temperature maxTokens topP seed stop`; what is absent is the endpoint's choice."""
     timeout: float = 300.0
     """Seconds, for the whole with its retries."""
+    dialect: str = ""
+    more: dict[str, Any] = msgspec.field(default_factory=dict)
+    """What this port has no word for, as the wire named `dialect` writes it: an adapter of that wire passes it on as it
+    is, all others leave it out."""
 
 
 Finish = Literal["stop", "length", "refused", "tools"]
