@@ -10,7 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.temporal import temporal_server  # noqa: F401 - a fixture for every test
+from tests.servers.kafka import kafka_server  # noqa: F401 - a fixture for every test, like those below
+from tests.servers.postgres import postgres_server  # noqa: F401
+from tests.servers.rabbitmq import rabbit_server  # noqa: F401
+from tests.servers.temporal import temporal_server  # noqa: F401
+from tests.servers.valkey import valkey_server  # noqa: F401
 
 ROOT = Path(__file__).resolve().parents[1]
 SPECIFICATION = ROOT.parent / "shared" / "ows"

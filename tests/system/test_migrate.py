@@ -8,7 +8,6 @@ import sys
 import pytest
 
 from perdure.migrations import histories
-from tests.servers.postgres import postgres_server  # noqa: F401 - a fixture
 
 _numbers = itertools.count(1)
 HEADS = {service: histories.head(service) for service in histories.STORES}

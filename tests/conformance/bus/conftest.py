@@ -12,8 +12,6 @@ from perdure.adapters.database import open_database
 from perdure.adapters.kafka_bus import KafkaBus
 from perdure.adapters.memory_bus import MemoryBus
 from perdure.adapters.rabbitmq_bus import RabbitBus
-from tests.servers.kafka import kafka_server  # noqa: F401 - a fixture
-from tests.servers.rabbitmq import rabbit_server  # noqa: F401 - a fixture
 
 PAUSES = (0.01, 0.02, 0.03)
 DELIVERIES = len(PAUSES) + 1

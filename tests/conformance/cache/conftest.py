@@ -8,7 +8,6 @@ import pytest
 from perdure.adapters.clock import TestClock
 from perdure.adapters.memory_cache import MemoryCache
 from perdure.adapters.redis_cache import RedisCache
-from tests.servers.valkey import valkey_server  # noqa: F401 - a fixture
 
 
 class Apart:

@@ -8,7 +8,6 @@ import pytest
 from sqlalchemy import BigInteger, Column, MetaData, Table, Text
 
 from perdure.adapters.database import open_database
-from tests.servers.postgres import postgres_server  # noqa: F401 - a fixture
 
 metadata = MetaData()
 things = Table(

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from perdure.adapters.clock import SystemClock
 from perdure.errors import PerdureError
 from perdure.functions.agent import Agent
+from perdure.functions.approve import Approve
 from perdure.functions.authentication import Authenticator
 from perdure.functions.http import Http
 from perdure.functions.openapi import OpenApi
@@ -112,7 +113,7 @@ class Scenario:
 
     def _table(self) -> Table:
         authenticator = Authenticator(self.egress, SystemClock())
-        return Table([Http(authenticator), OpenApi(authenticator), Agent(), *self.functions.values()])
+        return Table([Http(authenticator), OpenApi(authenticator), Agent(), Approve(), *self.functions.values()])
 
     def _prepared(self, text: str) -> tuple[Json, dict[str, Json]]:
         errors = [finding for finding in findings(text, self.driver.table) if finding.severity == "error"]

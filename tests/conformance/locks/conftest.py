@@ -8,7 +8,6 @@ from perdure.adapters.clock import TestClock
 from perdure.adapters.memory_locks import MemoryLocks
 from perdure.adapters.redis_locks import RedisLocks
 from tests.conformance.cache.conftest import Apart
-from tests.servers.valkey import valkey_server  # noqa: F401 - a fixture
 
 
 @pytest.fixture(params=["memory", "valkey"])
