@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -41,7 +42,7 @@ class Program:
             timeout=timeout,
         )
 
-    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+    def start(self, *arguments: str, stderr: Any = subprocess.PIPE) -> "subprocess.Popen[str]":
         """One command, left running in a process group of its own."""
         return subprocess.Popen(
             [sys.executable, "-m", "perdure", *arguments],
@@ -49,7 +50,7 @@ class Program:
             env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             text=True,
             start_new_session=True,
         )
