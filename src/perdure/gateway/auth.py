@@ -103,7 +103,9 @@ class Authenticated:
 
     async def _failed(self, scope: Scope, by: str) -> None:
         self._meters.add("perdure_refusals_total", (f"unknown-{by}",))
-        rate = self._rules.failures
+        rate = self._rules.rates.get("refused")
+        if rate is None:
+            return
         count = await self._cache.add(f"-:refused:{address_of(scope)}", 1, rate.seconds)
         if count > rate.amount:
             raise Refused(

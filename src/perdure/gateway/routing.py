@@ -8,6 +8,7 @@ the two can never disagree.
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
@@ -97,9 +98,10 @@ class Table:
         return None, {}, frozenset(allowed)
 
     def _candidates(self, path: str) -> Iterator[Entry]:
-        yield from self._exact.get(path, ())
-        yield from _descend(self._tree, path.split("/"), 0)
-        yield from self._tails
+        exact = self._exact.get(path)
+        if exact is not None:
+            return iter(exact)  # `bulk` is no id, whatever the method
+        return chain(_descend(self._tree, path.split("/"), 0), self._tails)
 
 
 _HERE = object()

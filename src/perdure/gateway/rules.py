@@ -19,8 +19,12 @@ RATES: dict[str, Rate] = {
     "stream": Rate(600),
     "sign-in": Rate(30),
     "public": Rate(1200),
+    "refused": Rate(60),
 }
-"""By class, for one key, session or user; for public routes for one address. A tenant has `tenant_factor` times that."""
+"""By class, for one key, session or user; for public routes for one address. A tenant has `tenant_factor` times that.
+
+`refused` are credentials that are not valid: more from one address hear 429 instead of 401.
+"""
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,8 +39,6 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     body: int = 1024 * KIB
     rates: dict[str, Rate] = msgspec.field(default_factory=lambda: dict(RATES))
     tenant_factor: int = 10
-    failures: Rate = Rate(60)
-    """Refused credentials from one address, after which none of it are looked at for the rest of the time."""
     streams: int = 2000
     streams_tenant: int = 1000
     streams_caller: int = 200

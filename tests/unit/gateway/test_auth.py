@@ -99,7 +99,7 @@ async def test_a_key_is_not_remembered_as_a_token():
 
 
 async def test_many_wrong_credentials_from_one_address():
-    world = World(Rules(failures=Rate(3, 60)))
+    world = World(Rules(rates={"refused": Rate(3, 60)}))
     statuses = [(await world.ask("GET", PATH, key=f"wrong-{i}")).status for i in range(5)]
     assert statuses == [401, 401, 401, 429, 429]
     assert (await world.ask("GET", PATH)).status == 200, "who has a valid key is not shut out by others"
