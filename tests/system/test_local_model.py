@@ -16,7 +16,7 @@ from perdure.adapters.egress import HttpEgress
 from perdure.adapters.local_model_client import LocalModel
 from perdure.adapters.local_model_state import STATE, read_state
 from perdure.adapters.local_model_weights import is_installed, weights
-from perdure.ports.model import Message, ModelFailed, Request
+from perdure.ports.model import Message, ModelFailed, Request, Texts
 
 pytestmark = pytest.mark.slow
 
@@ -154,3 +154,17 @@ async def test_weights_that_are_not_there(egress, directory):
         await LocalModel(egress, SystemClock(), directory=directory, file=str(directory / "none")).ask(question("a"))
     assert failed.value.failure == "configuration"
     assert str(failed.value).endswith(".")
+
+
+async def test_streams_and_vectors_of_the_same_weights(installed, egress, directory):
+    model = LocalModel(egress, SystemClock(), directory=directory)
+    request = Request(messages=(Message("user", "Say hello."),), key="k", parameters={"maxTokens": 4})
+    *pieces, last = [chunk async for chunk in model.stream(request)]
+    assert "".join(piece.text for piece in pieces) == last.text != ""
+    made = await model.embed(Texts(texts=("red", "green", "red"), key="k"))
+    first, second, third = made.vectors
+    assert first == pytest.approx(third, abs=1e-4)
+    assert first != pytest.approx(second, abs=1e-2)
+    with pytest.raises(ModelFailed, match="cannot be chosen"):
+        await model.embed(Texts(texts=("red",), key="k", dimensions=3))
+    assert (await model.ask(request)).text == last.text

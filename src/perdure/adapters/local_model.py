@@ -17,10 +17,10 @@ from typing import Any
 
 import msgspec
 
-from perdure.adapters.local_model_answers import Answers, Ledger
+from perdure.adapters.local_model_answers import Answers, Compute, Ledger
 from perdure.adapters.local_model_server import Server
 from perdure.adapters.local_model_state import STATE, read_state, write_state
-from perdure.adapters.local_model_weights import MISSING, load, weights
+from perdure.adapters.local_model_weights import MISSING, load, load_embeddings, weights
 
 LOCK = "model.lock"
 LOG = "model.log"
@@ -100,6 +100,7 @@ def _serve(options: argparse.Namespace, directory: Path, report: Report) -> int:
             kept = {**shown, "token": token, "weights": options.weights, "threads": options.threads}
             write_state(directory, kept)
             # First the state, then (by ending) the lock: who waits for the lock never meets a state that is over.
+            server.embed = _embeddings(path, options.threads)
             server.on_stop = lambda: state.unlink(missing_ok=True)
             signal.signal(signal.SIGTERM, lambda *_: server.stop())
             signal.signal(signal.SIGINT, lambda *_: server.stop())
@@ -107,6 +108,18 @@ def _serve(options: argparse.Namespace, directory: Path, report: Report) -> int:
             server.serve_forever()
         ledger.close()
     return 0
+
+
+def _embeddings(path: Path, threads: int) -> Compute:
+    """Makes vectors; what that takes is loaded at the first use, which is one at a time (`Answers.vectors`)."""
+    loaded: list[Compute] = []
+
+    def compute(request: dict[str, Any]) -> dict[str, Any]:
+        if not loaded:
+            loaded.append(load_embeddings(path, threads=threads))
+        return loaded[0](request)
+
+    return compute
 
 
 def _take(lock: int, state: Path) -> dict[str, Any] | None:

@@ -75,6 +75,15 @@ class Answers:
             mine.set_result((status, body))
         return status, body
 
+    def vectors(self, compute: Compute, request: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        """Status and body of one request for embeddings; it takes its turn like an answer, and nothing is stored."""
+        with self._turn:
+            body = compute(request)
+        if "data" in body:
+            return 200, body
+        error = body.get("error", body)
+        return 400, error_body(str(error.get("message", error) if isinstance(error, dict) else error)[:500])
+
     def _again(self, key: str, raw: bytes, known: Stored) -> tuple[int, dict[str, Any]]:
         if known.request != raw:
             return 422, error_body("This idempotency key was used for another request.")

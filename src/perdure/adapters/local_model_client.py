@@ -7,8 +7,9 @@ import asyncio
 import contextlib
 import subprocess
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -18,6 +19,8 @@ from perdure.adapters.openai import OpenAIModel
 from perdure.ports.clock import Clock
 from perdure.ports.egress import Egress, EgressFailed, EgressRefused
 from perdure.ports.model import Answer, Chunk, ModelFailed, Request, TextDelta, Texts, Vectors
+
+T = TypeVar("T")
 
 _LONGEST_START = 90.0
 _LONGEST_CHECK = 10.0
@@ -37,15 +40,18 @@ class LocalModel:
 
     async def ask(self, request: Request) -> Answer:
         """One request. Raises ModelFailed, `configuration` when engine or weights are not installed."""
+        return await self._asked(lambda endpoint: endpoint.ask(request))
+
+    async def _asked(self, attempt: Callable[[OpenAIModel], Awaitable[T]]) -> T:
         endpoint = self._endpoint or await self._find()
         try:
-            return await endpoint.ask(request)
+            return await attempt(endpoint)
         except ModelFailed as failed:
             if failed.status != 401 and (failed.status is not None or failed.failure != "communication"):
                 raise
         # The process has ended since (idle, or killed): start it again and ask with the same key.
         self._endpoint = None
-        return await (await self._find()).ask(request)
+        return await attempt(await self._find())
 
     async def stream(self, request: Request) -> AsyncGenerator[Chunk, None]:
         """The answer in one piece: each key is computed once and its answer kept whole, so there is nothing to show of
@@ -56,11 +62,8 @@ class LocalModel:
         yield answer
 
     async def embed(self, texts: Texts) -> Vectors:
-        """ModelFailed: its weights are made for answers."""
-        raise ModelFailed(
-            "The local model makes no embeddings. Name a provider that does in PERDURE_MODELS, or set PERDURE_MODEL_URL.",
-            failure="configuration",
-        )
+        """Vectors out of the same weights: enough to tell texts apart. Raises ModelFailed."""
+        return await self._asked(lambda endpoint: endpoint.embed(texts))
 
     async def _find(self) -> OpenAIModel:
         async with self._starting:

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from perdure.adapters.local_model_answers import Answers, error_body
+from perdure.adapters.local_model_answers import Answers, Compute, error_body
 
 _MOST_BYTES = 8_000_000
 _MOST_TOKENS = 1_024
@@ -39,6 +39,8 @@ class Server(ThreadingHTTPServer):
         self.model = model
         self.on_stop: Callable[[], None] = lambda: None
         """Called before this server says that it will stop."""
+        self.embed: Compute | None = None
+        """Makes vectors; weights are loaded at the first use."""
         self._idle = idle
         self._guard = threading.Lock()
         self._open = 0
@@ -67,7 +69,7 @@ class Server(ThreadingHTTPServer):
 
 
 class Exchange(BaseHTTPRequestHandler):
-    """Routes: GET /health, GET /v1/models, POST /v1/chat/completions, POST /shutdown."""
+    """Routes: GET /health, GET /v1/models, POST /v1/chat/completions, POST /v1/embeddings, POST /shutdown."""
 
     protocol_version = "HTTP/1.1"
     server: Server
@@ -77,7 +79,8 @@ class Exchange(BaseHTTPRequestHandler):
         self._serve({"/health": self._health, "/v1/models": self._models})
 
     def do_POST(self) -> None:
-        self._serve({"/v1/chat/completions": self._chat, "/shutdown": self._shutdown})
+        routes = {"/v1/chat/completions": self._chat, "/v1/embeddings": self._embeddings, "/shutdown": self._shutdown}
+        self._serve(routes)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing: what was asked is in the ledger."""
@@ -146,6 +149,19 @@ class Exchange(BaseHTTPRequestHandler):
         if status == 200:
             body = {**body, "model": self.server.model}
         return status, body
+
+    def _embeddings(self) -> Reply:
+        try:
+            request = msgspec.json.decode(self._body())
+        except msgspec.DecodeError:
+            raise Refused(400, "The body is not JSON.") from None
+        if not isinstance(request, dict) or not request.get("input"):
+            raise Refused(400, "The body needs an input.")
+        if request.get("dimensions") is not None:
+            raise Refused(400, "The number of dimensions of this model cannot be chosen.")
+        if self.server.embed is None:
+            raise Refused(501, "This server makes no embeddings.")
+        return self.server.answers.vectors(self.server.embed, {**request, "model": self.server.model})
 
     def _body(self) -> bytes:
         length = self.headers.get("content-length", "")

@@ -16,6 +16,8 @@ MISSING = (
 """One sentence for everybody who meets a missing engine or missing weights."""
 
 _CONTEXT = 8_192
+_EMBEDDED = 2_048
+"""Tokens of one text that is made into a vector, at most."""
 
 # A base model has no chat template of its own; llama.cpp would then assume one that the weights never saw.
 _PLAIN_TEMPLATE = (
@@ -70,6 +72,36 @@ def load(path: Path, *, threads: int = 1) -> "Compute":
     def compute(request: dict[str, Any]) -> dict[str, Any]:
         try:
             body = engine.handle_chat_completions(request)
+        except (RuntimeError, ValueError, TypeError) as error:
+            return {"error": {"message": str(error), "code": 400}}
+        return body if isinstance(body, dict) else dict(msgspec.json.decode(body))
+
+    return compute
+
+
+def load_embeddings(path: Path, *, threads: int = 1) -> "Compute":
+    """Load the weights once more, to make vectors with, and give the function that does. ImportError without the extra.
+
+    A vector is the mean over what the model made of each token: good enough to tell texts apart, no more.
+    """
+    import xllamacpp  # as above
+
+    parameters = xllamacpp.CommonParams()
+    parameters.model.path = str(path)
+    parameters.n_ctx = _CONTEXT
+    parameters.n_batch = parameters.n_ubatch = _EMBEDDED
+    parameters.n_parallel = 1
+    parameters.cpuparams.n_threads = threads
+    parameters.warmup = False
+    parameters.hostnames = ["127.0.0.1"]
+    parameters.port = 0
+    parameters.embedding = True
+    parameters.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
+    engine = xllamacpp.Server(parameters)
+
+    def compute(request: dict[str, Any]) -> dict[str, Any]:
+        try:
+            body = engine.handle_embeddings(request)
         except (RuntimeError, ValueError, TypeError) as error:
             return {"error": {"message": str(error), "code": 400}}
         return body if isinstance(body, dict) else dict(msgspec.json.decode(body))
