@@ -19,7 +19,7 @@ REQUESTED = "dev.perdure.approval.requested.v1"
 DECIDED = "dev.perdure.approval.decided.v1"
 
 _name = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
-_OWN = frozenset({"agent", "a2a", "asyncapi", "grpc", "http", "mcp", "openapi"})
+_OWN = frozenset({"agent", "approve", "a2a", "asyncapi", "grpc", "http", "mcp", "openapi"})
 """Calls whose arguments the machine makes: a function of the document has to stand before them."""
 
 _ANYTHING: dict[str, Json] = {"type": "object"}

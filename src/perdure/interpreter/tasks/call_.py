@@ -19,7 +19,9 @@ from perdure.language.values import Json
 _LATER = ("grpc", "asyncapi", "a2a", "mcp")
 
 AGENT = "agent"
-"""The function of the default catalog that the machine runs itself (5.3)."""
+APPROVE = "approve"
+OWN = {AGENT: "agent", APPROVE: "approval"}
+"""Functions of the default catalog that the machine runs itself (5.3, 5.4) -> the kind of task that each is."""
 
 _NOTHING = Site(None, (), {})
 
@@ -56,8 +58,8 @@ def compile(builder: Builder, node: Node, around: Surroundings, targets: dict[st
         return
     node.body = Call(name, _NOTHING)
     _resolve(builder, node.body, name, pointer + "/call")
-    if node.body.list is None and node.body.function == AGENT:
-        builder.kinds["agent"].compile(builder, node, around, targets)
+    if node.body.list is None and node.body.function in OWN:
+        builder.kinds[OWN[node.body.function]].compile(builder, node, around, targets)
     else:
         node.body.with_ = builder.template({} if with_ is None else with_, "body", around, pointer + "/with")
 

@@ -13,6 +13,8 @@ from perdure.language.rules.survey import Call
 from perdure.language.values import Json
 
 AGENT = "agent"
+TASKS = (AGENT, "approve")
+"""Functions that are tasks of the machine, and no effects that a model can call."""
 FIXED = ("tools", "handover", "output", "approval")
 
 
@@ -62,7 +64,7 @@ def _check_tool(name: str, version: Json, pointer: str, report: Report, known: t
     if name in own:
         return
     bare, written = _bare(name)
-    if bare in BUILT_IN_CALLS or bare == AGENT:
+    if bare in BUILT_IN_CALLS or bare in TASKS:
         message = f"'{shown(bare)}' cannot be a tool itself."
         report.error("unknown-function", pointer, message, "Write a function that calls it under use: functions.")
     elif bare not in functions.names():

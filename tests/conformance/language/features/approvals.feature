@@ -241,7 +241,7 @@ Feature: Approvals
       """
     When the workflow is started
     And time passes: PT4S
-    Then the workflow should be waiting
+    Then the workflow should be running
     When time passes: PT2S
     Then the workflow should complete with output:
       """yaml

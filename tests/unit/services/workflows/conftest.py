@@ -10,6 +10,7 @@ from perdure.adapters.clock import TestClock
 from perdure.adapters.database import open_database
 from perdure.engines.embedded.engine import EmbeddedEngine
 from perdure.functions.agent import Agent
+from perdure.functions.approve import Approve
 from perdure.functions.table import Table
 from perdure.services.workflows.service import Ground
 from perdure.services.workflows.store import metadata
@@ -46,7 +47,7 @@ class World:
         return Workflows(
             Ground(
                 database=self.database, engine=self.engine, clock=self.clock, sealing=PlainSealing(),
-                functions=Table([Agent()]), resolve=self.resolve,
+                functions=Table([Agent(), Approve()]), resolve=self.resolve,
             )
         )  # fmt: skip
 
@@ -92,6 +93,6 @@ def document(name: str, do: str = SET, version: str = "1.0.0", more: str = "") -
 async def world(tmp_path):
     clock = TestClock()
     database = open_database("sqlite://", "workflows", metadata, clock=clock)
-    async with EmbeddedEngine(tmp_path, Table([Agent()]), clock=clock) as engine:
+    async with EmbeddedEngine(tmp_path, Table([Agent(), Approve()]), clock=clock) as engine:
         yield World(clock, database, engine)
     await database.close()
