@@ -67,7 +67,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     fork.add_argument("--input", metavar="JSON|@FILE", help="Another input; only without --path.")
     fork.add_argument("--document", metavar="FILE", help="Another document that the kept history must fit.")
     delete = _verb(verbs, "delete", "Forget a run that has ended, with all it left in the journal.")
-    prune = _verb(verbs, "prune", "Forget all runs that ended some time ago.", run=False)
+    prune = _verb(
+        verbs,
+        "prune",
+        "Forget all runs that ended some time ago. On a Temporal server, which forgets them by itself: what is left of them.",
+        run=False,
+    )
     prune.add_argument(
         "--before", required=True, metavar="AGE", help="Runs that ended longer ago than this: 30d, 12h, 45m, 10s."
     )
@@ -275,11 +280,29 @@ def _prune(desk: drive.Desk, options: argparse.Namespace) -> int:
     from perdure.engines.embedded import retention  # the engine; not needed by --help
 
     before = time.time_ns() // 1_000_000 - _age(options.before)
-    _must_be_a_journal(desk)
+    if not desk.has_journal:
+        return _sweep(desk, before)
+    desk.must_exist()
     count = retention.prune(desk.directory, desk.tenant, before)
     print(f"perdure: {'1 run is' if count == 1 else f'{count} runs are'} forgotten.", file=sys.stderr)
     if options.vacuum:
         retention.compact(desk.directory)
+    return 0
+
+
+def _sweep(desk: drive.Desk, before: int) -> int:
+    """A server forgets runs by itself; their big values are elsewhere."""
+
+    async def work(installation: "Installation") -> int:
+        from perdure.engines.temporal.engine import TemporalEngine  # heavy; loaded already by now
+
+        assert isinstance(installation.engine, TemporalEngine)
+        return await installation.engine.sweep(desk.tenant, before)
+
+    count = _ask(desk, work)
+    print(
+        f"perdure: {'1 big value' if count == 1 else f'{count} big values'} of forgotten runs deleted.", file=sys.stderr
+    )
     return 0
 
 

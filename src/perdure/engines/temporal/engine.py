@@ -28,6 +28,7 @@ from perdure.engines.temporal.errands import attributes_of
 from perdure.engines.temporal.protocol import Beginning, Limits
 from perdure.engines.temporal.reading import Reader, is_meant, row_of
 from perdure.engines.temporal.record import Record, program_of
+from perdure.engines.temporal.sweep import sweep
 from perdure.errors import Conflict, Invalid, NotFound, Unavailable
 from perdure.interpreter.commands import Lifecycle
 from perdure.interpreter.events import CancelRequested, Event, OperatorPatch, ResumeRequested, Started, SuspendRequested
@@ -382,6 +383,10 @@ class TemporalEngine:
             result: dict[str, Any] = await self._reader.handle(tenant, run).result()
             return result
         return None
+
+    async def sweep(self, tenant: str, before: int) -> int:
+        """Forget big values, put before this time, of runs that the server has forgotten; how many they were."""
+        return await sweep(self.client, self._installation, tenant, self._blobs, before)
 
     def _given(self, value: Json) -> Json:
         try:
