@@ -25,6 +25,7 @@ from perdure.engines.embedded.views import Reader
 from perdure.errors import Invalid
 from perdure.functions import python
 from perdure.functions.agent import Agent
+from perdure.functions.approve import Approve
 from perdure.functions.authentication import Authenticator
 from perdure.functions.embed import Embed
 from perdure.functions.http import Http
@@ -227,6 +228,7 @@ def embedded(
             OpenApi(authenticator),
             Infer(models, models.providers),
             Agent(),
+            Approve(),
             ModelFunction(models, models.providers),
             Embed(models, models.providers),
             *_own(settings, modules),
