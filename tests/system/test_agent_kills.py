@@ -22,6 +22,7 @@ from perdure.interpreter.faults import problem
 from perdure.language.read import read
 from perdure.ports.engine import ENDED
 from perdure.ports.function import FunctionFault
+from perdure.ports.model import Answer, ToolCall
 from tests.conformance.language.driver import TENANT, Driver
 from tests.conformance.language.engine_driver import FACTS, EngineDriver, Killed
 from tests.conformance.language.world import ScriptedSecrets
@@ -50,6 +51,8 @@ SCRIPT = [
 
 class World:
     """What outlives a process: the log of all that reached the model and the tools, as (name, key)."""
+
+    document = DOCUMENT
 
     def __init__(self, folder):
         self.log: list[tuple[str, str]] = []
@@ -124,12 +127,12 @@ class Stepwise(Driver):
         self.taken = getattr(self, "taken", 0) + 1
 
 
-def pure(loop, folder, kill_at):
+def pure(loop, folder, kill_at, kind=World):
     folder.mkdir(exist_ok=True)
-    world = World(folder)
+    world = kind(folder)
     driver = Stepwise(loop, ScriptedSecrets())
     driver.table = world.table()
-    run = driver.start(read(DOCUMENT).value, {}, {})
+    run = driver.start(read(world.document).value, {}, {})
     while driver._queue and driver.runs[run].status not in ENDED:
         driver._take()
         if driver.taken == kill_at:
@@ -205,12 +208,12 @@ class KilledOnce(EngineDriver):
         await engine.close()
 
 
-def embedded(loop, folder, at, *, stored=True, hang=False):
+def embedded(loop, folder, at, *, stored=True, hang=False, kind=World):
     folder.mkdir(exist_ok=True)
-    world = World(folder)
+    world = kind(folder)
     world.hang = hang
     driver = KilledOnce(loop, folder / "data", world, at, stored=stored)
-    run = driver.start(read(DOCUMENT).value, {}, {})
+    run = driver.start(read(world.document).value, {}, {})
     return world, driver, run
 
 
@@ -271,6 +274,76 @@ def test_a_killed_run_goes_on_with_the_tools_that_it_began_with(loop, tmp_path):
     finish(driver, again)
     assert "Changed meanwhile." in {tool.description for request in world.asked.values() for tool in request.tools}
     driver.close()
+
+
+# Summaries, sub-agents, and a conversation that is handed over
+
+RELAY = """
+document: { dsl: '1.0.3', namespace: test, name: relay, version: '1.0.0' }
+use:
+  functions:
+    scout: { call: agent, with: { instruction: You are the scout., tools: [lookup] } }
+    billing:
+      call: agent
+      with: { instruction: You are billing., tools: [lookup], output: { type: object, required: [done] } }
+do:
+  - ask:
+      call: agent
+      with:
+        instruction: Settle it.
+        tools: [scout]
+        handover: [billing]
+        context: { characters: 1000, full: summarize }
+        output: { type: object, required: [done] }
+"""
+
+
+class Relay(World):
+    """The first asks a scout twice, is told its own story in short, and hands over to billing."""
+
+    document = RELAY
+
+    async def ask(self, request):
+        self.log.append(("model", request.key))
+        assert self.asked.setdefault(request.key, request) == request, "another request under the same key"
+        instruction, said = request.messages[0].text, "".join(message.text for message in request.messages[1:])
+        has_result = request.messages[-1].role == "tool"
+        if instruction.startswith("Summarize"):
+            return answered("The scout was asked twice.")
+        if "scout" in instruction:
+            return answered("x" * 600) if has_result else answered(call=("lookup", {"id": 1}))
+        if "billing" in instruction:
+            return answered('{"done": true}') if has_result else answered(call=("lookup", {"id": 2}))
+        return answered(call=("billing", {}) if "[what happened before" in said else ("scout", {}))
+
+
+def answered(text="", call=None):
+    calls = () if call is None else (ToolCall("c", *call),)
+    return Answer(text=text, finish="tools" if calls else "stop", usage={}, tool_calls=calls)
+
+
+def test_a_relay_killed_at_every_event_on_the_pure_driver(loop, tmp_path):
+    whole, driver = pure(loop, tmp_path / "whole", None, Relay)
+    models = [request.messages[0].text.split("\n")[0] for request in whole.asked.values()]
+    assert sum(model.startswith("Summarize") for model in models) == 1
+    assert len(whole.log) == len(set(whole.log)) == 3 + 2 * 3 + 1 + 3
+    for index in range(1, driver.taken + 1):
+        world, _ = pure(loop, tmp_path / str(index), index, Relay)
+        assert of_one_life(world.log) == of_one_life(whole.log), f"killed at event {index}"
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_a_relay_killed_at_every_commit_on_the_embedded_engine(loop, tmp_path, stored):
+    whole, driver, run = embedded(loop, tmp_path / "whole", None, kind=Relay)
+    finish(driver, run)
+    commits = driver.commits
+    driver.close()
+    for index in range(1, commits + 1):
+        world, driver, run = embedded(loop, tmp_path / str(index), index, stored=stored, kind=Relay)
+        finish(driver, run)
+        assert not driver.known & {key for _name, key in world.log[driver.before :]}
+        assert of_one_life(world.log) == of_one_life(whole.log), f"killed at commit {index}"
+        driver.close()
 
 
 async def reached(world, name):
