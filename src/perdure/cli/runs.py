@@ -1,4 +1,4 @@
-"""`perdure runs …`: list, show and mend runs of a data directory."""
+"""`perdure runs …`: list, show and mend runs, of a data directory or of a server (`server_runs.py`)."""
 
 import argparse
 import sys
@@ -23,6 +23,8 @@ _EPILOG = """\
 `list`, `show` and `history` only look: they work at any time, also while another process runs in the directory. The
 other verbs change something, and one process at a time may do that.
 
+After `perdure login`, or with --server, all this is about the runs of a server; --data names a journal again.
+
 examples:
   perdure runs list --status faulted
   perdure runs show 0192f1a4-…
@@ -32,6 +34,7 @@ examples:
   perdure runs fork 0192f1a4-… --path /do/1/ship
 """
 
+_SERVER_ONLY = ("start", "follow", "suspend", "tasks")
 _UNITS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000}
 _LONGEST_AGE = 9
 _RUN_HELP = "The run's id, as `perdure run` and `perdure runs list` show it."
@@ -76,12 +79,33 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     prune.add_argument(
         "--before", required=True, metavar="AGE", help="Runs that ended longer ago than this: 30d, 12h, 45m, 10s."
     )
+    _server_verbs(verbs)
+    fork.add_argument("--version", metavar="VERSION", help="On a server: another published version.")
     for verb in (delete, prune):
         verb.add_argument("--vacuum", action="store_true", help="Make the file smaller too; takes a while.")
 
 
+def _server_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """What only a server has: a journal's runs are driven by `perdure run`."""
+    start = _verb(verbs, "start", "On a server: start a run of a published workflow, and print its id.", run=False)
+    start.add_argument("workflow", metavar="WORKFLOW", help="<namespace>.<name>, from `perdure workflows list`.")
+    start.add_argument("--input", metavar="JSON|@FILE", help="The run's input (default: {}).")
+    start.add_argument("--version", metavar="VERSION", help="A version (default: the highest).")
+    start.add_argument("--run", metavar="ID", help="The run's id (default: a new one).")
+    start.add_argument("--follow", action="store_true", help="Follow it to its end, and print its output.")
+    _verb(verbs, "follow", "On a server: follow a run to its end, and print its output.")
+    _verb(verbs, "suspend", "On a server: hold a run; what is under way ends, nothing new begins.")
+    _verb(verbs, "tasks", "On a server: list the tasks of a run that are under way, and what they wait for.")
+
+
 def execute(options: argparse.Namespace) -> int:
     """Do the verb."""
+    from perdure.cli import server  # light, and so is asking; the client is loaded for a server only
+
+    if server.is_meant(options) or options.verb in _SERVER_ONLY:
+        from perdure.cli import server_runs
+
+        return server_runs.execute(options)
     desk = drive.Desk(options)
     try:
         return _VERBS[options.verb](desk, options)
@@ -109,6 +133,7 @@ def _verb(
         drive.drive_arguments(parser)
     else:
         drive.data_argument(parser)
+    parser.add_argument("--server", metavar="URL", help="Do it on this server (default: that of `perdure login`).")
     return parser
 
 

@@ -9,14 +9,15 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
 from perdure.cli import given
-from perdure.client import Client
-from perdure.client.call import Call, Page
 from perdure.errors import Invalid, Unauthenticated
+
+if TYPE_CHECKING:
+    from perdure.client import Call, Client, Page
 
 _Row = TypeVar("_Row")
 
@@ -62,6 +63,15 @@ def kept() -> Login | None:
         raise Invalid(f"The login in {place()} cannot be read: {error}.", hint="Run `perdure login` again.") from None
 
 
+def is_meant(options: argparse.Namespace) -> bool:
+    """Whether a command that works on a journal too is meant for a server: one was named, or signed in at, and no
+    journal was."""
+    if options.server or os.environ.get("PERDURE_SERVER"):
+        return True
+    is_journal = options.data or options.engine or os.environ.get("PERDURE_DATA") or os.environ.get("PERDURE_ENGINE")
+    return not is_journal and place().exists()
+
+
 def chosen(options: argparse.Namespace) -> Login | None:
     """The server that a command shall speak to, or None when nobody has named one."""
     settings = given.read_settings()
@@ -74,8 +84,10 @@ def chosen(options: argparse.Namespace) -> Login | None:
 
 
 @contextlib.contextmanager
-def opened(options: argparse.Namespace) -> Iterator[Client]:
+def opened(options: argparse.Namespace) -> "Iterator[Client]":
     """A client of the chosen server."""
+    from perdure.client import Client  # only now: TLS is slow to import
+
     login = chosen(options)
     if login is None:
         raise Invalid(
@@ -89,13 +101,13 @@ def opened(options: argparse.Namespace) -> Iterator[Client]:
             raise Unauthenticated(error.message, hint=hint) from None
 
 
-def ask(options: argparse.Namespace, call: Call[Any]) -> Any:
+def ask(options: argparse.Namespace, call: "Call[Any]") -> Any:
     """One call and its answer."""
     with opened(options) as client:
         return client.do(call)
 
 
-def pages(options: argparse.Namespace, find: Callable[..., Call[Page[_Row]]]) -> list[_Row]:
+def pages(options: argparse.Namespace, find: "Callable[..., Call[Page[_Row]]]") -> list[_Row]:
     """All rows of a list, page by page."""
     rows: list[_Row] = []
     cursor: str | None = ""
