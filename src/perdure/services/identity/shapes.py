@@ -16,7 +16,7 @@ Password = Annotated[str, Field(min_length=1, max_length=1024)]
 class Shape(BaseModel):
     """Unknown keys are refused: a misspelt one must not be ignored."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class NewKey(Shape):

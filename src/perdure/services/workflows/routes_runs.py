@@ -160,8 +160,8 @@ def _reading(runs: Runs) -> APIRouter:
         output: Conditions,
         workflow: Text = None,
         version: Text = None,
-        since: dt.datetime | None = None,
-        until: dt.datetime | None = None,
+        since: shapes.Moment | None = None,
+        until: shapes.Moment | None = None,
         limit: Limit = 100,
         cursor: Cursor = "",
     ) -> shapes.Runs:

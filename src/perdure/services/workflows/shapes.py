@@ -4,7 +4,7 @@ import datetime as dt
 from typing import Annotated, Any, Literal, Self
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from perdure.language.findings import Finding
 from perdure.ports.engine import Entry, Run, Status
@@ -27,9 +27,18 @@ from perdure.services.workflows.models import (
 )
 from perdure.services.workflows.runs import Open
 
+
+def written_moment(given: object) -> object:
+    """A moment is written with its date: a bare number could be seconds or milliseconds."""
+    if not isinstance(given, str) or "-" not in given[1:]:
+        raise ValueError("write it like 2026-01-31T08:30:00Z")
+    return given
+
+
 Line = r"^[^\x00-\x1f\x7f]*$"
 Name = Annotated[str, Field(max_length=140, pattern=Line, examples=["shop.orders"])]
 Number = Annotated[str, Field(min_length=1, max_length=100, pattern=Line, examples=["1.0.0"])]
+Moment = Annotated[dt.datetime, BeforeValidator(written_moment), Field(strict=False)]
 Reason = Annotated[str, Field(max_length=2000)]
 Path = Annotated[str, Field(max_length=2000, pattern=Line, examples=["/do/0/charge"])]
 
@@ -37,7 +46,7 @@ Path = Annotated[str, Field(max_length=2000, pattern=Line, examples=["/do/0/char
 class Shape(BaseModel):
     """Unknown keys are refused: a misspelt one must not be ignored."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 def moment(at: int) -> str:
@@ -287,8 +296,8 @@ class Select(Shape):
     statuses: list[Status] = []
     workflow: Name | None = None
     version: Number | None = None
-    since: dt.datetime | None = None
-    until: dt.datetime | None = None
+    since: Moment | None = None
+    until: Moment | None = None
 
 
 class Many(Shape):
