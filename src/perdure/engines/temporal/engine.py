@@ -25,10 +25,12 @@ from perdure.engines.temporal.codec import converter
 from perdure.engines.temporal.connection import Address, border, connect
 from perdure.engines.temporal.definitions import Definitions
 from perdure.engines.temporal.errands import attributes_of
+from perdure.engines.temporal.finding import Finder, is_meant
 from perdure.engines.temporal.protocol import Beginning, Limits
-from perdure.engines.temporal.reading import Reader, is_meant, row_of
+from perdure.engines.temporal.reading import Reader, row_of
 from perdure.engines.temporal.record import Record, program_of
 from perdure.engines.temporal.sweep import sweep
+from perdure.engines.temporal.workflow import RunWorkflow
 from perdure.errors import Conflict, Invalid, NotFound, Unavailable
 from perdure.interpreter.commands import Lifecycle
 from perdure.interpreter.events import CancelRequested, Event, OperatorPatch, ResumeRequested, Started, SuspendRequested
@@ -55,13 +57,16 @@ class TemporalEngine:
         installation: str = "perdure",
         keys: tuple[str, ...] = (),
         limits: Limits | None = None,
+        kind: type[RunWorkflow] = RunWorkflow,
     ) -> None:
+        """`kind` is the workflow that its workers have for runs: it is replayed here where a run is read."""
         self._address = address
         self._table = table
         self._blobs = blobs
         self._installation = installation
         self._keys = keys
         self._limits = limits or Limits()
+        self._kind = kind
         self._definitions = Definitions(blobs)
         self._recent: dict[tuple[str, str], None] = {}
         """Runs begun here: they are found here, however late the server's list is."""
@@ -77,8 +82,9 @@ class TemporalEngine:
         """Reach the server. Unavailable when it cannot be reached."""
         client = await connect(self._address, converter(self._blobs, self._keys))
         self._client = client
-        self._reader = Reader(client, self._installation)
+        self._reader = Reader(client, self._installation, self._kind)
         self._has_attributes = await self._knows_attributes(client)
+        self._finder = Finder(client, self._installation, has_attributes=self._has_attributes)
 
     async def close(self) -> None:
         """Leave. Runs go on."""
@@ -321,36 +327,15 @@ class TemporalEngine:
         last = None
         if before is not None:
             last = await self._began(tenant, before)
-        found: dict[str, tuple[int, Run]] = {}
-        for wanted in ('ExecutionStatus = "Running"', 'ExecutionStatus != "Running"'):
-            await self._list(tenant, wanted, found, last, limit)
+        found = await self._finder.find(tenant, query, limit, last)
         for owner, id in reversed(self._recent):
             if owner == tenant and id not in found:
                 with contextlib.suppress(NotFound):
                     began = await self._began(tenant, id)
                     if last is None or began < last:
                         found[id] = (began, await self._row(tenant, id))
-        fitting = [
-            item for item in found.values() if is_meant(item[1], query)
-        ]  # fmt: skip
+        fitting = [item for item in found.values() if is_meant(item[1], query)]
         return [run for _, run in heapq.nlargest(limit, fitting, key=lambda item: (item[0], item[1].id))]
-
-    async def _list(
-        self, tenant: str, wanted: str, found: dict[str, tuple[int, Run]], last: int | None, limit: int
-    ) -> None:
-        """Gather until the newest `limit` are surely among those found: a list is in order of closing, or of beginning."""
-        queue = protocol.queue(self._installation, "workflows")
-        query = f'WorkflowType = "{protocol.RUN}" AND TaskQueue = "{queue}" AND ExecutionStatus != "ContinuedAsNew" AND {wanted}'
-        if self._has_attributes:
-            query += f' AND {protocol.TENANT} = "{self._installation}/{tenant}"'
-        with border("There is no list."):
-            async for listed in self.client.list_workflows(query):
-                memo = await listed.memo()
-                if memo.get("tenant") != tenant:
-                    continue
-                began = memo.get("began") or protocol.moment(listed.start_time)
-                if last is None or began < last:
-                    found[memo["run"]] = (began, row_of(memo["run"], memo, listed))
 
     async def _began(self, tenant: str, run: str) -> int:
         described = await self._reader.describe(tenant, run)

@@ -78,6 +78,8 @@ class Errands:
     def next_beginning(self) -> protocol.Beginning:
         """What the next execution of the run begins with."""
         past = (*self._run.beginning.past, workflow.info().run_id)
+        if self._run.beginning.has_attributes and self._run.is_first:  # the next ones inherit it
+            workflow.upsert_search_attributes([SearchAttributeKey.for_int(protocol.BEGAN).value_set(self._began)])
         return msgspec.structs.replace(self._run.beginning, past=past, began=self._began, facts=())
 
     def left_open(self, is_first: bool) -> list[c.Command]:

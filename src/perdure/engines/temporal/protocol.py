@@ -19,8 +19,10 @@ TELL, PATCH, LOOK, FACTS = "tell", "patch", "look", "facts"
 SEND, DELIVER = "send", "deliver"
 
 TENANT, WORKFLOW, VERSION, STATUS = "PerdureTenant", "PerdureWorkflow", "PerdureVersion", "PerdureStatus"
-ATTRIBUTES = (TENANT, WORKFLOW, VERSION, STATUS)
-"""Search attributes (Keyword). Runs carry them when the server knows all four; the memo holds the same in any case."""
+BEGAN = "PerdureBegan"
+"""When a run began, in microseconds; only its later executions carry it."""
+ATTRIBUTES = {TENANT: "Keyword", WORKFLOW: "Keyword", VERSION: "Keyword", STATUS: "Keyword", BEGAN: "Int"}
+"""Search attributes. Runs carry them when the server knows all of them; the memo holds the same in any case."""
 
 GROUPS = {"infer": "models", "http": "http", "openapi": "http"}
 """Function -> the group whose queue its calls go to; every other function belongs to `functions`."""

@@ -66,13 +66,15 @@ class TemporalWorker:
             "workflow_runner": UnsandboxedWorkflowRunner(),
             "max_cached_workflows": cached,
         }
-        serve = {"activities": [self._services.find, self._services.open_exchange, *more_activities]}
+        serve = {"activities": [self._services.find, self._services.open_exchange]}
         wanted: dict[str, dict[str, Any]] = {}
         for name in queues:
             work = decide if name == "workflows" else {"activities": [self.calls.call]}
             wanted.setdefault(protocol.queue(installation, name), {}).update(work)
         if "workflows" in queues:
             wanted[protocol.queue(installation, "services")] = serve
+            deciding = wanted[protocol.queue(installation, "workflows")]
+            deciding["activities"] = [*deciding.get("activities", ()), *more_activities]
         self._workers = [_worker(client, queue, limits | options) for queue, options in wanted.items()]
         self._running = 0
 
@@ -97,6 +99,6 @@ def _worker(client: Client, queue: str, options: dict[str, Any]) -> Worker:
         task_queue=queue,
         build_id=f"perdure-{__version__}",
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=3),
-        max_heartbeat_throttle_interval=timedelta(seconds=5),
+        max_heartbeat_throttle_interval=timedelta(seconds=1),
         **options,
     )

@@ -53,6 +53,8 @@ class RunWorkflow:
                 await workflow.wait_condition(lambda: record.status != "faulted", timeout=open_for)
                 return False
         except asyncio.CancelledError:
+            if workflow.cancellation_reason() is None:  # only this process lets it go
+                raise
             self.push(CancelRequested(now=0))
             return False
         except TimeoutError:
