@@ -88,9 +88,11 @@ class Model:
     async def execute(self, arguments: Json, context: Context) -> Json | Result:
         """`{text, toolCalls, finish}`. Faults: `validation` (arguments), `authorization` (a secret in the prompt),
         `configuration`, `authentication`, `communication`, `timeout`."""
-        if handles.has_secret(arguments):
-            refuse("authorization", "A secret never enters a model's prompt. Leave it out of the arguments of model.")
-        arguments = handles.restore(arguments)
+        if handles.MARK in msgspec.json.encode(arguments):  # a long conversation is walked only when there is need
+            if handles.has_secret(arguments):
+                detail = "A secret never enters a model's prompt. Leave it out of the arguments of model."
+                refuse("authorization", detail)
+            arguments = handles.restore(arguments)
         violation = self._arguments.violation(arguments)
         if violation:
             refuse("validation", f"The arguments of model do not fit: {violation}")
