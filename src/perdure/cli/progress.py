@@ -194,9 +194,15 @@ def _details(entry: Entry, now: int) -> Iterator[str]:
         yield str(error.get("detail") or error.get("title") or error.get("type"))
     if count := tokens(data.get("usage")):
         yield f"{count} tokens"
+    output = data.get("output")
+    if isinstance(output, dict) and output.get("type") == _ASKS and entry.type == "task.completed.v1":
+        yield f"decide it with the subject {output.get('id')}"
     told = data if entry.type == "progress" else data.get("progress")
     if told and "usage" not in told:
         yield _short(told)
+
+
+_ASKS = "dev.perdure.approval.requested.v1"
 
 
 def waiting(wait: Json) -> str:
