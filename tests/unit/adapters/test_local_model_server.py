@@ -120,3 +120,28 @@ async def test_it_ends_when_nobody_asks():
     with serving(idle=0.05) as (_, thread):
         thread.join(10)
         assert not thread.is_alive()
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"{", 400),
+        (b"[]", 400),
+        ({"input": ""}, 400),
+        ({"input": "a", "dimensions": 3}, 400),
+        ({"input": "too long"}, 400),
+        ({"input": "a"}, 200),
+    ],
+)
+async def test_vectors(body, status):
+    def embed(request):
+        if request["input"] != "a":
+            return {"error": {"message": "It is too long."}}
+        return {"data": [{"index": 0, "embedding": [1.0]}], "model": request["model"]}
+
+    with serving() as (server, _):
+        assert (await ask(server, "/v1/embeddings", {"input": "a"}))[0] == 501
+        server.embed = embed
+        answered, given = await ask(server, "/v1/embeddings", body)
+    assert answered == status
+    assert status != 200 or given["model"] == "tiny"

@@ -1,5 +1,7 @@
 """The models file: what it may say, what is built of it, and that a key goes nowhere else."""
 
+from pathlib import Path
+
 import pytest
 
 from perdure.adapters.clock import SystemClock
@@ -201,3 +203,11 @@ async def test_a_script_stands_in_for_what_is_not_named(tmp_path):
     assert (await built(of_settings(script=str(script)), tmp_path).ask(asked())).text == "Hi."
     scripted = with_script(load(written(tmp_path, FULL)), str(script))
     assert (await built(scripted, tmp_path).ask(asked())).usage["provider"] == "scripted"
+
+
+def test_the_example_that_operators_read(tmp_path):
+    page = (Path(__file__).parents[3] / "docs/operate.md").read_text()
+    file = tmp_path / "models.yaml"
+    file.write_text(page.partition("## Models")[2].partition("```yaml\n")[2].partition("```")[0])
+    catalog = built(load(file), tmp_path)
+    assert (catalog.default, catalog.providers) == ("smart", ["claude", "lan", "openai", "smart"])

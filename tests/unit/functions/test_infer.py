@@ -199,3 +199,25 @@ def test_its_own_description():
     assert (function.name, function.version, function.effect_of({}, {})) == ("infer", "1.0.0", "idempotent")
     assert msgspec.json.encode(function.input_schema)
     assert "default local" in repr(function)
+
+
+@pytest.mark.parametrize(
+    ("given", "count"), [({"input": "What is it?"}, 2), ({}, 1), ({"input": {"a": 1}, "examples": []}, 2)]
+)
+async def test_pictures_go_with_the_input(given, count):
+    picture = {"media": "image/png", "data": "aGVsbG8="}
+    async with infer(lambda body, _: completion("A cup.")) as (function, serving):
+        await function.execute({"instruction": "Say it.", "images": [picture], **given}, context())
+    content = serving.requests[0]["messages"][-1]["content"]
+    assert content[-1] == {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGVsbG8="}}
+    assert len(content) == count
+
+
+@pytest.mark.parametrize(
+    "image", [{"uri": "http://10.0.0.1/a"}, {"media": "text/html", "data": "aGVsbG8="}, {"data": "x"}]
+)
+async def test_what_is_no_picture(image):
+    async with infer(lambda body, _: completion("never")) as (function, serving):
+        fault = await fault_of(function, {"instruction": "Say it.", "images": [image]})
+    assert fault.problem["type"].endswith("/validation")
+    assert serving.requests == []

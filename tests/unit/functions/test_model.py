@@ -2,6 +2,7 @@
 
 import contextlib
 
+import msgspec
 import pytest
 
 from perdure.adapters.clock import SystemClock
@@ -15,7 +16,9 @@ from perdure.interpreter.agent_arguments import ANSWER
 from perdure.interpreter.faults import standard_name
 from perdure.language.schemas import Schema
 from perdure.ports.function import FunctionFault
+from perdure.ports.model import Image, Text
 from tests.servers.model_endpoint import completion, endpoint, refusal
+from tests.unit.adapters.model_fakes import Listed, lost
 from tests.unit.functions.test_infer import context, fault_of
 
 ASKED = {"messages": [{"role": "user", "content": "Hi."}]}
@@ -149,3 +152,37 @@ def test_both_describe_themselves():
 async def test_an_agent_is_not_called_like_a_function():
     with pytest.raises(FunctionFault, match="under use.functions"):
         await Agent().execute({}, context())
+
+
+async def test_text_is_reported_as_it_comes():
+    told = []
+    surrounded = msgspec.structs.replace(context(), progress=told.append)
+    function = Model(ModelCatalog({"p": Listed(["He", "llo"])}, "p"), ["p"])
+    result = await function.execute({**ASKED, "stream": True}, surrounded)
+    assert (result.output["text"], told) == ("Hello", [{"text": "He"}, {"text": "llo"}])
+    function = Model(ModelCatalog({"p": Listed(["He", lost()])}, "p"), ["p"])
+    with pytest.raises(FunctionFault) as fault:
+        await function.execute({**ASKED, "stream": True}, surrounded)
+    assert fault.value.outcome == "unknown"
+
+
+async def test_pictures_and_seals_go_along():
+    inner = Listed("x")
+    function = Model(ModelCatalog({"p": inner}, "p"), ["p"])
+    call = {"id": "c", "name": "f", "arguments": {}, "seal": "s"}
+    messages = [
+        {"role": "user", "content": "What is it?", "images": [{"uri": "https://x.example/a.png"}]},
+        {"role": "assistant", "content": "", "toolCalls": [call]},
+    ]
+    await function.execute({"messages": messages}, context())
+    asked = inner.requests[0].messages
+    assert asked[0].content == (Text("What is it?"), Image(uri="https://x.example/a.png"))
+    assert (asked[0].text, asked[1].tool_calls[0].seal) == ("What is it?", "s")
+
+
+async def test_a_model_is_named_with_its_provider():
+    inner = Listed("x")
+    function = Model(ModelCatalog({"p": inner, "q": Listed("y")}, "q"), ["p", "q"])
+    await function.execute({**ASKED, "model": "p/big"}, context())
+    await function.execute({**ASKED, "model": "small", "provider": "p"}, context())
+    assert [request.model for request in inner.requests] == ["big", "small"]
