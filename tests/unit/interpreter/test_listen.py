@@ -67,6 +67,22 @@ def test_events_of_an_until_strategy_are_not_in_the_output(until):
     assert not d.open
 
 
+@pytest.mark.parametrize(
+    "until, events, output",
+    [
+        ("{one: {with: {type: stop}}}", ["a", "stop"], [0]),
+        ("{any: []}", ["a"], []),
+        ("{all: [{with: {type: x}}, {with: {type: y}}]}", ["x", "a", "y"], [1]),
+    ],
+)
+def test_who_listens_to_everything_does_not_get_the_events_that_end_it(until, events, output):
+    """The subscriptions hear of an event in either order: here the one of `any` is first."""
+    d = listening(f"{{any: [], until: {until}}}")
+    for number, type_ in enumerate(events):
+        d.event(type_, number)
+    assert d.output == output
+
+
 def test_until_all_needs_all():
     d = listening("{any: [{with: {type: t}}], until: {all: [{with: {type: x}}, {with: {type: y}}]}}")
     d.event("x").event("x").event("t", 1).event("nothing")

@@ -166,6 +166,14 @@ def _stop(run: Run, node: Node, frame: Frame, event: correlation.Event) -> Outco
     return False
 
 
+def _is_stop(run: Run, body: Listen, frame: Frame, event: correlation.Event) -> bool:
+    """Whether the `until` strategy takes the event, whichever of the two subscriptions hears of it first."""
+    if body.until_mode == "any" and not body.until_filters:
+        return True
+    filters = zip(body.until_filters, frame["until_wanted"], strict=True)
+    return any(correlation.matches(run, frame, filter_, wire, event) is not None for filter_, wire in filters)
+
+
 def _fill(run: Run, frame: Frame) -> Outcome:
     """No more events are taken."""
     frame["full"] = True
@@ -181,8 +189,10 @@ def _finish(run: Run, frame: Frame) -> Outcome:
 
 
 def _offer(run: Run, node: Node, frame: Frame, event: correlation.Event) -> Outcome:
-    """Take the event if a filter does."""
+    """Take the event if a filter does, and the `until` strategy does not: that one is never in the output (T13)."""
     body = node.body
+    if body.until_mode and _is_stop(run, body, frame, event):
+        return False
     if not body.filters and body.mode == "any":
         return _take(run, node, frame, event, {})
     surplus = False
