@@ -81,9 +81,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _leave(code: int) -> None:
-    """A function of the user that runs in a thread cannot be stopped; do not wait for it. The journal is closed."""
+    """A function of the user that runs in a thread cannot be stopped; do not wait for it. The journal is closed. And the
+    threads of Temporal's library bring a Python down that ends while they are at something."""
     threading = sys.modules.get("threading")
-    if threading is not None and threading.active_count() > 1:
+    if "temporalio.bridge.runtime" in sys.modules or (threading is not None and threading.active_count() > 1):
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

@@ -22,10 +22,11 @@ from perdure.engines.plain import NotJson, plain
 from perdure.engines.temporal import protocol
 from perdure.engines.temporal.activities import runtime
 from perdure.engines.temporal.codec import converter
-from perdure.engines.temporal.connection import Address, border, connect
+from perdure.engines.temporal.connection import Address, border
 from perdure.engines.temporal.definitions import Definitions
 from perdure.engines.temporal.errands import attributes_of
 from perdure.engines.temporal.finding import Finder, is_meant
+from perdure.engines.temporal.opening import reach
 from perdure.engines.temporal.protocol import Beginning, Limits
 from perdure.engines.temporal.reading import Reader, row_of
 from perdure.engines.temporal.record import Record, program_of
@@ -80,10 +81,9 @@ class TemporalEngine:
 
     async def open(self) -> None:
         """Reach the server. Unavailable when it cannot be reached."""
-        client = await connect(self._address, converter(self._blobs, self._keys))
+        client, self._has_attributes = await reach(self._address, converter(self._blobs, self._keys))
         self._client = client
         self._reader = Reader(client, self._installation, self._kind)
-        self._has_attributes = await self._knows_attributes(client)
         self._finder = Finder(client, self._installation, has_attributes=self._has_attributes)
 
     async def close(self) -> None:
@@ -106,16 +106,6 @@ class TemporalEngine:
         if self._client is None:
             raise Unavailable("The engine is not open.")
         return self._client
-
-    async def _knows_attributes(self, client: Client) -> bool:
-        from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
-
-        with contextlib.suppress(Exception):
-            known = await client.operator_service.list_search_attributes(
-                ListSearchAttributesRequest(namespace=self._address.namespace)
-            )
-            return set(protocol.ATTRIBUTES) <= set(known.custom_attributes)
-        return False
 
     # Beginning
 
