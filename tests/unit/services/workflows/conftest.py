@@ -12,6 +12,7 @@ from perdure.engines.embedded.engine import EmbeddedEngine
 from perdure.functions.agent import Agent
 from perdure.functions.approve import Approve
 from perdure.functions.table import Table
+from perdure.ports.database import EVERY
 from perdure.services.workflows.service import Ground
 from perdure.services.workflows.store import metadata
 from perdure.services.workflows.workflows import Workflows
@@ -57,11 +58,14 @@ class World:
     async def publish(self, name: str = "w", do: str = "[]", *, version: str = "1.0.0", more: str = "") -> Any:
         return await self.service.definitions.publish(TENANT, BY, document(name, do, version, more), "application/yaml")
 
-    def told(self) -> list[dict[str, Any]]:
+    async def told(self) -> list[dict[str, Any]]:
         """What the service told others so far, in order."""
-        with self.database.making() as connection:
+
+        def work(connection: Any) -> list[dict[str, Any]]:
             rows = connection.exec_driver_sql("SELECT event FROM outbox ORDER BY seq").all()
-        return [json.loads(row[0]) for row in rows]
+            return [json.loads(row[0]) for row in rows]
+
+        return await self.database.read(EVERY, work)
 
     async def settle(self, run: str) -> Any:
         return await asyncio.wait_for(self.engine.wait(TENANT, run), 10)

@@ -20,7 +20,7 @@ async def test_a_version_never_changes(world):
     spaced = document("w", SET).replace(b"do:", b"\n# the same\ndo:")
     same = await world.service.definitions.publish(TENANT, "bob", spaced, "application/yaml")
     assert same.version == first.version
-    assert [event["type"] for event in world.told()] == ["dev.perdure.workflow.published.v1"]
+    assert [event["type"] for event in (await world.told())] == ["dev.perdure.workflow.published.v1"]
 
 
 async def test_the_highest_version_is_the_default(world):
@@ -122,7 +122,7 @@ async def test_states(world):
     assert (await definitions.change(TENANT, BY, "test.w", "enable")).state == "enabled"
     assert (await definitions.startable(TENANT, "test.w")).version == "1.1.0"
     assert [one.id for one in await definitions.find(TENANT, states=("archived",))] == []
-    told = [event["data"]["state"] for event in world.told() if event["type"].endswith("changed.v1")]
+    told = [event["data"]["state"] for event in (await world.told()) if event["type"].endswith("changed.v1")]
     assert told == ["disabled", "archived", "disabled", "enabled"]
 
 

@@ -28,8 +28,8 @@ async def decide(world, id, person=ANA, **verdict):
     return await world.service.inbox.decide(TENANT, person, id, Verdict(**{"hash": "h"} | verdict))
 
 
-def decisions(world):
-    return [event for event in world.told() if event["type"] == events.APPROVAL_DECIDED]
+async def decisions(world):
+    return [event for event in (await world.told()) if event["type"] == events.APPROVAL_DECIDED]
 
 
 async def test_an_item_is_made_once(world):
@@ -46,19 +46,19 @@ async def test_a_decision_and_its_event(world):
     one = await item(world)
     done = await decide(world, one.id, reason="fine", data={"x": 1})
     assert (done.state, done.decision.by, done.decision.reason) == ("decided", "ana", "fine")
-    (told,) = decisions(world)
+    (told,) = await decisions(world)
     assert (told["subject"], told["data"]["approved"], told["data"]["hash"]) == ("e1", True, "h")
     assert told["data"]["at"] == world.clock.now()
     with pytest.raises(Conflict, match="decided by ana"):
         await decide(world, one.id, BOB)
-    assert len(decisions(world)) == 1
+    assert len(await decisions(world)) == 1
 
 
 async def test_many_at_once_decide_once(world):
     one = await item(world)
     done = await asyncio.gather(*(decide(world, one.id, reason=str(n)) for n in range(8)), return_exceptions=True)
     assert sum(not isinstance(answer, Conflict) for answer in done) == 1
-    assert len(decisions(world)) == 1
+    assert len(await decisions(world)) == 1
 
 
 async def test_a_decision_for_something_else_is_void(world):
@@ -118,7 +118,7 @@ async def test_a_deadline_tells_the_run(world):
     world.clock.advance(61)
     assert await world.service.inbox.sweep() == 1
     assert (await world.service.inbox.get(TENANT, late.id)).state == "expired"
-    (told,) = [event for event in world.told() if event["type"] == events.ITEM_EXPIRED]
+    (told,) = [event for event in (await world.told()) if event["type"] == events.ITEM_EXPIRED]
     assert told["subject"] == "e1"
     with pytest.raises(Conflict, match="over"):
         await decide(world, late.id)
@@ -145,7 +145,7 @@ async def test_an_item_closes_with_its_run(world):
     await world.service.inbox.sweep()
     found = await world.service.inbox.find(TENANT)
     assert [one.state for one in found] == ["closed", "closed"]
-    assert decisions(world) == []
+    assert await decisions(world) == []
     gone = await item(world, 9, run="nobody")
     with pytest.raises(Conflict):
         await decide(world, gone.id)
@@ -165,7 +165,7 @@ async def test_questions_of_any_shape(world):
     assert (odd.title, odd.form, odd.to, odd.deadline, odd.run) == ("a b ", None, ("user:",), None, "")
     question = await inbox.ask(TENANT, asked(5, events.QUESTION_ASKED, title="Which?"))
     await inbox.decide(TENANT, ANA, question.id, Verdict(hash=question.hash, data="this"))
-    (told,) = [event for event in world.told() if event["type"] == events.QUESTION_ANSWERED]
+    (told,) = [event for event in (await world.told()) if event["type"] == events.QUESTION_ANSWERED]
     assert (told["subject"], told["data"]["data"]) == ("e5", "this")
     newest = await inbox.find(TENANT, limit=2)
     rest = await inbox.find(TENANT, after=newest[-1].id)

@@ -167,7 +167,7 @@ async def test_steering(world):
     await service.steer(TENANT, BY, "resume", held)
     await service.steer(TENANT, BY, "cancel", held)
     assert (await world.settle(held)).status == "cancelled"
-    verbs = [event["data"]["verb"] for event in world.told() if event["type"] == "dev.perdure.runs.changed.v1"]
+    verbs = [event["data"]["verb"] for event in (await world.told()) if event["type"] == "dev.perdure.runs.changed.v1"]
     assert verbs == ["skip", "suspend", "resume", "cancel"]
 
 

@@ -38,7 +38,7 @@ async def test_every(world):
     await world.fire(MINUTE)
     assert await states(world, one.id) == ["started"] * 3
     assert (await world.service.schedules.get(TENANT, one.id)).last_run == (await runs(world))[-1].id
-    told = [event for event in world.told() if event["type"] == "dev.perdure.schedule.fired.v1"]
+    told = [event for event in (await world.told()) if event["type"] == "dev.perdure.schedule.fired.v1"]
     assert [event["data"]["run"] for event in told] == [run.id for run in await runs(world)]
 
 

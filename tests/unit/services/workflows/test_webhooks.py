@@ -136,7 +136,7 @@ async def test_making_and_removing(world):
     await webhooks.delete(TENANT, BY, hook.id)
     with pytest.raises(NotFound):
         await webhooks.get(TENANT, hook.id)
-    whats = [event["data"]["what"] for event in world.told() if event["type"].startswith("dev.perdure.webhook")]
+    whats = [event["data"]["what"] for event in (await world.told()) if event["type"].startswith("dev.perdure.webhook")]
     assert whats == ["created", "deleted"]
 
 
