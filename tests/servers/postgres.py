@@ -100,17 +100,23 @@ class PostgresServer:
         return self.url(name)
 
     def kill(self) -> None:
-        """As a power cut does it: the whole group at once."""
-        assert self._process is not None
-        os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        """As a power cut does it: all its processes at once. (Each is a session of its own, so no group has them all.)"""
+        self.stop()
         self.kills += 1
 
     def stop(self) -> None:
-        if self._process is not None and self._process.poll() is None:
+        if self._process is None or self._process.poll() is not None:
+            return
+        self._process.send_signal(signal.SIGSTOP)  # so that it starts no more of them
+        children = _children(self._process.pid)
+        for pid in [*children, self._process.pid]:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+                os.kill(pid, signal.SIGKILL)
+        self._process.wait()
+        end = time.monotonic() + 30
+        while any(_is_alive(pid) for pid in children):  # they hold the shared memory that the next start needs
+            assert time.monotonic() < end, children
+            time.sleep(0.005)
 
     def _answers(self) -> bool:
         import psycopg
@@ -126,6 +132,17 @@ class PostgresServer:
         done = subprocess.run(command, capture_output=True, text=True, cwd=self.folder, **self._as)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
+
+
+def _children(parent: int) -> list[int]:
+    return [int(pid) for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
+    except OSError:
+        return False
 
 
 @contextlib.contextmanager

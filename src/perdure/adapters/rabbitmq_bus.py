@@ -93,9 +93,7 @@ class RabbitBus:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._at_work:
             await asyncio.wait(self._at_work, timeout=_SECONDS / 2)
-        if self._connection is not None:
-            with contextlib.suppress(Exception):  # it is leaving; what was not acknowledged comes again
-                await self._connection.close()
+        await self._drop()
 
     # Connections.
 
@@ -105,12 +103,19 @@ class RabbitBus:
         async with self._connecting:
             if self._closed:
                 raise Unavailable("The bus is closed.")
-            if self._connection is None or self._connection.is_closed:
+            if self._connection is None or not self._connection.connected.is_set():
+                await self._drop()
                 self._connection = await aio_pika.connect(self._url, timeout=_SECONDS)
                 async with self._connection.channel() as channel:
                     for name, kind in {**KINDS, DEAD: "direct"}.items():
                         await channel.declare_exchange(name, aio_pika.ExchangeType(kind), durable=True)
             return self._connection
+
+    async def _drop(self) -> None:
+        lost, self._connection, self._publishing = self._connection, None, None
+        if lost is not None:
+            with contextlib.suppress(Exception):  # it is gone; what was not acknowledged comes again
+                await lost.close()
 
     async def _channel(self) -> "AbstractChannel":
         """The channel for publishing, whose every message is confirmed."""

@@ -61,6 +61,7 @@ class Relay:
         self._numbers: set[int] = set()
         self._cleaned = 0
         self._closing = False
+        self._is_held_up = False
         self._task: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
@@ -126,10 +127,10 @@ class Relay:
                 await self._bus.publish(self._exchange, event.event)
                 sent.append(event.seq)
                 self.published += 1
+                self._tell_recovery()
         except Exception as error:  # noqa: BLE001 - whatever it is, the event stays and is tried again
             self.failed += 1
-            level = logging.WARNING if isinstance(error, Unavailable) else logging.ERROR
-            _log.log(level, "An event for %s is not published yet and will be tried again: %s", subject, error)
+            self._tell_trouble(subject, error)
         finally:
             try:
                 await self._settle(sent, events[len(sent) :])
@@ -139,6 +140,19 @@ class Relay:
             if self._under_way.get(subject) is asyncio.current_task():
                 del self._under_way[subject]
             self._wake.set()
+
+    def _tell_trouble(self, subject: str, error: Exception) -> None:
+        """Once for all events of an outage."""
+        if not isinstance(error, Unavailable):
+            _log.error("An event for %s is not published yet and will be tried again: %r", subject, error)
+        elif not self._is_held_up:
+            self._is_held_up = True
+            _log.warning("Events for %s stay in the outbox for now: %s", self._exchange, error)
+
+    def _tell_recovery(self) -> None:
+        if self._is_held_up:
+            self._is_held_up = False
+            _log.warning("Events for %s go out again.", self._exchange)
 
     async def _settle(self, sent: list[int], rest: list[Waiting]) -> None:
         now = self._clock.now()
