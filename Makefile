@@ -12,7 +12,7 @@ INSTALL := install -qq --disable-pip-version-check --no-input --no-deps --requir
 # An extra that cannot be reached must not hold up the rest.
 EXTRA := --retries 1 --timeout 20
 
-.PHONY: help setup fmt check cover test test-fast bench run lock migration clean
+.PHONY: help setup fmt check cover servers test test-fast bench run lock migration clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -44,7 +44,10 @@ $(VENV)/.local: requirements-local.lock $(VENV)/.core
 run: setup ## Run the main example with live progress: a model reads an inbox, is killed, and goes on
 	@$(BIN)/python examples/support-inbox/demo.py
 
-test: setup ## Run the whole suite; the closing line counts tests and names what took part
+servers: ## Install the servers that the tests use and PyPI has not, where we may (Debian, root)
+	@scripts/servers.sh
+
+test: setup servers ## Run the whole suite; the closing line counts tests and names what took part
 	@$(BIN)/python -m pytest
 
 test-fast: setup ## Run what needs no processes and no waiting (under a minute)
