@@ -38,6 +38,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     temporal_installation: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9._-]{1,63}$")] = "perdure"
     temporal_store: _Text = ""
     temporal_keys: tuple[str, ...] = ()
+    temporal_heartbeat: Annotated[float, msgspec.Meta(ge=1, le=3600)] = 10.0
     s3_endpoint: _Text = ""
     s3_region: _Text = "us-east-1"
     s3_access_key: _Text = ""
@@ -91,6 +92,7 @@ SENTENCES: dict[str, str] = {
     "temporal_installation": "Name in front of task queues and workflow ids, for several installations in one namespace.",
     "temporal_store": "Place of values too big for the server, the same for all workers: a directory, or `s3://bucket/prefix`; when empty `temporal` beside the journal.",
     "temporal_keys": "Keys (32 bytes in base64, separated by commas) that seal all values; the first seals, any opens.",
+    "temporal_heartbeat": "Seconds without a word from a worker after which its calls are given to another one.",
     "s3_endpoint": "Address of the S3 server (`https://host`); when empty AWS.",
     "s3_region": "Region of the bucket.",
     "s3_access_key": "Access key for S3.",
