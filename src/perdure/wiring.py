@@ -133,6 +133,7 @@ def temporal_engine(directory: Path, settings: Settings, table: Table) -> "Tempo
     try:  # heavy, and installed only with the extra
         from perdure.engines.temporal.connection import Address
         from perdure.engines.temporal.engine import TemporalEngine
+        from perdure.engines.temporal.protocol import Limits
     except ImportError as error:
         raise Invalid(
             f"The engine `temporal` needs libraries that are not installed ({error.name}).",
@@ -153,6 +154,7 @@ def temporal_engine(directory: Path, settings: Settings, table: Table) -> "Tempo
         store(directory, settings),
         installation=settings.temporal_installation,
         keys=settings.temporal_keys,
+        limits=Limits(heartbeat=settings.temporal_heartbeat),
     )
 
 
