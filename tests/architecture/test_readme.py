@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.architecture.sources import ROOT
+from tests.system.platform_process import PlatformProcess
 
 TEXT = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", TEXT, re.DOTALL)
@@ -56,12 +57,31 @@ do:
     assert (done.returncode, done.stdout) == (0, "3\n"), done.stderr
 
 
+def test_the_section_about_the_server_is_true(folder):
+    section = TEXT.split("## As a server")[1].split("\n## ")[0]
+    blocks = re.findall(r"```(\w+)\n(.*?)```", section, re.DOTALL)
+    commands = re.findall(r"^perdure (.*?)(?: +#.*)?$", dict(blocks)["sh"], re.MULTILINE)
+    platform = PlatformProcess(folder)
+    try:
+        platform.up()
+        for command in commands:
+            given = shlex.split(command.replace("http://127.0.0.1:8420", f"{platform.address} --stdin"))
+            done = platform.run(*given, given=platform.key)
+            assert done.returncode == 0, f"{command}: {done.stderr}"
+        code = dict(blocks)["python"].replace("http://127.0.0.1:8420", platform.address)
+        exec(code, found := {"key": platform.key})
+        assert found["run"].workflow == "readme.hello"
+    finally:
+        platform.kill()
+
+
 def test_every_other_command_of_the_page_exists(folder):
     shown = "\n".join(body for kind, body in BLOCKS if kind == "sh")
-    listed = re.findall(r"^perdure (\w+) (\S+)", shown, re.MULTILINE)
+    listed = re.findall(r"^perdure (\w+)(?: ([a-z]+))?", shown, re.MULTILINE)
     assert listed
     for noun, verb in listed:
-        arguments = [noun, verb, "--help"] if noun in {"runs", "functions"} else [noun, "--help"]
+        has_verbs = noun not in {"run", "login", "doctor"}
+        arguments = [noun, verb, "--help"] if has_verbs else [noun, "--help"]
         assert perdure(arguments, folder).returncode == 0, arguments
 
 
