@@ -222,6 +222,8 @@ def _resume_all(desk: drive.Desk) -> int:
             return [await desk.to_its_end(installation, run.id) for run in runs]
 
     ended = desk.settle(whole)
+    if not ended:
+        print("perdure: Every run has ended.", file=sys.stderr)
     for run in ended:
         print(f"{run.id}  {run.status}")
     return 0 if all(run.status == "completed" for run in ended) else 1
