@@ -37,6 +37,17 @@ _BODY: dict[str, Any] = {
     }
 }
 
+_ANY_BODY: dict[str, Any] = {
+    "requestBody": {
+        **_BODY["requestBody"],
+        "content": {
+            "application/yaml": {"schema": {}, "example": _DOCUMENT},
+            "application/json": {"schema": {}, "example": {"do": []}},
+        },
+    }
+}
+"""What is to be checked may be anything; that it is no document is a finding."""
+
 
 def router(service: Workflows) -> APIRouter:
     """Everything of the service under one prefix."""
@@ -74,7 +85,7 @@ def _publishing(definitions: Definitions) -> APIRouter:
             is_new=made.is_new,
         )  # fmt: skip
 
-    @routes.post("/validate", openapi_extra={**permission("workflows:read"), **_BODY})
+    @routes.post("/validate", openapi_extra={**permission("workflows:read"), **_ANY_BODY})
     async def validate(request: Request, by: By) -> shapes.Findings:
         """Everything that is wrong or doubtful about a document. Nothing is kept and nothing is fetched."""
         findings = definitions.validate(await request.body())

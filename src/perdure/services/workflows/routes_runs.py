@@ -202,10 +202,16 @@ def _ms(moment: dt.datetime | None) -> int | None:
         raise Invalid("That moment is too far away.") from None
 
 
+_SENT: dict[str, Any] = {
+    "type": "object",
+    "description": "One server-sent event.",
+    "required": ["data"],
+    "properties": {"data": {"type": "string"}, "event": {"type": "string"}, "id": {"type": "string"}},
+}
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "Entries as server-sent events, `data` as in the history; `progress` and `end` by those names.",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "content": {"text/event-stream": {"schema": _SENT}},
     }
 }
 
