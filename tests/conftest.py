@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers.kafka import kafka_server  # noqa: F401 - a fixture for every test, like those below
+from tests.servers.pgbouncer import pgbouncer_port  # noqa: F401
 from tests.servers.postgres import postgres_server  # noqa: F401
 from tests.servers.rabbitmq import rabbit_server  # noqa: F401
 from tests.servers.temporal import temporal_server  # noqa: F401

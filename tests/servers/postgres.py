@@ -34,7 +34,8 @@ def programs() -> Path | None:
 class PostgresServer:
     """Can be killed as a power cut does it, and started again on its directory."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, durable: bool) -> None:
+        self._durable = durable
         self.folder = folder
         self.port = free_port()
         self.kills = 0
@@ -75,6 +76,7 @@ class PostgresServer:
         command = [
             str(self._programs / "bin" / "postgres"), "-D", str(self.folder / "data"), "-p", str(self.port),
             "-k", "", "-c", "listen_addresses=127.0.0.1", "-c", "max_connections=60", "-c", "shared_buffers=32MB",
+            "-c", f"fsync={'on' if self._durable else 'off'}",
         ]  # fmt: skip
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -146,14 +148,14 @@ def _is_alive(pid: int) -> bool:
 
 
 @contextlib.contextmanager
-def running() -> Iterator[PostgresServer]:
+def running(*, durable: bool = True) -> Iterator[PostgresServer]:
     """A cluster of one's own, up and with the application's role. Not in a folder of pytest: those are root's alone."""
     if programs() is None:
         if os.environ.get("PERDURE_REQUIRE_SERVERS") == "1":
             pytest.fail(MISSING)
         pytest.skip(MISSING)
     folder = Path(tempfile.mkdtemp(prefix="perdure-postgres-"))
-    server = PostgresServer(folder)
+    server = PostgresServer(folder, durable=durable)
     server.make()
     try:
         server.start()
@@ -167,5 +169,5 @@ def running() -> Iterator[PostgresServer]:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """One server for the whole session; each test makes a database."""
-    with running() as server:
+    with running(durable=False) as server:
         yield server

@@ -28,6 +28,7 @@ PATIENCE = 30.0
 """Seconds for which a transaction is tried again."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 _STATEMENT_MS, _LOCK_MS, _IDLE_MS = 30_000, 10_000, 60_000
+_CANCELLED = "57014"
 AGAIN = {"40001", "40P01", "55P03", "57P01", "57P02", "57P03", "53300"}
 """Serialization failure, deadlock, lock not available, shutdowns, cannot connect now, too many connections; and class
 08, connection exceptions (PostgreSQL manual, appendix A)."""
@@ -169,6 +170,8 @@ class PostgresDatabase:
 
     def _go_on_after(self, error: DBAPIError | PoolTimeout, attempts: _Attempts) -> None:
         """Return when the whole transaction may be tried again; else raise what its caller is to hear."""
+        if getattr(getattr(error, "orig", None), "sqlstate", None) == _CANCELLED:
+            raise Unavailable(f"The database of {self.service} took longer than {_STATEMENT_MS // 1000} s.") from error
         if not may_pass(error):
             raise error
         if not attempts.may_go_on():

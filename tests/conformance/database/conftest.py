@@ -1,4 +1,4 @@
-"""The databases that the suite runs on: a file, a temporary file, and a real PostgreSQL."""
+"""The databases that the suite runs on: a file, a temporary file, and a real PostgreSQL, also behind PgBouncer."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -22,14 +22,18 @@ _numbers = itertools.count(1)
 Opens = Callable[..., Any]
 
 
-@pytest.fixture(params=["file", "temporary", "postgres"])
+@pytest.fixture(params=["file", "temporary", "postgres", "pooled"])
 def url(request, tmp_path) -> str:
     if request.param == "file":
         return f"sqlite:///{tmp_path}/things.db"
     if request.param == "temporary":
         return "sqlite://"
     server = request.getfixturevalue("postgres_server")
-    return server.database(f"suite_{next(_numbers)}")
+    place = server.database(f"suite_{next(_numbers)}")
+    if request.param == "pooled":
+        request.getfixturevalue("took_part")("PgBouncer in transaction mode")
+        return place.replace(f":{server.port}/", f":{request.getfixturevalue('pgbouncer_port')}/")
+    return place
 
 
 @pytest.fixture

@@ -80,7 +80,7 @@ async def test_every_table_with_a_tenant_is_protected_by_force(database, url):
             WHERE nspname = 'things' AND relkind = 'r' AND
             EXISTS (SELECT 1 FROM pg_attribute WHERE attrelid = pg_class.oid AND attname = 'tenant')
         """
-        assert dict(connection.execute(query).fetchall()) == {"things": True, "outbox": True, "taken": True}
+        assert dict(connection.execute(query).fetchall()) == dict.fromkeys(("things", "outbox", "taken", "dead"), True)
 
 
 def test_a_role_that_nothing_binds_is_refused(postgres_server, url):
@@ -166,6 +166,29 @@ async def test_deadlocked_transactions_both_happen(database):
     await asyncio.gather(database.write("acme", work("ab")), database.write("acme", work("ba")))
     sizes = await database.read("acme", lambda c: c.execute(select(things.c.size)).scalars().all())
     assert sizes == [3, 3]
+
+
+async def test_a_statement_that_takes_too_long_is_given_up_and_not_tried_again(database):
+    tries = []
+
+    def work(connection):
+        tries.append(1)
+        connection.execute(text("SELECT set_config('statement_timeout', '50', true)"))
+        connection.execute(text("SELECT pg_sleep(20)"))
+
+    with pytest.raises(Unavailable, match="took longer than 30 s"):
+        await database.read("acme", work)
+    assert len(tries) == 1
+
+
+async def test_every_transaction_is_bounded(database):
+    names = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+
+    def settings(connection):
+        return [connection.execute(text(f"SHOW {name}")).scalar_one() for name in names]
+
+    assert await database.read("acme", settings) == ["30s", "10s", "1min"]
+    assert await database.write("acme", lambda transaction: settings(transaction.connection)) == ["30s", "10s", "1min"]
 
 
 async def test_patience_ends(database, postgres_server, monkeypatch):
