@@ -35,6 +35,7 @@ def found(with_):
 def test_what_fits():
     tools = "[lookup, weather, 'weather:1.0.0@default', {name: weather, version: 1.0.0, parameters: {}}]"
     assert found(f"{{instruction: '${{ .i }}', tools: {tools}, approval: [lookup, weather], output: true}}") == []
+    assert found("{instruction: i, tools: [weather], handover: [lookup], approval: [lookup]}") == []
 
 
 @pytest.mark.parametrize(
