@@ -30,6 +30,8 @@ class Bodies:
         if length == 0 or scope["method"] in _METHODS_WITHOUT:
             if length != 0:
                 raise Refused(400, "malformed", "A body has no meaning with this method.")
+            if route.needs_body:
+                raise Refused(422, "invalid", "The body is missing.")
             seen.body = b""
             await self._app(scope, receive, send)
             return

@@ -38,6 +38,8 @@ class Entry:
     """The class of rate limits it counts in; empty: chosen by method."""
     body: int
     """Largest body in bytes; 0: the default."""
+    needs_body: bool
+    """Where FastAPI does not see to it: the route reads the body itself and says that it is required."""
     idempotency: Idempotency
     media: frozenset[str]
     """Content types that a body may have; empty: none is accepted."""
@@ -154,6 +156,7 @@ def _entry(context: RouteContext) -> Entry:
         permission=permission,
         limit=extra.get(LIMIT, ""),
         body=extra.get(BODY, 0),
+        needs_body=bool(extra.get("requestBody", {}).get("required")),
         idempotency=extra.get(IDEMPOTENCY, "kept"),
         media=frozenset() if is_mount else _media(context, extra),
         local=bool(extra.get(LOCAL)),
@@ -202,12 +205,10 @@ class Routed:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
-        if not path.isprintable() or b"%00" in scope["query_string"]:
-            raise Refused(
-                404 if not path.isprintable() else 400,
-                "malformed",
-                "The address holds characters that have no place in it.",
-            )
+        if not path.isprintable():
+            raise Refused(404, "not-found", "The address holds characters that have no place in it.")
+        if b"%00" in scope["query_string"]:
+            raise Refused(422, "invalid", "The query holds a character that has no place in it.")
         found, parameters, allowed = self._table.find(scope["method"], path)
         if found is None:
             if not allowed:
