@@ -46,15 +46,21 @@ class AnthropicModel:
         tool, model = AnswerTool(request), request.model or self._model
         body = anthropic_wire.body(tool.request, model, is_streamed=True)
         reading = anthropic_wire.Stream(model)
-        events = self._endpoint.events("/messages", body, key=request.key, timeout=request.timeout, headers=_VERSION)
+        events = self._endpoint.events(
+            "/messages",
+            body,
+            key=request.key,
+            timeout=request.timeout,
+            until=lambda: reading.is_done,
+            headers=_VERSION,
+        )
         async with contextlib.aclosing(events):
             async for event in events:
                 for chunk in reading.take(event.data):
                     for shown in tool.chunk(chunk):
                         yield shown
-                if reading.is_done:
-                    return
-        reading.end()
+        if not reading.is_done:
+            reading.end()
 
     async def embed(self, texts: Texts) -> Vectors:
         """ModelFailed: this wire has no embeddings."""

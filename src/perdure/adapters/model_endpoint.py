@@ -68,12 +68,26 @@ class Endpoint:
                 "The model endpoint answered with something that is not JSON.", failure="communication", sent=True
             ) from None
 
-    def events(
-        self, path: str, body: Any, *, key: str, timeout: float, headers: Mapping[str, str] = {}
+    async def events(
+        self,
+        path: str,
+        body: Any,
+        *,
+        key: str,
+        timeout: float,
+        until: Callable[[], bool] = lambda: False,
+        headers: Mapping[str, str] = {},
     ) -> AsyncGenerator[Event, None]:
-        """The server-sent events that the endpoint answers with. Raises ModelFailed."""
+        """The server-sent events that the endpoint answers with, `until` the last one. Raises ModelFailed.
+
+        It ends by itself then, so that the connection can be used again: whoever breaks off loses it.
+        """
         sent = {"accept": "text/event-stream", **headers}
-        return self._stream(path, body, Events().feed, key=key, timeout=timeout, headers=sent)
+        async with contextlib.aclosing(
+            self._stream(path, body, Events().feed, key=key, timeout=timeout, headers=sent, until=until)
+        ) as events:
+            async for event in events:
+                yield event
 
     async def lines(self, path: str, body: Any, *, key: str, timeout: float) -> AsyncGenerator[bytes, None]:
         """The lines that the endpoint answers with, a last one without an end too. Raises ModelFailed."""
@@ -96,6 +110,7 @@ class Endpoint:
         key: str,
         timeout: float,
         headers: Mapping[str, str],
+        until: Callable[[], bool] = lambda: False,
     ) -> AsyncGenerator[T, None]:
         secret = await self._secret()
         sent = {**self._headers(secret, key, ""), **headers}
@@ -109,6 +124,8 @@ class Endpoint:
                 async for chunk in streamed.body:
                     for item in feed(chunk):
                         yield item
+                    if until():
+                        return
 
     @contextlib.contextmanager
     def _failures(self, secret: str) -> Any:

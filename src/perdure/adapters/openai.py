@@ -52,14 +52,15 @@ class OpenAIModel:
         model = self._named(request.model)
         body = openai_chat_wire.body(request, model, is_origin=self._is_origin, is_streamed=True)
         reading = openai_chat_wire.Stream(model)
-        events = self._endpoint.events("/chat/completions", body, key=request.key, timeout=request.timeout)
+        events = self._endpoint.events(
+            "/chat/completions", body, key=request.key, timeout=request.timeout, until=lambda: reading.is_done
+        )
         async with contextlib.aclosing(events):
             async for event in events:
                 for chunk in reading.take(event.data):
                     yield chunk
-                if reading.is_done:
-                    return
-        yield reading.end()  # some endpoints leave the last event out
+        if not reading.is_done:
+            yield reading.end()  # some endpoints leave the last event out
 
     async def embed(self, texts: Texts) -> Vectors:
         """One request. Raises ModelFailed."""

@@ -44,14 +44,15 @@ class OpenAIResponsesModel:
         model = request.model or self._model or "default"
         body = openai_responses_wire.body(request, model, is_streamed=True)
         reading = openai_responses_wire.Stream(model)
-        events = self._endpoint.events("/responses", body, key=request.key, timeout=request.timeout)
+        events = self._endpoint.events(
+            "/responses", body, key=request.key, timeout=request.timeout, until=lambda: reading.is_done
+        )
         async with contextlib.aclosing(events):
             async for event in events:
                 for chunk in reading.take(event.data):
                     yield chunk
-                if reading.is_done:
-                    return
-        reading.end()
+        if not reading.is_done:
+            reading.end()
 
     async def embed(self, texts: Texts) -> Vectors:
         """One request. Raises ModelFailed."""

@@ -35,13 +35,15 @@ class Providers:
             raise _fault(failed) from None
 
     async def _live(self, request: Request, told: Callable[[dict[str, Any]], None]) -> Answer:
+        answer = None
         async with contextlib.aclosing(self._models.stream(request)) as chunks:
             async for chunk in chunks:
-                if isinstance(chunk, Answer):
-                    return chunk
                 if isinstance(chunk, TextDelta):
                     told({"text": chunk.text})
-        raise ModelFailed("The model's stream ended without an answer.", failure="communication", sent=True)
+                answer = chunk
+        if not isinstance(answer, Answer):
+            raise ModelFailed("The model's stream ended without an answer.", failure="communication", sent=True)
+        return answer
 
     async def embed(self, provider: str | None, texts: Texts) -> Vectors:
         """Vectors of texts. Raises FunctionFault."""

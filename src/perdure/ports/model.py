@@ -175,7 +175,7 @@ class Model(Protocol):
 
     def stream(self, request: Request) -> AsyncGenerator[Chunk, None]:
         """Answer bit by bit; the last chunk is the Answer. Raises ModelFailed, also in the middle. Whoever stops early
-        closes the generator (`contextlib.aclosing`)."""
+        closes the generator (`contextlib.aclosing`), and loses the connection; whoever reads to the end keeps it."""
         ...
 
     def embed(self, texts: Texts) -> Awaitable[Vectors]:
