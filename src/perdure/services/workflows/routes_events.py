@@ -16,6 +16,7 @@ Limit = Annotated[int, Query(ge=1, le=200)]
 Cursor = Annotated[str, Query(max_length=200, pattern=shapes.Line, description="`next` of the page before.")]
 Id = Annotated[str, InPath(min_length=1, max_length=64, pattern=shapes.Line)]
 _READ, _WRITE = permission("webhooks:read"), permission("webhooks:write")
+_SHOWS_SECRET = {**_WRITE, IDEMPOTENCY: "secret"}
 _encode = msgspec.json.Encoder().encode
 _MESSAGE_BYTES = 1024 * 1024
 
