@@ -7,7 +7,7 @@ the trace from the run's id, so that all calls of a run still stand in one trace
 import hashlib
 import uuid
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from perdure.language.values import Json
 from perdure.ports.function import Context, Effect, Function, FunctionFault, Result
@@ -40,25 +40,6 @@ def derived(run: str) -> str:
     """The same for every process that knows the run's id."""
     digest = hashlib.sha256(run.encode()).hexdigest()
     return f"00-{digest[:32]}-{digest[32:48]}-01"
-
-
-class _Functions(Protocol):
-    def get(self, name: str, version: str | None) -> Function: ...
-
-
-class TracedTable:
-    """The functions of a table, each call a span."""
-
-    def __init__(self, table: _Functions, spans: Spans, traces: Traces) -> None:
-        self._table = table
-        self._spans = spans
-        self._traces = traces
-
-    def __repr__(self) -> str:
-        return f"TracedTable({self._table!r})"
-
-    def get(self, name: str, version: str | None) -> Function:
-        return TracedFunction(self._table.get(name, version), self._spans, self._traces)
 
 
 class TracedFunction:

@@ -1,7 +1,7 @@
 """The function table: every effect that a document can call, by name and version. `wiring.py` holds the literal list."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from perdure.errors import Conflict, NotFound
@@ -43,6 +43,11 @@ class Table:
             if version in (None, "latest", candidate) or candidate.startswith(f"{version}."):
                 return function
         raise NotFound(f"There is no version {version} of the function {name}.", hint=f"There is {', '.join(known)}.")
+
+    def surround(self, wrap: Callable[[Function], Function]) -> None:
+        """Put something around every function (traces, log lines). It must behave as the function does."""
+        for known in self._versions.values():
+            known.update({version: wrap(function) for version, function in known.items()})
 
     def names(self) -> list[str]:
         """Names in order of the alphabet."""

@@ -24,6 +24,7 @@ from perdure.adapters.metrics import PrometheusMeters
 from perdure.adapters.relay import Relay
 from perdure.adapters.sealing import KeySealing, key_of_file, keys_from
 from perdure.adapters.telemetry import spans
+from perdure.adapters.tracing import TracedEngine, TracedFunction, Traces
 from perdure.engines.embedded.engine import EmbeddedEngine
 from perdure.errors import Invalid, Unavailable
 from perdure.gateway.app import Edge, Parts, build
@@ -33,7 +34,8 @@ from perdure.platform import trust
 from perdure.platform.brokers import broker
 from perdure.ports.bus import Bus
 from perdure.ports.cache import Cache
-from perdure.ports.spans import TRACEPARENT
+from perdure.ports.function import Function
+from perdure.ports.spans import TRACEPARENT, Spans
 from perdure.services.identity import routes as identity_routes
 from perdure.services.identity.keys import Keys
 from perdure.services.identity.providers import Providers
@@ -88,6 +90,13 @@ class Opening:
         self.directory = directory
         self.settings = settings
         self.stack = stack
+        self.spans: Spans = spans(settings.otlp_endpoint, version=__version__)
+        self.traces = Traces()
+        stack.callback(self.spans.close)
+
+    def traced(self, function: Function) -> Function:
+        """The function with a span around each call, and the run's id on log lines meanwhile."""
+        return TracedFunction(function, self.spans, self.traces)
 
     async def prepare(self) -> None:
         """Bring files up to date; refuse a server that is behind."""
@@ -101,7 +110,7 @@ class Opening:
         engine = installation.engine
         ground = WorkflowsGround(
             database=database,
-            engine=engine,
+            engine=TracedEngine(engine, self.spans, self.traces) if self.spans.on else engine,
             clock=installation.clock,
             sealing=sealing,
             functions=installation.table,
@@ -197,6 +206,7 @@ async def opened(
         installation = wiring.installation(
             directory, settings, modules=modules, secrets_file=secrets_file, environ=environ
         )
+        installation.table.surround(opening.traced)
         await stack.enter_async_context(installation.open())
         clock, sealing = installation.clock, opening.sealing()
         egress = HttpEgress([*settings.egress_allow, *trust.places(settings.oidc)])
@@ -215,13 +225,14 @@ async def opened(
             clock=clock,
             log=log,
             meters=PrometheusMeters(__version__),
-            spans=spans(settings.otlp_endpoint, version=__version__),
+            spans=opening.spans,
             routers=[
                 identity_routes.router(
                     identity.tenants, identity.keys, identity.users, identity.sessions, identity.tokens
                 ),
                 workflow_routes.router(workflows),
             ],
+            runs=workflows.runs,
             checks={"engine": functools.partial(_engine_works, installation)},
             rules=Rules(
                 hosts=settings.hosts,

@@ -6,7 +6,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from perdure.adapters.telemetry import NoSpans, OpenTelemetrySpans
-from perdure.adapters.tracing import TracedEngine, TracedFunction, TracedTable, Traces, derived
+from perdure.adapters.tracing import TracedEngine, TracedFunction, Traces, derived
+from perdure.functions.table import Table
 from perdure.ports.function import Context, FunctionFault
 from perdure.ports.log import RUN
 from perdure.ports.spans import TRACEPARENT
@@ -26,11 +27,6 @@ class Echo:
         if arguments == "fail":
             raise FunctionFault({"type": "urn:x", "status": 500}, "unknown")
         return [RUN.get(), TRACEPARENT.get()]
-
-
-class Functions:
-    def get(self, name, version):
-        return Echo()
 
 
 class Engine:
@@ -63,7 +59,9 @@ def kept():
 async def test_a_call_stands_under_the_request_that_started_the_run(kept):
     spans, exporter = kept
     traces = Traces()
-    engine = TracedEngine(Engine(TracedTable(Functions(), spans, traces)), spans, traces)
+    table = Table([Echo()])
+    table.surround(lambda function: TracedFunction(function, spans, traces))
+    engine = TracedEngine(Engine(table), spans, traces)
     with spans.span("POST", kind="server"):
         run = await engine.start("t", {}, {})
     call, start, request = exporter.get_finished_spans()
