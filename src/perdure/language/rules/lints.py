@@ -59,7 +59,7 @@ def check_lifetimes(survey: Survey, report: Report) -> None:
 def lint(survey: Survey, report: Report, document: Json) -> None:
     """Everything that is shown and never refused."""
     if "schedule" in document:
-        hint = "`perdure run` runs the document once, now; nothing follows schedules yet."
+        hint = "`perdure run` runs the document once, now; `perdure up` follows its schedule."
         report.lint("schedule-needs-up", "/schedule", "The schedule counts only in an installation.", hint)
     for pointer, scope in survey.exports:
         if scope.in_branch:

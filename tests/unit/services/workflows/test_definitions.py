@@ -44,6 +44,7 @@ async def test_all_findings_come_at_once(world):
         await world.service.definitions.publish(TENANT, BY, b"a: [", "application/yaml")
     assert world.service.definitions.validate(b"a: [")[0].severity == "error"
     assert world.service.definitions.validate(document("w")) == []
+    assert world.service.definitions.validate(document("w", more="schedule: {cron: '0 0 * * *'}")) == []
 
 
 async def test_outside_documents_are_pinned_once(world):
