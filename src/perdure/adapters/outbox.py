@@ -162,11 +162,24 @@ def release(connection: Connection, numbers: Sequence[int], free: int) -> None:
     connection.execute(update(outbox).where(*still).values(free=free))
 
 
-def clean(connection: Connection, *, sent: int, seen: int) -> int:
-    """Forget what was sent before `sent`, and what was taken or committed before `seen`; how many rows."""
+def again(connection: Connection, name: str, limit: int, now: int) -> int:
+    """Put dead letters of a name back among what waits to be published; how many."""
+    query = select(dead.c.seq, dead.c.tenant, dead.c.event).where(dead.c.name == name).order_by(dead.c.seq).limit(limit)
+    letters = connection.execute(query).all()
+    for letter in letters:
+        event = msgspec.json.decode(letter.event)
+        waits = update(outbox).where(outbox.c.id == event["id"]).values(sent=None, free=0)
+        if connection.execute(waits).rowcount == 0:  # it was told by another service, or is cleaned away
+            put(connection, letter.tenant, [event], now)
+    connection.execute(delete(dead).where(dead.c.seq.in_([letter.seq for letter in letters])))
+    return len(letters)
+
+
+def clean(connection: Connection, *, sent: int, seen: int, made: int) -> int:
+    """Forget what was sent before `sent`, taken before `seen` and committed before `made`; how many rows."""
     gone = connection.execute(delete(outbox).where(outbox.c.sent < sent)).rowcount
     gone += connection.execute(delete(taken).where(taken.c.at < seen)).rowcount
-    return gone + connection.execute(delete(committed).where(committed.c.at < sent)).rowcount
+    return gone + connection.execute(delete(committed).where(committed.c.at < made)).rowcount
 
 
 def waiting(connection: Connection, tenant: str) -> tuple[int, int | None]:

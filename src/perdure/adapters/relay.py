@@ -171,9 +171,10 @@ class Relay:
         if now - self._cleaned < _LOOK_MS:
             return
         self._cleaned = now
-        old = now - self._keep_ms
+        sent = now - self._keep_ms
+        seen, made = sent - 30 * _DAY_MS, now - _DAY_MS
         await self._database.write(
-            EVERY, lambda transaction: outbox.clean(transaction.connection, sent=old, seen=old - 30 * _DAY_MS)
+            EVERY, lambda transaction: outbox.clean(transaction.connection, sent=sent, seen=seen, made=made)
         )
 
 

@@ -1,13 +1,18 @@
-"""`perdure events send`: hand a CloudEvent to the runs of a data directory."""
+"""`perdure events`: hand a CloudEvent to the runs of a data directory; give dead letters back to their listener."""
 
 import argparse
+import asyncio
 import sys
+import time
 import uuid
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from perdure.cli import drive, given
-from perdure.errors import Invalid
+from perdure.errors import Invalid, NotFound
 from perdure.language.values import Json
+
+if TYPE_CHECKING:
+    from perdure.settings import Settings
 
 _EPILOG = """\
 A `listen` waits for a CloudEvent; this sends one from the shell. The event is kept in the data directory, safe from
@@ -23,7 +28,7 @@ _ATTRIBUTES = ("type", "source", "subject", "id")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """One verb."""
+    """Two verbs."""
     parser.epilog = _EPILOG
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     send = verbs.add_parser(
@@ -42,9 +47,61 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     send.add_argument("--payload", metavar="JSON|@FILE", help="What it says: the `data` of the event.")
     send.add_argument("--id", help="Its id; the same source and id count once (default: a new one).")
     drive.data_argument(send)
+    redrive = verbs.add_parser(
+        "redrive",
+        help="Give the dead letters of a subscription back to its listener.",
+        description="Give the dead letters of a subscription back to its listener, once it is mended: those of the broker"
+        " of PERDURE_BUS_URL, else those of the process that works in the data directory, which takes them at once.",
+    )
+    redrive.add_argument("name", help="The name of the subscription, such as workflows.")
+    redrive.add_argument("--limit", type=int, default=1000, metavar="N", help="At most so many (default: 1000).")
+    drive.data_argument(redrive)
 
 
 def execute(options: argparse.Namespace) -> int:
+    """Send or give back."""
+    return _redrive(options) if options.verb == "redrive" else _send(options)
+
+
+def _redrive(options: argparse.Namespace) -> int:
+    settings = given.read_settings()
+    if options.limit < 1:
+        raise Invalid("--limit must be 1 or more.")
+    if settings.bus_url:
+        count = asyncio.run(_of_broker(settings.bus_url, options.name, options.limit))
+    else:
+        count = _of_database(options, settings)
+    print(f"{count} {'event' if count == 1 else 'events'} of {options.name} will be delivered again")
+    return 0
+
+
+async def _of_broker(url: str, name: str, limit: int) -> int:
+    from perdure.platform.brokers import broker  # not needed by --help
+
+    bus = broker(url)
+    try:
+        return await bus.redrive(name, limit)
+    finally:
+        await bus.close()
+
+
+def _of_database(options: argparse.Namespace, settings: "Settings") -> int:
+    """Those that the bus of one process has put aside; its relay finds them in the outbox."""
+    from perdure.adapters import outbox  # heavy, and not needed by --help
+    from perdure.adapters.database import address, in_directory
+    from perdure.migrations import histories
+
+    url = settings.database_url or in_directory(given.data_directory(options.data, settings))
+    here = histories.standing(url, "workflows")
+    if not here.found:
+        raise NotFound("No platform has worked here.", hint="Say where with --data, or set PERDURE_DATABASE_URL.")
+    now = time.time_ns() // 1_000_000
+    place = address(url, "workflows")
+    with histories.opened(place, "workflows") as connection, histories.alone(connection, "workflows"):
+        return outbox.again(connection, options.name, options.limit, now)
+
+
+def _send(options: argparse.Namespace) -> int:
     """Keep the event for whoever works in the directory."""
     from perdure.engines.embedded.spool import Spool  # not needed by --help
 

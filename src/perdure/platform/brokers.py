@@ -13,6 +13,10 @@ def broker(url: str) -> Bus:
         from perdure.adapters.rabbitmq_bus import RabbitBus
 
         return RabbitBus(url)
+    if scheme == "kafka":
+        from perdure.adapters.kafka_bus import KafkaBus
+
+        return KafkaBus(url)
     raise Invalid(
         "PERDURE_BUS_URL is no broker that is known.", hint="Write amqp://… for RabbitMQ or kafka://HOST:PORT."
     )
