@@ -79,11 +79,7 @@ class Child:
 
 def ours() -> list[Contender]:
     """What needs nothing but this repository."""
-    floor = Contender(
-        "ten bare commits", [sys.executable, "sqlite_rounds.py"], ("w10",), "SQLite, WAL, synchronous=FULL (apsw)"
-    )
-    perdure = Contender("Perdure", [sys.executable, "perdure_rounds.py"], durability="SQLite, WAL, synchronous=FULL")
-    return [perdure, floor]
+    return [Contender("Perdure", [sys.executable, "perdure_rounds.py"], durability="SQLite, WAL, synchronous=FULL")]
 
 
 def peers(python: Path) -> tuple[list[Contender], list[str]]:

@@ -40,7 +40,7 @@ def write(
 ) -> str:
     """The section of this run; it is put on top of the file, if there is one."""
     lines = [f"## {datetime.now(UTC):%Y-%m-%d %H:%M} UTC", "", where, ""]
-    lines += [*_table(measured), "", *_floor(measured), *_recovery(questions["recovery"]), ""]
+    lines += [*_table(measured), "", *_floor(questions["floor"]), *_recovery(questions["recovery"]), ""]
     lines += [*_flatness(questions["flatness"]), "", *_startup(questions["startup"]), ""]
     lines += [*_temporal(questions["temporal"]), ""]
     lines += [f"- Missing: {line}" for line in missing]
@@ -82,13 +82,24 @@ def _table(measured: list[Measured]) -> list[str]:
     return lines
 
 
-def _floor(measured: list[Measured]) -> list[str]:
-    floor = next((other for other in measured if other.name == "ten bare commits"), None)
-    if floor is None:
-        return []
-    return [
-        f"- W10 against ten bare durable commits of SQLite: {_ratio(measured[0].medians('w10'), floor.medians('w10'))}"
-    ]
+def _floor(taken: dict[str, list[float]]) -> list[str]:
+    ours = taken["perdure"]
+    calm = sorted(range(len(ours)), key=lambda number: sum(rounds[number] for rounds in taken.values()))
+    calm = calm[: len(calm) // 4]
+    lines = []
+    for name, what in (
+        ("overwriting", "on a log that is written over"),
+        ("growing", "on the growing log of a new file"),
+    ):
+        ratios = sorted(our / their for our, their in zip(ours, taken[name], strict=True))
+        low, middle, high = (ratios[len(ratios) * part // 4] for part in (1, 2, 3))
+        calmest = median(ratio for ratio in (ours[number] / taken[name][number] for number in calm))
+        lines.append(
+            f"- W10 ({median(ours):.2f} ms) against ten bare durable commits of SQLite {what} ({median(taken[name]):.2f} ms), "
+            f"turn by turn in one process, {len(ours)} rounds: {middle:.2f} times (quartiles {low:.2f}-{high:.2f}), "
+            f"in the calmest quarter of the rounds {calmest:.2f} times"
+        )
+    return lines
 
 
 def _recovery(found: dict[str, float]) -> list[str]:
@@ -98,8 +109,8 @@ def _recovery(found: dict[str, float]) -> list[str]:
 
 def _flatness(rows: list[dict[str, float]]) -> list[str]:
     lines = [
-        "| calls in one run | microseconds a step, durable | microseconds a step, machine alone |",
-        "|---|---|---|",
+        "| calls in one run | microseconds a step, durable | of them CPU | microseconds a step, machine alone |",
+        "|---|---|---|---|",
     ]
     return lines + [
         f"| {row['steps']:,} | {row['microseconds']:.0f} | {row['cpu']:.0f} | {row['machine']:.1f} |" for row in rows

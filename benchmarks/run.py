@@ -20,6 +20,7 @@ ROUNDS = 5
 SECONDS = 4.0
 """About so long one contender works at one workload in one round."""
 MOST = 40
+FLOOR_ROUNDS = "800"
 RUNS = 10_000
 STEPS = ["10", "100", "1000", "10000", "100000"]
 
@@ -41,6 +42,7 @@ def main() -> int:
         folder = Path(name)
         measured = take_turns([*ours(), *others], folder, given.rounds, missing)
         questions = {
+            "floor": ask("floor.py", folder / "floor", FLOOR_ROUNDS),
             "recovery": ask("recovery.py", folder / "recovery", str(RUNS)),
             "flatness": ask("flatness.py", folder / "flatness", *STEPS),
             "startup": ask("startup.py", folder / "startup", "10"),

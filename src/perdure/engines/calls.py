@@ -1,4 +1,5 @@
-"""Calls under way: each a task of its own, with a limit on their number, a deadline, and an end when nobody waits for it.
+"""Calls under way: each that waits is a task of its own, with a limit on their number, a deadline, and an end when nobody
+waits for it. One that is answered without ever waiting needs no task (`eager.py`).
 
 An unsafe call is marked before it is sent (`mark`). When the mark is there and no answer is, it may have happened:
 it is not sent again (`reliability.md` 1).
@@ -8,10 +9,12 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal, Protocol
 
 import msgspec
 
+from perdure.engines.eager import Eager
 from perdure.engines.plain import NotJson, plain
 from perdure.errors import PerdureError
 from perdure.interpreter import handles
@@ -71,6 +74,7 @@ class Calls:
         self._tasks: dict[tuple[int, str], asyncio.Task[None]] = {}
         self._queue: deque[tuple[Caller, ScheduleCall]] = deque()
         self._queued: set[tuple[int, str]] = set()
+        self._eager = Eager()
 
     def __repr__(self) -> str:
         return f"Calls(under way={len(self._tasks)}, queued={len(self._queued)})"
@@ -84,9 +88,10 @@ class Calls:
             self._queue.append((caller, command))
             self._queued.add(key)
             return
-        task = asyncio.get_running_loop().create_task(self._execute(caller, command))
-        self._tasks[key] = task
-        task.add_done_callback(lambda _: self._ended(key))
+        task = self._eager.begin(self.call(caller, command), partial(self._answer, caller.key))
+        if task is not None:
+            self._tasks[key] = task
+            task.add_done_callback(lambda _: self._ended(key))
 
     def cancel(self, run: int, id: str) -> None:
         """Nobody waits for this answer any more."""
@@ -114,6 +119,7 @@ class Calls:
         """End all calls without an answer; the next opening makes them again."""
         self._queue.clear()
         self._queued.clear()
+        await self._eager.close()
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
@@ -130,22 +136,8 @@ class Calls:
                 self._queued.discard((caller.key, command.id))
                 self.start(caller, command)
 
-    async def _execute(self, caller: Caller, command: ScheduleCall) -> None:
-        try:
-            outcome: Outcome = await self.call(caller, command)
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise
-            # Nobody here cancelled it: something inside the function was. The run would wait for ever.
-            fault = problem(
-                "runtime", title=f"{command.function} failed", detail="CancelledError: it cancelled itself."
-            )
-            outcome = self._failed(command.id, fault, "unknown")
-        self._answer(caller.key, outcome)
-
     async def call(self, caller: Caller, command: ScheduleCall) -> Outcome:
-        """Make one call now, whatever else is under way, and give its outcome. Raises CancelledError only."""
+        """Make one call now, whatever else is under way, and give its outcome. Raises nothing, unless it is cancelled."""
         secrets = Redaction()
         outcome = await self._outcome(caller, command, secrets)
         if not secrets:
@@ -160,13 +152,23 @@ class Calls:
     async def _outcome(self, caller: Caller, command: ScheduleCall, secrets: Redaction) -> Outcome:
         try:
             function = self._table.get(command.function, command.version)
-            context = await self._context(caller, command, secrets)
+            opened = await self._opened(caller.tenant, command.args) if _has_handles(command.args) else {}
+            context = self._context(caller, command, opened, secrets)
             if function.effect_of(command.args, context.resources) == "unsafe":
                 await self._mark(caller.key, command.id)
             answer = await function.execute(command.args, context)
             return self._completed(command, answer)
-        except FunctionFault as fault:
-            return self._failed(command.id, self._sound(fault.problem), fault.outcome)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            # Nobody here cancelled it: something inside the function was. The run would wait for ever.
+            fault = problem(
+                "runtime", title=f"{command.function} failed", detail="CancelledError: it cancelled itself."
+            )
+            return self._failed(command.id, fault, "unknown")
+        except FunctionFault as failed:
+            return self._failed(command.id, self._sound(failed.problem), failed.outcome)
         except PerdureError as error:
             return self._failed(
                 command.id,
@@ -182,7 +184,8 @@ class Calls:
     def _completed(self, command: ScheduleCall, answer: Json | Result) -> Outcome:
         output, usage = (answer.output, answer.usage) if isinstance(answer, Result) else (answer, None)
         try:
-            output, usage = plain(output, self._result_bytes), plain(usage, self._result_bytes)
+            output = plain(output, self._result_bytes)
+            usage = plain(usage, self._result_bytes) if usage is not None else None
         except NotJson as error:
             detail = f"The result of {command.function} cannot be kept: {error}."
             return self._failed(command.id, problem("runtime", title="result refused", detail=detail), "unknown")
@@ -202,9 +205,7 @@ class Calls:
             )
         return sound if isinstance(sound, dict) else problem("runtime", detail=str(sound))
 
-    async def _context(self, caller: Caller, command: ScheduleCall, secrets: Redaction) -> Context:
-        opened = await self._opened(caller.tenant, command.args)
-
+    def _context(self, caller: Caller, command: ScheduleCall, opened: dict[str, Secret], secrets: Redaction) -> Context:
         def secret(path: list[str]) -> Json:
             value = _at(opened, path)
             secrets.add(value)
@@ -226,14 +227,17 @@ class Calls:
 
     async def _opened(self, tenant: str, args: Json) -> dict[str, Secret]:
         opened: dict[str, Secret] = {}
-        if args and handles.MARK in msgspec.json.encode(args):
-            names: list[str] = []
-            handles.resolve(args, lambda path: names.append(path[0]))
-            for name in dict.fromkeys(names):
-                found = await self._secrets.get(tenant, name) if self._secrets is not None else None
-                if found is not None:
-                    opened[name] = found
+        names: list[str] = []
+        handles.resolve(args, lambda path: names.append(path[0]))
+        for name in dict.fromkeys(names):
+            found = await self._secrets.get(tenant, name) if self._secrets is not None else None
+            if found is not None:
+                opened[name] = found
         return opened
+
+
+def _has_handles(args: Json) -> bool:
+    return bool(args) and handles.MARK in msgspec.json.encode(args)
 
 
 def outcome_unknown(command: ScheduleCall, now: int) -> CallFailed:

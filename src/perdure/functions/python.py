@@ -114,6 +114,8 @@ class PythonFunction:
         self.output_schema: dict[str, Any] = told.output or {}
         self._input = Schema(self.input_schema)
         self._output = Schema(self.output_schema) if told.output else None
+        self._takes_nothing = False
+        """Whether a call without arguments is known to fit."""
         _check_schemas(self.name, self._input, self._output)
 
     def __repr__(self) -> str:
@@ -124,12 +126,12 @@ class PythonFunction:
 
     async def execute(self, arguments: Json, context: Context) -> Json | Result:
         """Call it. FunctionFault `validation` when the arguments do not fit; what the function raises goes on."""
+        if self._takes_nothing and (arguments is None or arguments == {}):
+            return await self._made({}, context)
         use = SecretUse(context)
         given = self._fitted({} if arguments is None else arguments, use)
-        if self._takes_context:
-            given["context"] = context
         try:
-            answer = await (self._code(**given) if self._is_async else self._in_thread(given))
+            return await self._made(given, context)
         except FunctionFault as fault:
             raise FunctionFault(redacted(fault.problem, use), fault.outcome) from None
         except Exception as error:
@@ -137,6 +139,11 @@ class PythonFunction:
                 raise
             detail = use.redact(f"{type(error).__name__}: {error}")
             raise FunctionFault(problem("runtime", title=f"{self.name} failed", detail=detail), "unknown") from None
+
+    async def _made(self, given: dict[str, Any], context: Context) -> Json | Result:
+        if self._takes_context:
+            given["context"] = context
+        answer = await (self._code(**given) if self._is_async else self._in_thread(given))
         if isinstance(answer, Result):
             return msgspec.structs.replace(answer, output=self._plain(answer.output))
         return self._plain(answer)
@@ -152,6 +159,7 @@ class PythonFunction:
             raise _refused(self.name, use.redact(violation))
         if not isinstance(opened, dict):
             raise _refused(self.name, "`with` must be a map of arguments.")
+        self._takes_nothing = self._takes_nothing or not opened
         converted = dict(opened)
         for name, kind in self._types.items():
             if name in converted and kind is not Any:
@@ -162,6 +170,8 @@ class PythonFunction:
         return converted
 
     def _plain(self, answer: Any) -> Json:
+        if answer is None and self._output is None:
+            return None
         try:
             plain = msgspec.to_builtins(answer, str_keys=True)
         except (TypeError, ValueError, RecursionError) as error:

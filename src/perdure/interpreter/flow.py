@@ -14,6 +14,8 @@ from perdure.language.values import Json
 GOING = frozenset({"running", "waiting"})
 """Phases in which a run moves."""
 
+_TURNS = (Passed, Elsewhere, Failing)
+
 _OVER = 1_000_000_000
 """A `pc` behind the end of every list."""
 
@@ -56,7 +58,7 @@ def settle(run: Run, node: Node, frame: Frame, outcome: Outcome) -> Frame | None
     if outcome is ENTERED:
         run.place(frame)
         return frame
-    if isinstance(outcome, Passed | Elsewhere | Failing):
+    if isinstance(outcome, _TURNS):
         return _turn(run, frame, outcome)
     return leave(run, node, frame, outcome)
 
@@ -99,7 +101,7 @@ def enter(run: Run, node: Node, parent: Frame, raw: Json) -> Frame | None:
 
 def _frame(run: Run, node: Node, parent: Frame, raw: Json) -> Frame:
     path = parent["prefix"] + node.step
-    wrapped = _is_wrapped(node, parent)
+    wrapped = node.extensions and _is_wrapped(node, parent)
     if wrapped:
         path += parent["mark"]
     elif node.looped:
@@ -154,8 +156,9 @@ def _limit(run: Run, node: Node, frame: Frame) -> None:
 def leave(run: Run, node: Node, frame: Frame, output: Json) -> Frame | None:
     """C3 to C5: a task has its raw output."""
     then = frame.get("then", node.then)
-    if _is_wrapped(node, run.frames[frame["parent"]]):
-        run.frames[frame["parent"]]["output"] = output  # `$task.output` in what comes after (E9)
+    parent = run.frames[frame["parent"]]
+    if node.extensions and _is_wrapped(node, parent):
+        parent["output"] = output  # `$task.output` in what comes after (E9)
     try:
         if not node.is_plain:
             output = dataflow.left(run, node, frame, output)
@@ -165,7 +168,6 @@ def leave(run: Run, node: Node, frame: Frame, output: Json) -> Frame | None:
         return unwinding.fail(run, frame, failed.problem)
     if node.is_saga:
         saga.succeed(run, frame)
-    parent = run.frames[frame["parent"]]
     run.drop(frame)
     if "usage" in frame:
         run.tell("task.completed.v1", frame, output=output, usage=frame["usage"], **node.told)

@@ -13,7 +13,7 @@ class Batch:
 
     _ORDER = (
         "add_blob", "add_definition", "add_published", "add_run", "add_journal", "add_event", "move_timers", "drop_timers", "drop_timer",
-        "add_timer", "drop_subscriptions", "add_subscription", "unpark", "forget_events", "add_opening",
+        "add_timer", "drop_subscriptions", "add_subscription", "unpark", "forget_events", "move_head", "add_opening",
     )  # fmt: skip
 
     _WITNESSES = (
@@ -57,6 +57,13 @@ class Batch:
             if rows:
                 return query, rows[0][:4] if statement == "add_published" else rows[0][:1]
         return None
+
+    def single(self) -> Row | None:
+        """The one fact, when that is all there is to store."""
+        rows = self.rows.get("add_journal")
+        if rows is None or len(rows) != 1 or len(self.rows) != 1 or self.heads or self.watches or self.snapshots:
+            return None
+        return rows[0]
 
     def statements(self) -> Iterator[tuple[str, list[Row]]]:
         """What to execute, in order."""

@@ -11,6 +11,7 @@ from typing import Any, Self
 from perdure.engines.calls import Calls, Table
 from perdure.engines.embedded import exchange, history
 from perdure.engines.embedded.definitions import runtime, stored
+from perdure.engines.embedded.heads import Heads, catch_up
 from perdure.engines.embedded.journal import Journal
 from perdure.engines.embedded.programs import Programs
 from perdure.engines.embedded.records import RunRecord, RunRow, Tuning
@@ -41,6 +42,7 @@ from perdure.ports.secrets import Secrets
 
 _log = logging.getLogger("perdure.engine")
 _INPUT_BYTES = 64 * 1024 * 1024
+_KEPT = 10_000
 
 
 class EmbeddedEngine:
@@ -66,6 +68,8 @@ class EmbeddedEngine:
         self._journal: Journal
         self._worker: Worker
         self._is_open = False
+        self._kept: set[str] = set()
+        """Definitions that the journal holds, as far as that was looked up."""
 
     def __repr__(self) -> str:
         return f"EmbeddedEngine({str(self._directory)!r}, {self._worker if self._is_open else 'closed'})"
@@ -81,6 +85,7 @@ class EmbeddedEngine:
         try:
             self._assemble()
             self._is_open = True
+            catch_up(self._journal, self._worker.writer.batch)
             self._worker.writer.batch.add("add_opening", (self._worker.boot, self._clock.now()))
             await self._worker.durable()
             self._timers.refill()
@@ -125,10 +130,14 @@ class EmbeddedEngine:
             self._fire,
         )
         boot = journal.read("last_positions")[0][3] + 1
-        self._residents = Residents(journal, self._programs, writer, self._timers, subscriptions, clock, tuning, boot)
-        self._worker = Worker(
-            journal, writer, self._residents, self._programs, self._timers, subscriptions, self._watchers, clock, tuning
+        heads = Heads(writer)
+        self._residents = Residents(
+            journal, self._programs, writer, self._timers, subscriptions, clock, tuning, boot, heads
         )
+        self._worker = Worker(
+            journal, writer, self._residents, heads, self._programs, self._timers, subscriptions, self._watchers, clock,
+            tuning,
+        )  # fmt: skip
         self._calls = self._worker.calls = Calls(
             self._table, clock, secrets=self._secrets, limit=tuning.calls, result_bytes=tuning.result_bytes,
             answer=self._worker.answer, mark=self._worker.mark_sent, progress=self._watchers.progress,
@@ -252,10 +261,17 @@ class EmbeddedEngine:
         )  # fmt: skip
 
     def _keep_definition(self, definition: str, program: Program) -> None:
+        if definition in self._kept:
+            return
+        batch = self._worker.writer.batch
         if not self._journal.read("definition", (definition,)):
-            self._worker.writer.batch.add(
-                "add_definition", (definition, encode(program.document), encode(program.resources))
-            )
+            batch.add("add_definition", (definition, encode(program.document), encode(program.resources)))
+        batch.after.append(partial(self._is_kept, definition))
+
+    def _is_kept(self, definition: str) -> None:
+        if len(self._kept) >= _KEPT:
+            self._kept.clear()
+        self._kept.add(definition)
 
     async def _same(self, key: int, definition: str, given: Json) -> None:
         await self._worker.durable()
@@ -387,11 +403,16 @@ class EmbeddedEngine:
 
     async def wait(self, tenant: str, run: str) -> Run:
         self._ready(reading=True)
-        row = self._views.row(tenant, run)
-        while row.ended is None:
-            await self._watchers.ended(row.key)
-            row = self._views.row(tenant, run)
-        return self._views.run(row)
+        while True:
+            key = self._residents.going(tenant, run)
+            if key is None:
+                row = self._views.row(tenant, run)
+                if row.ended is not None:
+                    return self._views.run(row)
+                key = row.key
+            record = await self._watchers.ended(key)
+            if record.is_whole:  # else it came from a snapshot, and the journal knows more of it
+                return self._views.run(record.as_row(), input=record.given)
 
     async def watch(self, tenant: str, run: str) -> AsyncIterator[Entry]:
         self._ready(reading=True)

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from perdure.engines.embedded.audience import Audience
 from perdure.engines.embedded.definitions import find_published, runtime
+from perdure.engines.embedded.heads import Heads
 from perdure.engines.embedded.journal import Journal
 from perdure.engines.embedded.programs import Programs
 from perdure.engines.embedded.records import RunRecord, RunRow, Tuning, child_id
@@ -36,6 +37,7 @@ class Commit(Protocol):
     journal: Journal
     writer: Writer
     residents: Residents
+    heads: Heads
     programs: Programs
     subscriptions: Subscriptions
     clock: Clock
@@ -158,7 +160,7 @@ def start_child(worker: Commit, record: RunRecord, command: StartChild) -> None:
     if not command.awaited:
         record.close_command(command.id)
         if record.ended is not None:
-            worker.writer.batch.heads[record.key] = record.head_row()
+            worker.heads.write(record)
 
 
 def cancel_child(worker: Commit, row: RunRow, command: StartChild) -> None:

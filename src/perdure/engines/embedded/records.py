@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from perdure.engines.calls import Caller
 from perdure.engines.embedded.values import Asking, Saved, encode, shrunken
 from perdure.interpreter.commands import (
     CancelWait,
@@ -31,6 +32,7 @@ from perdure.interpreter.events import (
     Event,
     EventReceived,
     OperatorPatch,
+    Started,
     TimerFired,
 )
 from perdure.interpreter.faults import problem
@@ -41,8 +43,9 @@ from perdure.ports.engine import ENDED
 
 _CHILDREN = uuid.UUID("6f0a4f0e-6b0f-5d1b-9d0c-2f6a1a7c3e55")
 _log = logging.getLogger("perdure.engine")
-_ANSWERS = (CallCompleted, CallFailed, TimerFired, ChildCompleted, ChildFailed)
-_ASKING = (ScheduleCall, StartTimer, Subscribe, Emit, StartChild)
+_ANSWERS = frozenset((CallCompleted, CallFailed, TimerFired, ChildCompleted, ChildFailed))
+_ASKING = frozenset((ScheduleCall, StartTimer, Subscribe, Emit, StartChild))
+_GIVING_UP = (CancelWait, Unsubscribe)
 
 
 class Tuning(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,12 +106,16 @@ class RunRecord:
     """State, open commands and position of one run."""
 
     __slots__ = (
-        "bytes_since", "closed", "ended", "entries", "error", "facts_since", "has_rows", "has_snapshot", "head", "offset", "open", "output",
-        "pins", "program", "result", "row", "sent", "snapshot_bytes", "state", "status", "updated", "upto",
+        "bytes_since", "caller", "closed", "ended", "entries", "error", "facts_since", "given", "has_rows", "has_snapshot", "head", "is_whole", "key", "offset", "open", "output",
+        "pins", "program", "result", "row", "sent", "shown", "snapshot_bytes", "state", "status", "updated", "upto",
     )  # fmt: skip
 
     def __init__(self, row: RunRow, program: Program) -> None:
         self.row = row
+        self.key = row.key
+        """The run's number in the journal."""
+        self.caller = Caller(row.key, row.tenant, row.id, program.resources)
+        """For whom its calls are made."""
         self.program = program
         self.state: dict[str, Any] | None = None
         self.open: dict[str, Asking] = {}
@@ -124,6 +131,8 @@ class RunRecord:
         self.updated = row.updated
         self.ended = row.ended
         self.result = row.result
+        self.shown: str | None = None
+        """The phase that its row of `heads` says, when that is active and not parked."""
         self.offset = 0.0
         """The run's own time is monotonic time plus this, in milliseconds: it goes on evenly while the run is in memory,
         and never back, whatever happens to the wall clock."""
@@ -135,16 +144,14 @@ class RunRecord:
         self.snapshot_bytes = 0
         self.pins = 0
         """Reasons to stay in memory: facts that are not durable yet, work that is about to be done for it."""
+        self.is_whole = False
+        """Whether all its facts were seen here, and so its input is known."""
+        self.given: Json = None
         self.output: Json = None
         self.error: dict[str, Any] | None = None
 
     def __repr__(self) -> str:
         return f"RunRecord({self.row.id!r}, {self.status}, open={len(self.open)}, pins={self.pins})"
-
-    @property
-    def key(self) -> int:
-        """The run's number in the journal."""
-        return self.row.key
 
     @property
     def can_park(self) -> bool:
@@ -181,6 +188,12 @@ class RunRecord:
         parked = parked or (self.ended is not None and not self.open)
         return (self.row.key, self.head, self.status, self.updated, int(parked), self.ended, self.result)
 
+    def as_row(self) -> RunRow:
+        """What its rows say once all its facts are stored."""
+        return self.row._replace(
+            head=self.head, status=self.status, updated=self.updated, ended=self.ended, result=self.result
+        )
+
     def keep_time(self, steady: float, wall: int) -> None:
         """Begin or go on by the wall clock, but not before the run's last fact. `steady` is monotonic, in milliseconds."""
         self.offset = max(wall, self.updated) - steady
@@ -195,10 +208,12 @@ class RunRecord:
     def step(self, fact: Event, mark: int | None = None) -> list[Command]:
         """Hand a fact to the machine and keep account of what it asks for. A Bug of the machine faults the run."""
         self.closed = []
-        if isinstance(fact, _ANSWERS):
-            self.close_command(fact.id)
-        elif isinstance(fact, EventReceived) and mark is not None:
+        if type(fact) in _ANSWERS:
+            self.close_command(fact.id)  # type: ignore[union-attr]
+        elif mark is not None and isinstance(fact, EventReceived):
             self.upto[fact.id] = mark
+        elif isinstance(fact, Started):
+            self.is_whole, self.given = True, fact.input
         self.updated = fact.now
         try:
             self.state, commands = step(self.program, self.state, fact)
@@ -208,7 +223,13 @@ class RunRecord:
                 Fault(error=problem("runtime", title="bug in Perdure", detail=f"{type(error).__name__}: {error}"))
             ]
         for command in commands:
-            self._absorb(command)
+            kind = type(command)
+            if kind is Lifecycle:
+                self.entries += 1
+            elif kind in _ASKING:
+                self.open[command.id] = command  # type: ignore[union-attr, assignment]
+            else:
+                self._absorb(command)
         return commands
 
     def expects(self, event: Event, mark: int | None) -> bool:
@@ -221,11 +242,7 @@ class RunRecord:
         return id is None or id in self.open
 
     def _absorb(self, command: Command) -> None:
-        if isinstance(command, _ASKING):
-            self.open[command.id] = command
-        elif isinstance(command, Lifecycle):
-            self.entries += 1
-        elif isinstance(command, CancelWait | Unsubscribe):
+        if isinstance(command, _GIVING_UP):
             self.close_command(command.id)
         elif isinstance(command, UpsertVisibility):
             self._show(str(command.values.get("status", self.status)))
@@ -250,8 +267,9 @@ class RunRecord:
 
     def close_command(self, id: str) -> None:
         """Forget an open command that is answered or given up."""
-        self.sent.pop(id, None)
-        self.upto.pop(id, None)
+        if self.sent or self.upto:
+            self.sent.pop(id, None)
+            self.upto.pop(id, None)
         command = self.open.pop(id, None)
         if command is not None:
             self.closed.append(command)

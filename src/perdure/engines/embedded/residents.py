@@ -5,6 +5,7 @@ from collections import OrderedDict
 from functools import partial
 from typing import Any
 
+from perdure.engines.embedded.heads import Heads, caught_up
 from perdure.engines.embedded.journal import Journal
 from perdure.engines.embedded.programs import Programs
 from perdure.engines.embedded.records import RunRecord, RunRow, Tuning, child_id, is_debt
@@ -20,7 +21,7 @@ class Residents:
 
     def __init__(
         self, journal: Journal, programs: Programs, writer: Writer, timers: Timers, subscriptions: Subscriptions,
-        clock: Clock, tuning: Tuning, boot: int,
+        clock: Clock, tuning: Tuning, boot: int, heads: Heads,
     ) -> None:  # fmt: skip
         self.records: dict[int, RunRecord] = {}
         self.keys: dict[tuple[str, str], int] = {}
@@ -33,6 +34,7 @@ class Residents:
         self._clock = clock
         self._tuning = tuning
         self._boot = boot
+        self._heads = heads
         self._used: OrderedDict[int, float] = OrderedDict()
         self.occupied = asyncio.Event()
         """Set while there is something to look at for `sweep`."""
@@ -65,10 +67,15 @@ class Residents:
         rows = self._journal.read("run_by_key", (key,))
         if not rows or (rows[0][19] is not None and not ended):
             return None
-        record = self._load(RunRow(*rows[0]))
+        record = self._load(caught_up(self._journal, RunRow(*rows[0])))
         self.add(record)
         self._listen_again(record)
         return record
+
+    def going(self, tenant: str, run: str) -> int | None:
+        """The key of a run that is in memory and has not ended."""
+        key = self.keys.get((tenant, run))
+        return None if key is None or self.records[key].ended is not None else key
 
     def drop(self, record: RunRecord) -> None:
         """Forget a run that has ended or whose rows are written."""
@@ -126,7 +133,7 @@ class Residents:
             self.snapshot(record)
         rows = self._write_rows(record) if parked else []
         if parked:
-            batch.heads[record.key] = record.head_row(parked=True)
+            self._heads.write(record, parked=True)
         record.pins += 1
         batch.after.append(partial(self._left, record, record.head, rows, parked=parked))
 
@@ -156,6 +163,7 @@ class Residents:
 
     def _load(self, row: RunRow) -> RunRecord:
         record = RunRecord(row, self._programs.get(row.definition, row.program))
+        record.shown = None if row.parked or row.ended is not None else row.status
         base = 0
         for seq, body in self._journal.read("snapshot", (row.key,)):
             saved = read_saved(body, self.blob)

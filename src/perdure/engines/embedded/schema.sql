@@ -1,4 +1,4 @@
--- The journal of the embedded engine, schema version 3. Times are whole milliseconds since the Unix epoch.
+-- The journal of the embedded engine, schema version 4. Times are whole milliseconds since the Unix epoch.
 -- Bodies are UTF-8 JSON; values over 8 KB inside them are references into `blobs`.
 
 -- What never changes about a run. `first` and `mark` are positions in `journal` and `events` when it began.
@@ -21,7 +21,9 @@ CREATE TABLE runs (
 ) STRICT;
 CREATE UNIQUE INDEX runs_public ON runs (tenant, public);
 
--- What changes with each commit, kept apart so that the rows stay small. `head` is the run's newest journal row.
+-- What changes about a run, kept apart so that the rows stay small. `head` is the run's newest journal row when the row
+-- was written; newer ones may stand in the newest window of `journal` (`heads.py`), until the run has ended. A run
+-- without a row is running, and all its facts stand there.
 -- `parked` is 1 when an opening need not load the run: it has ended, or it waits outside memory and everything it waits
 -- for is in `timers`, `subscriptions` and its children.
 CREATE TABLE heads (

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from perdure.engines.embedded import history
 from perdure.engines.embedded.definitions import stored
+from perdure.engines.embedded.heads import caught_up
 from perdure.engines.embedded.journal import ReadOnly, Rows
 from perdure.engines.embedded.programs import Programs
 from perdure.engines.embedded.records import RunRow
@@ -64,7 +65,7 @@ class Views:
                 "since": query.since, "until": query.until,
             },
         )  # fmt: skip
-        return [self.run(RunRow(*row), whole=False) for row in rows]
+        return [self.run(caught_up(self._rows, RunRow(*row)), whole=False) for row in rows]
 
     def history(self, tenant: str, run: str) -> list[Entry]:
         """The timeline so far, by replay."""
@@ -74,13 +75,14 @@ class Views:
         """The timeline of a row's run, as far as the row knows it."""
         return history.entries(self._rows, row, self._programs.get(row.definition, row.program), self.blob)
 
-    def run(self, row: RunRow, *, whole: bool = True) -> Run:
-        """What a row says."""
+    def run(self, row: RunRow, *, whole: bool = True, **known: Json) -> Run:
+        """What a row says. `input` may be known."""
+        given = known["input"] if "input" in known else self.input(row) if whole else None
         result = read_value(row.result, self.blob) if whole and row.result else {}
         return Run(
             id=row.id, tenant=row.tenant, namespace=row.namespace, name=row.name, version=row.version,
             program=row.program, status=row.status, started=row.started, updated=row.updated, ended=row.ended,  # type: ignore[arg-type]
-            input=restored(self.input(row)) if whole else None, output=restored(result.get("output")),
+            input=restored(given), output=restored(result.get("output")),
             error=restored(result.get("error")), origin=row.origin,
         )  # fmt: skip
 
@@ -94,11 +96,11 @@ class Views:
         rows = self._rows.read("run_by_public", (tenant, run))
         if not rows:
             raise NotFound(f"There is no run {run}.", hint="`perdure runs list` shows the runs there are.")
-        return RunRow(*rows[0])
+        return caught_up(self._rows, RunRow(*rows[0]))
 
     def row_by_key(self, key: int) -> RunRow:
         """The rows of a run that is known to be there."""
-        return RunRow(*self._rows.read("run_by_key", (key,))[0])
+        return caught_up(self._rows, RunRow(*self._rows.read("run_by_key", (key,))[0]))
 
     def blob(self, hash: bytes) -> bytes | None:
         """A big value by its hash."""

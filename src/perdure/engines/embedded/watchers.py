@@ -20,7 +20,7 @@ class Watchers:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lines: dict[int, list[Line]] = {}
-        self._waiting: dict[int, list[asyncio.Future[None]]] = {}
+        self._waiting: dict[int, list[asyncio.Future[RunRecord]]] = {}
 
     def __repr__(self) -> str:
         return f"Watchers(watching={len(self._lines)}, waiting={len(self._waiting)})"
@@ -39,9 +39,9 @@ class Watchers:
         if not lines:
             self._lines.pop(key, None)
 
-    def ended(self, key: int) -> "asyncio.Future[None]":
-        """Done when the run has ended."""
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    def ended(self, key: int) -> "asyncio.Future[RunRecord]":
+        """Done when the run has ended, with its last state."""
+        future: asyncio.Future[RunRecord] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(key, []).append(future)
         return future
 
@@ -60,13 +60,13 @@ class Watchers:
                 Entry(number=0, at=self._clock.now(), type="progress", path=command.path, ref=command.ref, data=data)
             )
 
-    def end(self, key: int) -> None:
+    def end(self, record: RunRecord) -> None:
         """The run has ended."""
-        for line in self._lines.get(key, ()):
+        for line in self._lines.get(record.key, ()):
             line.put_nowait(None)
-        for future in self._waiting.pop(key, ()):
+        for future in self._waiting.pop(record.key, ()):
             if not future.done():
-                future.set_result(None)
+                future.set_result(record)
 
     def shut(self) -> None:
         """The engine closes: nobody is told anything any more."""

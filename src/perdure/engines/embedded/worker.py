@@ -8,21 +8,23 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from contextvars import copy_context
 from functools import partial
 from typing import Any
 
 import msgspec
 
-from perdure.engines.calls import Caller, Calls, outcome_unknown
+from perdure.engines.calls import Calls, outcome_unknown
 from perdure.engines.embedded import exchange, history
 from perdure.engines.embedded.audience import Audience
+from perdure.engines.embedded.heads import WINDOW, Heads
 from perdure.engines.embedded.journal import Journal
 from perdure.engines.embedded.programs import Programs
 from perdure.engines.embedded.records import RunRecord, RunRow, Tuning, child_id, is_debt
 from perdure.engines.embedded.residents import Residents
 from perdure.engines.embedded.subscriptions import Subscriptions
 from perdure.engines.embedded.timers import Timers
-from perdure.engines.embedded.values import Asking, Sent, decode, encode, pack, restored
+from perdure.engines.embedded.values import LIMIT, Asking, Sent, decode, encode, pack, restored, shrunken
 from perdure.engines.embedded.watchers import Watchers
 from perdure.engines.embedded.writer import Writer
 from perdure.errors import Unavailable
@@ -41,18 +43,21 @@ from perdure.ports.clock import Clock
 
 _log = logging.getLogger("perdure.engine")
 _HOLD = 0.25
+_TURNS = 4
+"""Commits in a row, when all that one let begin is answered at once; then everybody else in the loop has a say."""
 
 
 class Worker:
     """Takes facts in, lets commands out."""
 
     def __init__(
-        self, journal: Journal, writer: Writer, residents: Residents, programs: Programs, timers: Timers,
-        subscriptions: Subscriptions, watchers: Watchers, clock: Clock, tuning: Tuning,
+        self, journal: Journal, writer: Writer, residents: Residents, heads: Heads, programs: Programs,
+        timers: Timers, subscriptions: Subscriptions, watchers: Watchers, clock: Clock, tuning: Tuning,
     ) -> None:  # fmt: skip
         self.journal = journal
         self.writer = writer
         self.residents = residents
+        self.heads = heads
         self.programs = programs
         self.timers = timers
         self.subscriptions = subscriptions
@@ -75,6 +80,8 @@ class Worker:
         self._unexecuted: dict[int, int] = {}
         """Pins of runs to which something happened while they were not driven here."""
         self._armed = False
+        self._context = copy_context()
+        """For what is committed, whoever's answer it was that armed it."""
         self.closed = False
         self.driven: set[int] | None = None
         """Runs that go on here; None: every run. What happens to any other is recorded, and done at a later opening."""
@@ -93,7 +100,7 @@ class Worker:
         """Commit soon: after everything that is ready in the loop now had its say."""
         if not self._armed and not self.closed:
             self._armed = True
-            asyncio.get_running_loop().call_soon(self._flush)
+            asyncio.get_running_loop().call_soon(self._flush, context=self._context)
 
     def answer(self, key: int, event: Event) -> None:
         """A fact for a run."""
@@ -122,15 +129,30 @@ class Worker:
     # Take and decide
 
     def _flush(self) -> None:
-        self._armed = False
+        self._armed = True
+        try:
+            self._look_at_the_clock()
+            for _ in range(_TURNS):
+                self._commit()
+                if not self._inbox or self.writer.committing is not None:
+                    break
+        finally:
+            self._armed = False
+        if self._inbox:
+            self.arm()
+
+    def _look_at_the_clock(self) -> None:
         moved = self.timers.jump()
         if moved:
             _log.warning("The wall clock was set by %+d ms; timers under way keep their time.", moved)
             self.writer.batch.move_timers(moved, self.boot)
             self.writer.batch.after.append(self.timers.moved)
+
+    def _commit(self) -> None:
         while self._inbox:
             self._do(*self._inbox.popleft())
-        self._do(self.residents.shrink, ())
+        if len(self.residents.records) > self.tuning.resident:
+            self._do(self.residents.shrink, ())
         self.writer.commit()
 
     def _do(self, work: Callable[..., None], values: tuple[Any, ...]) -> None:
@@ -152,7 +174,7 @@ class Worker:
 
     def take(self, key: int, event: Event, mark: int | None = None) -> None:
         """Record a fact and let the machine decide. One that changes nothing is not recorded."""
-        record = self.residents.get(key)
+        record = self.residents.records.get(key) or self.residents.get(key)
         if record is not None and record.expects(event, mark):
             self.apply(record, event, mark)
         elif isinstance(event, TimerFired):
@@ -176,6 +198,7 @@ class Worker:
         """A new run with its first fact."""
         self.drive(row.key)
         record = RunRecord(row, program)
+        record.shown = "running"  # as long as there is no row
         self.residents.add(record)
         self.writer.batch.add("add_run", tuple(row[:15]))
         self.apply(record, started)
@@ -200,7 +223,7 @@ class Worker:
             self._end(record)
         else:
             self.residents.snapshot(record)
-        batch.heads[row.key] = record.head_row()
+        self.heads.write(record)
         if program.watches:
             self.audience.update(record, batch)
         record.pins += 1
@@ -209,15 +232,18 @@ class Worker:
 
     def apply(self, record: RunRecord, event: Event, mark: int | None = None) -> None:
         """Record a fact of a run that expects it, and decide."""
-        event = self._record(record, self._stamped(record, event), mark)
+        due = event.now if isinstance(event, TimerFired) else 0
+        event = msgspec.structs.replace(event, now=record.now(self.clock.monotonic() * 1000, due))
+        event = self._record(record, event, mark)
         first = record.entries
         commands = record.step(event, mark)
         for command in record.closed:
-            self._close(record, command)
+            if not _is_done_with(command, event):
+                self._close(record, command)
         if record.ended is not None:
             self._end(record)
         batch = self.writer.batch
-        batch.heads[record.key] = record.head_row()
+        self.heads.moved(record)
         if record.facts_since >= self.tuning.snapshot_every and record.wants_snapshot and record.ended is None:
             self.residents.snapshot(record)
         record.pins += 1
@@ -242,24 +268,24 @@ class Worker:
         self._write(record, encode(Sent(id=id, now=self.clock.now())), None)
         record.sent[id] = None
         record.pins += 1
-        batch.heads[key] = record.head_row()
+        self.heads.write(record)
         batch.after.append(partial(self._saved, record, [], record.entries))
         batch.after.append(partial(_resolve, future))
 
-    def _stamped(self, record: RunRecord, event: Event) -> Event:
-        due = event.now if isinstance(event, TimerFired) else 0
-        return msgspec.structs.replace(event, now=record.now(self.clock.monotonic() * 1000, due))
-
     def _record(self, record: RunRecord, event: Event, mark: int | None) -> Event:
-        body = pack(event, self.residents.store)
-        if handles.MARK in body and handles.MARK in encode(event):
-            event = msgspec.convert(handles.escape(decode(encode(event))), type(event))
-            body = pack(event, self.residents.store)
+        body = encode(event)
+        if handles.MARK in body:
+            event = msgspec.convert(handles.escape(decode(body)), type(event))
+            body = encode(event)
+        if len(body) > LIMIT:
+            body = shrunken(body, self.residents.store)
         self._write(record, body, mark)
         return event
 
     def _write(self, record: RunRecord, body: bytes, mark: int | None) -> None:
         self.last_fact += 1
+        if self.last_fact % WINDOW == 0:
+            self.heads.catch_up()
         self.writer.batch.add("add_journal", (self.last_fact, record.key, record.head, mark, body))
         record.head = self.last_fact
         record.facts_since += 1
@@ -306,10 +332,8 @@ class Worker:
             if execute is not None and not self.closed:
                 execute(self, record, command)
         self.watchers.tell(record, commands, first)
-        if record.ended is not None:
-            self.settle(record)
-            return
-        self.residents.touch(record)
+        if record.ended is None:
+            self.residents.touch(record)
         self.settle(record)
 
     def settle(self, record: RunRecord) -> None:
@@ -317,13 +341,14 @@ class Worker:
         if record.pins:
             return
         if record.ended is None:
-            self.residents.rest(record)
-            if self.writer.batch:
-                self.arm()
+            if self.tuning.evict != "idle":
+                self.residents.rest(record)
+                if self.writer.batch:
+                    self.arm()
         elif not record.open:
             self.residents.drop(record)
             self.subscriptions.leave(record.key)
-            self.watchers.end(record.key)
+            self.watchers.end(record)
 
     def _give_up(self, record: RunRecord, command: Asking) -> None:
         key = record.key
@@ -344,10 +369,9 @@ class Worker:
         if command.id in record.sent and not self.calls.is_under_way(record.key, command.id):
             self.answer(record.key, outcome_unknown(command, self.clock.now()))
             return
-        row = record.row
         if command.deadline is not None:
-            self.timers.arm(0, f"{row.key}:{command.id}", command.deadline - record.offset)
-        self.calls.start(Caller(row.key, row.tenant, row.id, record.program.resources), command)
+            self.timers.arm(0, f"{record.key}:{command.id}", command.deadline - record.offset)
+        self.calls.start(record.caller, command)
 
     def wait(self, record: RunRecord, command: StartTimer) -> None:
         """Arm a timer."""
@@ -409,6 +433,11 @@ class Worker:
         """After a crash: do what was given out and not answered."""
         for command in list(record.open.values()):
             _EXECUTE[type(command)](self, record, command)
+
+
+def _is_done_with(command: Asking, event: Event) -> bool:
+    """Whether this is the answer of a call that has no deadline: it has ended, and nothing is kept of it."""
+    return type(command) is ScheduleCall and command.deadline is None and command.id == getattr(event, "id", None)
 
 
 def _resolve(future: "asyncio.Future[None]") -> None:

@@ -42,7 +42,7 @@ class Writer:
         """Store the batch now, or as soon as the one before it is stored."""
         while self.committing is None and self.batch:
             batch, self.batch = self.batch, Batch()
-            if self._is_for_thread(batch):
+            if self._mode != "inline" and self._is_for_thread(batch):
                 self.committing = batch
                 self._task = asyncio.get_running_loop().create_task(self._in_thread(batch))
             elif self._attempt(batch):
