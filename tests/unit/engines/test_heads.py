@@ -11,6 +11,7 @@ from perdure.engines.embedded.heads import WINDOW
 from perdure.engines.embedded.journal import QUERIES
 from perdure.engines.embedded.records import Tuning
 from perdure.engines.embedded.views import Reader
+from perdure.ports.engine import Query
 from tests.conformance.engine.world import World, workflow
 
 
@@ -53,7 +54,11 @@ async def test_readers_see_the_newest_fact(tmp_path, evict):
         assert described.status == "running"
         assert [entry.type for entry in whole].count("task.completed.v1") == 5
         assert described.updated >= whole[-1].at
-        assert await engine.find("t", status="running") != [] == await engine.find("t", status="completed")
+        assert (
+            await engine.find("t", Query(statuses=("running",)))
+            != []
+            == await engine.find("t", Query(statuses=("completed",)))
+        )
         with Reader(tmp_path / "live") as reader:
             assert reader.views.history("t", "r") == whole
             assert reader.views.describe("t", "r") == described
