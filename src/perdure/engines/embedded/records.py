@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from perdure.engines.calls import Caller
-from perdure.engines.embedded.values import Asking, Saved, encode, shrunken
+from perdure.engines.embedded.values import Asking, Saved, pack_saved
 from perdure.interpreter.commands import (
     CancelWait,
     Command,
@@ -176,9 +176,9 @@ class RunRecord:
         saved = Saved(
             state=self.state, open=list(self.open.values()), sent=list(self.sent), upto=self.upto, entries=self.entries
         )
-        whole = encode(saved)
-        body = shrunken(whole, store)
-        self.snapshot_bytes = len(whole)  # what it cost to look at, however little of it is left to store
+        body, self.snapshot_bytes = pack_saved(
+            saved, store
+        )  # what it cost to look at, however little of it is left to store
         self.facts_since = self.bytes_since = 0
         self.has_snapshot = True
         return body

@@ -15,6 +15,8 @@ from perdure.language.values import Json
 
 BLOB = "$perdure.blob"
 LIMIT = 8192
+_CONTAINERS = (dict, list)
+_WITH_PARTS = (str, dict, list)
 _BLOB_BYTES = b'"$perdure.blob"'
 
 encode = msgspec.json.Encoder().encode
@@ -65,15 +67,26 @@ def restored(value: Json) -> Json:
 
 def pack(fact: Any, store: Callable[[bytes, bytes], None]) -> bytes:
     """The bytes of a fact; `store(hash, body)` takes each big value out of it."""
-    return shrunken(encode(fact), store)
+    body = encode(fact)
+    return body if len(body) <= LIMIT else shrunken(msgspec.to_builtins(fact), store)
 
 
-def shrunken(body: bytes, store: Callable[[bytes, bytes], None]) -> bytes:
+def shrunken(value: dict[str, Json], store: Callable[[bytes, bytes], None]) -> bytes:
     """The bytes of an object without its big values, which go to `store`."""
-    if len(body) <= LIMIT:
-        return body
-    shrunk = {key: _shrink(item, store)[0] for key, item in decode(body).items()}
-    return encode(shrunk)
+    seen: dict[int, tuple[Json, int]] = {}
+    return encode({key: _shrink(item, store, seen)[0] for key, item in value.items()})
+
+
+def pack_saved(saved: Saved, store: Callable[[bytes, bytes], None]) -> tuple[bytes, int]:
+    """The bytes of a snapshot, and how many it would have with its big values inside.
+
+    The state is looked at where it is: it may hold a list of a million items, in several places.
+    """
+    whole = encode(saved)
+    if len(whole) <= LIMIT:
+        return whole, len(whole)
+    fields = {name: getattr(saved, name) for name in Saved.__struct_fields__}
+    return shrunken({**fields, "open": msgspec.to_builtins(saved.open)}, store), len(whole)
 
 
 def read_fact(body: bytes, load: Load) -> Fact:
@@ -97,23 +110,40 @@ def read_value(body: bytes, load: Load) -> Json:
     return _grow(value, load) if _BLOB_BYTES in body else value
 
 
-def _shrink(value: Json, store: Callable[[bytes, bytes], None]) -> tuple[Json, int]:
+def _shrink(value: Json, store: Callable[[bytes, bytes], None], seen: dict[int, tuple[Json, int]]) -> tuple[Json, int]:
+    """What is kept of a value, and about how long that is. `seen` has the big ones that were met before, by identity."""
     if isinstance(value, str):
         return (value, len(value) + 2) if len(value) <= LIMIT else _store(value, store)
+    if not isinstance(value, _CONTAINERS):
+        return value, 8
+    known = seen.get(id(value))
+    if known is None:
+        made, size = _shrink_items(value, store, seen)
+        known = (made, size) if size <= LIMIT else _store(made, store)
+        if size > LIMIT:
+            seen[id(value)] = known
+    return known
+
+
+def _shrink_items(
+    value: dict[str, Json] | list[Json], store: Callable[[bytes, bytes], None], seen: dict[int, tuple[Json, int]]
+) -> tuple[Json, int]:
+    size = 2
     if isinstance(value, dict):
-        size, made = 2, {}
+        made: dict[str, Json] = {}
         for key, item in value.items():
-            made[key], part = _shrink(item, store)
+            made[key], part = _shrink(item, store, seen)
             size += part + len(key) + 4
-        return (made, size) if size <= LIMIT else _store(made, store)
-    if isinstance(value, list):
-        size, items = 2, []
-        for item in value:  # one at a time: a list may hold a million numbers
-            kept, part = _shrink(item, store)
-            items.append(kept)
+        return made, size
+    items: list[Json] = []
+    for item in value:  # one at a time: a list may hold a million numbers
+        if isinstance(item, _WITH_PARTS):
+            item, part = _shrink(item, store, seen)
             size += part + 1
-        return (items, size) if size <= LIMIT else _store(items, store)
-    return value, 8
+        else:
+            size += 9
+        items.append(item)
+    return items, size
 
 
 def _store(value: Json, store: Callable[[bytes, bytes], None]) -> tuple[Json, int]:

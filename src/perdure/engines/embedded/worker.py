@@ -24,7 +24,7 @@ from perdure.engines.embedded.records import RunRecord, RunRow, Tuning, child_id
 from perdure.engines.embedded.residents import Residents
 from perdure.engines.embedded.subscriptions import Subscriptions
 from perdure.engines.embedded.timers import Timers
-from perdure.engines.embedded.values import LIMIT, Asking, Sent, decode, encode, pack, restored, shrunken
+from perdure.engines.embedded.values import LIMIT, Asking, Sent, decode, encode, pack, restored
 from perdure.engines.embedded.watchers import Watchers
 from perdure.engines.embedded.writer import Writer
 from perdure.errors import Unavailable
@@ -278,7 +278,7 @@ class Worker:
             event = msgspec.convert(handles.escape(decode(body)), type(event))
             body = encode(event)
         if len(body) > LIMIT:
-            body = shrunken(body, self.residents.store)
+            body = pack(event, self.residents.store)
         self._write(record, body, mark)
         return event
 
