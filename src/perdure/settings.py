@@ -37,6 +37,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     temporal_namespace: _Text = "default"
     temporal_installation: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9._-]{1,63}$")] = "perdure"
     temporal_store: _Text = ""
+    temporal_calls: Annotated[int, msgspec.Meta(ge=1)] = 500
+    temporal_open_days: Annotated[float, msgspec.Meta(ge=0)] = 30.0
     temporal_keys: tuple[str, ...] = ()
     temporal_heartbeat: Annotated[float, msgspec.Meta(ge=1, le=3600)] = 10.0
     s3_endpoint: _Text = ""
@@ -91,6 +93,8 @@ SENTENCES: dict[str, str] = {
     "temporal_namespace": "Namespace of the Temporal server.",
     "temporal_installation": "Name in front of task queues and workflow ids, for several installations in one namespace.",
     "temporal_store": "Place of values too big for the server, the same for all workers: a directory, or `s3://bucket/prefix`; when empty `temporal` beside the journal.",
+    "temporal_calls": "Calls after which a run goes on in a new execution on the server, whose history is bounded.",
+    "temporal_open_days": "Days for which a faulted run stays open on the server, so that it can be mended.",
     "temporal_keys": "Keys (32 bytes in base64, separated by commas) that seal all values; the first seals, any opens.",
     "temporal_heartbeat": "Seconds without a word from a worker after which its calls are given to another one.",
     "s3_endpoint": "Address of the S3 server (`https://host`); when empty AWS.",

@@ -154,7 +154,11 @@ def temporal_engine(directory: Path, settings: Settings, table: Table) -> "Tempo
         store(directory, settings),
         installation=settings.temporal_installation,
         keys=settings.temporal_keys,
-        limits=Limits(heartbeat=settings.temporal_heartbeat),
+        limits=Limits(
+            heartbeat=settings.temporal_heartbeat,
+            calls=settings.temporal_calls,
+            open_days=settings.temporal_open_days,
+        ),
     )
 
 

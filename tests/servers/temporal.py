@@ -62,6 +62,8 @@ class TemporalServer:
             "--log-level", "error",
             "--dynamic-config-value", "frontend.namespaceRPS=100000",
             "--dynamic-config-value", "system.forceSearchAttributesCacheRefreshOnRead=true",
+            # Between two executions of one run it waits for a second, otherwise.
+            "--dynamic-config-value", 'history.workflowIdReuseMinimalInterval="0s"',
             # Its one shard looks for new tasks 20 times a second, which is meant for hundreds of shards.
             "--dynamic-config-value", "history.transferProcessorMaxPollRPS=100000",
             "--dynamic-config-value", "history.timerProcessorMaxPollRPS=100000",

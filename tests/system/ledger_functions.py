@@ -23,7 +23,7 @@ def note(word: str, key: str) -> None:
 async def effect(label: str, context: Context) -> dict[str, str]:
     """Something that happens once per key, however often it is asked for."""
     note("effect", context.key)
-    await asyncio.sleep(0.02)
+    await asyncio.sleep(float(os.environ.get("PACE", "0.02")))
     return {"label": label}
 
 
@@ -33,3 +33,24 @@ async def charge(label: str, context: Context) -> dict[str, str]:
     note("charge", context.key)
     await asyncio.sleep(0.05)
     return {"label": label}
+
+
+@perdure.function(effect="read")
+async def big(megabytes: int, context: Context) -> dict[str, str]:
+    """A value that no server takes in one piece."""
+    note("big", context.key)
+    return {"text": "x" * (megabytes * 1_000_000)}
+
+
+@perdure.function(effect="unsafe")
+async def alone(label: str, context: Context) -> int:
+    """How many others were under way when this one began."""
+    global under_way
+    note("alone", context.key)
+    others, under_way = under_way, under_way + 1
+    await asyncio.sleep(0.3)
+    under_way -= 1
+    return others
+
+
+under_way = 0

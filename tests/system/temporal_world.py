@@ -29,31 +29,40 @@ class TemporalWorld:
         self.installation = installation
         self.workers: list[subprocess.Popen[bytes]] = []
         self.kills = 0
+        self.more: dict[str, str] = {}
+        """Further environment of the workers."""
         self.table = Table(python.load(str(FUNCTIONS)))
         self.ledger.touch()
 
-    def engine(self, **limits: Any) -> Any:
+    def engine(self, *, heartbeat: float = 1.5, **limits: Any) -> Any:
         from perdure.engines.temporal.connection import Address
         from perdure.engines.temporal.engine import TemporalEngine
         from perdure.engines.temporal.protocol import Limits
 
         return TemporalEngine(
             Address(target=self.server.target), self.table, DirectoryBlobs(self.folder / "store"),
-            installation=self.installation, limits=Limits(heartbeat=1.5, redelivery=0.1, **limits),
+            installation=self.installation, limits=Limits(heartbeat=heartbeat, redelivery=0.1, **limits),
         )  # fmt: skip
 
-    def start_worker(self) -> subprocess.Popen[bytes]:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("PERDURE_")} | {
-            "LEDGER": str(self.ledger),
-            "PERDURE_ENGINE": "temporal",
-            "PERDURE_TEMPORAL_ADDRESS": self.server.target,
-            "PERDURE_TEMPORAL_INSTALLATION": self.installation,
-            "PERDURE_TEMPORAL_STORE": str(self.folder / "store"),
-            "PERDURE_DATA": str(self.folder / "data"),
-        }
-        command = [sys.executable, "-m", "perdure", "worker", "--functions", str(FUNCTIONS), "--drain", "5"]
+    def environment(self) -> dict[str, str]:
+        """Of a process that belongs to this world."""
+        return (
+            {name: value for name, value in os.environ.items() if not name.startswith("PERDURE_")}
+            | {
+                "LEDGER": str(self.ledger),
+                "PERDURE_ENGINE": "temporal",
+                "PERDURE_TEMPORAL_ADDRESS": self.server.target,
+                "PERDURE_TEMPORAL_INSTALLATION": self.installation,
+                "PERDURE_TEMPORAL_STORE": str(self.folder / "store"),
+                "PERDURE_DATA": str(self.folder / "data"),
+            }
+            | self.more
+        )
+
+    def start_worker(self, *options: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "perdure", "worker", "--functions", str(FUNCTIONS), "--drain", "5", *options]
         with (self.folder / "worker.log").open("ab") as log:
-            worker = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+            worker = subprocess.Popen(command, env=self.environment(), stdout=log, stderr=log)
         self.workers.append(worker)
         return worker
 
@@ -76,6 +85,14 @@ class TemporalWorld:
         for worker in self.workers:
             worker.kill()
             worker.wait()
+
+    def made(self) -> int:
+        """How many calls reached the outside so far."""
+        return self.ledger.read_bytes().count(b"\n")
+
+    def log(self) -> str:
+        """What all workers said."""
+        return (self.folder / "worker.log").read_text()
 
     def noted(self, word: str) -> list[str]:
         """The keys of all calls of a function, in the order in which they arrived."""

@@ -46,7 +46,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="Seconds in which calls may finish at the end (default: 30).",
     )
-    parser.add_argument("--health", metavar="HOST:PORT", help="Answer there by HTTP: 200 while it works, else 503.")
+    parser.add_argument("--health", metavar="HOST:PORT", help="Answer there by HTTP: /live always, /ready (and /) while it works, else 503.")
 
 
 def execute(options: argparse.Namespace) -> int:
@@ -115,8 +115,11 @@ async def _health(place: str | None, is_working: asyncio.Event) -> AsyncIterator
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError):
-            await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
-            status = "200 OK" if is_working.is_set() else "503 Service Unavailable"
+            asked = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+            path = asked.split(b" ", 2)[1].partition(b"?")[0] if asked.count(b" ") > 1 else b""
+            is_well = path == b"/live" or (path in {b"/", b"/ready"} and is_working.is_set())
+            unwell = "503 Service Unavailable" if path in {b"/", b"/ready"} else "404 Not Found"
+            status = "200 OK" if is_well else unwell
             writer.write(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
             await writer.drain()
         writer.close()
