@@ -90,6 +90,9 @@ class Bulk:
         """One step of each job that nobody works on; whether there was any."""
         ground = self._ground
         now = ground.clock.now()
+        moment = await ground.database.read(EVERY, lambda c: store_jobs.next_moment(c, EVERY))
+        if moment is None or moment > now:
+            return False
         found = await ground.database.write(
             EVERY, lambda tx: store_jobs.claim_jobs(tx.connection, EVERY, now, now + _LEASE, 4)
         )

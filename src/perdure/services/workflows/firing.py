@@ -58,10 +58,7 @@ class FiringLoop:
             pause = _IDLE
             self._news.clear()
             try:
-                if not await self.sweep():
-                    pause = await self._pause()
-                else:
-                    pause = 0.0
+                pause = 0.0 if await self.sweep() else await self._pause()
             except PerdureError as error:
                 _log.warning("Schedules wait: %s", error)
             except Exception:  # noqa: BLE001 - one schedule's trouble must not stop all others for ever
@@ -80,15 +77,22 @@ class FiringLoop:
 
     async def _pause(self) -> float:
         """Until the next moment, at most `_IDLE`: other processes make schedules as well."""
-        moment = await self._ground.database.read(EVERY, lambda c: store_schedules.next_moment(c, EVERY))
+        moment = await self._next()
         if moment is None:
             return _IDLE
         return min(_IDLE, max(0.001, (moment - self._ground.clock.now()) / 1000))
+
+    async def _next(self) -> int | None:
+        return await self._ground.database.read(EVERY, lambda c: store_schedules.next_moment(c, EVERY))
 
     async def sweep(self) -> bool:
         """Everything that is due now; whether there was anything."""
         ground = self._ground
         now = ground.clock.now()
+        await self._clean(now)
+        moment = await self._next()  # nothing is written while nothing is due
+        if moment is None or moment > now:
+            return False
         planned = await ground.database.write(EVERY, lambda tx: _planned(tx, now))
         found = await ground.database.write(
             EVERY, lambda tx: store_schedules.claim_firings(tx.connection, EVERY, now, now + LEASE, _AT_ONCE)
@@ -97,7 +101,6 @@ class FiringLoop:
         for one in sorted(found, key=lambda one: one.due):
             by_schedule.setdefault((one.tenant, one.schedule), []).append(one)
         await asyncio.gather(*(self._in_order(firings) for firings in by_schedule.values()))
-        await self._clean(now)
         return planned > 0 or bool(found)
 
     async def _clean(self, now: int) -> None:

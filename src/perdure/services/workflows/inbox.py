@@ -182,6 +182,9 @@ class Inbox:
     async def sweep(self) -> int:
         """Items that expired, or whose run has ended; how many."""
         now = self._ground.clock.now()
+        moment = await self._ground.database.read(EVERY, lambda c: store_inbox.next_moment(c, EVERY))
+        if moment is None or moment > now:
+            return 0
         found = await self._ground.database.write(
             EVERY, lambda tx: store_inbox.claim_items(tx.connection, EVERY, now, now + LOOK, _AT_ONCE)
         )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from perdure.ports.database import EVERY
 from perdure.services.workflows.models import Item, ItemState
@@ -67,6 +67,12 @@ def address(connection: Connection, tenant: str, item: str, to: tuple[str, ...])
     connection.execute(delete(addressees).where(addressees.c.tenant == tenant, addressees.c.item == item))
     rows = [{"tenant": tenant, "item": item, "who": who} for who in dict.fromkeys(to or (EVERYBODY,))]
     connection.execute(insert(addressees), rows)
+
+
+def next_moment(connection: Connection, tenant: str) -> int | None:
+    """When an open item is to be looked at."""
+    assert tenant == EVERY
+    return connection.execute(select(func.min(items.c.look)).where(items.c.state == "open")).scalar()
 
 
 def claim_items(connection: Connection, tenant: str, now: int, again: int, limit: int) -> list[Item]:

@@ -1,6 +1,6 @@
 """Queries on verbs for many runs that are under way or done."""
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from perdure.ports.database import EVERY
 from perdure.services.workflows.models import Job
@@ -19,6 +19,12 @@ def add_job(connection: Connection, tenant: str, found: Job, free: int | None) -
 def put_job(connection: Connection, tenant: str, found: Job, free: int | None) -> None:
     this = (jobs.c.tenant == tenant, jobs.c.id == found.id)
     connection.execute(update(jobs).where(*this).values(values(jobs, found, free=free)))
+
+
+def next_moment(connection: Connection, tenant: str) -> int | None:
+    """When a job may be worked on."""
+    assert tenant == EVERY
+    return connection.execute(select(func.min(jobs.c.free))).scalar()
 
 
 def claim_jobs(connection: Connection, tenant: str, now: int, until: int, limit: int) -> list[Job]:
