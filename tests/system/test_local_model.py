@@ -161,6 +161,9 @@ async def test_streams_and_vectors_of_the_same_weights(installed, egress, direct
     request = Request(messages=(Message("user", "Say hello."),), key="k", parameters={"maxTokens": 4})
     *pieces, last = [chunk async for chunk in model.stream(request)]
     assert "".join(piece.text for piece in pieces) == last.text != ""
+    assert len(pieces) > 1
+    *pieces, again = [chunk async for chunk in model.stream(request)]
+    assert (len(pieces), again) == (1, last)
     made = await model.embed(Texts(texts=("red", "green", "red"), key="k"))
     first, second, third = made.vectors
     assert first == pytest.approx(third, abs=1e-4)

@@ -85,7 +85,7 @@ def _serve(options: argparse.Namespace, directory: Path, report: Report) -> int:
             return 0
         try:
             path = weights(options.weights)
-            compute = load(path, threads=options.threads)
+            loaded = load(path, threads=options.threads)
         except (FileNotFoundError, ImportError) as error:
             report({"error": str(error) if isinstance(error, FileNotFoundError) else MISSING})
             return 1
@@ -93,7 +93,7 @@ def _serve(options: argparse.Namespace, directory: Path, report: Report) -> int:
             report({"error": f"The weights {path} cannot be loaded: {error}."})
             return 1
         ledger = Ledger(options.ledger)
-        answers = Answers(compute, ledger)
+        answers = Answers(loaded.whole, ledger, loaded.streamed)
         token = secrets.token_urlsafe(32)
         with Server(options.port, answers, token=token, model=path.stem, idle=options.idle) as server:
             shown = {"port": server.server_port, "pid": os.getpid(), "model": path.stem}

@@ -18,6 +18,12 @@ _MOST_ANSWERS = 10_000
 Compute = Callable[[dict[str, Any]], dict[str, Any]]
 """From the body of a chat completion request to the body of its response; `{"error": {...}}` when it failed."""
 
+Told = Callable[[dict[str, Any]], None]
+"""Hears each piece of a streamed chat completion."""
+
+ComputeStream = Callable[[dict[str, Any], Told], dict[str, Any]]
+"""As Compute; the pieces are told on the way."""
+
 
 class Stored(NamedTuple):
     """What is known of one idempotency key."""
@@ -46,17 +52,20 @@ class Ledger:
 class Answers:
     """Computes one request at a time, each key once. Answers stay in memory, the oldest are forgotten first."""
 
-    def __init__(self, compute: Compute, ledger: Ledger) -> None:
+    def __init__(self, compute: Compute, ledger: Ledger, streamed: ComputeStream | None = None) -> None:
         self._compute = compute
+        self._streamed = streamed
         self._ledger = ledger
         self._lock = threading.Lock()
         self._turn = threading.Lock()
         self._stored: OrderedDict[str, Stored] = OrderedDict()
 
-    def answer(self, key: str, raw: bytes, request: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        """Status and body. Blocks until the answer is there."""
+    def answer(
+        self, key: str, raw: bytes, request: dict[str, Any], told: Told | None = None
+    ) -> tuple[int, dict[str, Any]]:
+        """Status and body. Blocks until the answer is there. `told` hears the pieces of one that is computed now."""
         if not key:
-            return self._run("", request)
+            return self._run("", request, told)
         with self._lock:
             known = self._stored.get(key)
             if known is None:
@@ -67,7 +76,7 @@ class Answers:
             return self._again(key, raw, known)
         status, body = 500, error_body("The computation failed.")
         try:
-            status, body = self._run(key, request)
+            status, body = self._run(key, request, told)
         finally:
             if status != 200:
                 with self._lock:
@@ -90,11 +99,12 @@ class Answers:
         self._ledger.write("joined" if not known.answer.done() else "stored", key)
         return known.answer.result()
 
-    def _run(self, key: str, request: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    def _run(self, key: str, request: dict[str, Any], told: Told | None) -> tuple[int, dict[str, Any]]:
         with self._turn:
             started = time.monotonic()
             self._ledger.write("started", key)
-            body = self._compute(request)
+            is_told = told is not None and self._streamed is not None
+            body = self._streamed(request, told) if is_told else self._compute(request)  # type: ignore[misc, arg-type]
         usage = body.get("usage")
         if not isinstance(usage, dict):
             error = body.get("error", body)

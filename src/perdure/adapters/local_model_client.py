@@ -18,7 +18,7 @@ from perdure.adapters.local_model_weights import MISSING, is_installed
 from perdure.adapters.openai import OpenAIModel
 from perdure.ports.clock import Clock
 from perdure.ports.egress import Egress, EgressFailed, EgressRefused
-from perdure.ports.model import Answer, Chunk, ModelFailed, Request, TextDelta, Texts, Vectors
+from perdure.ports.model import Answer, Chunk, ModelFailed, Request, Texts, Vectors
 
 T = TypeVar("T")
 
@@ -47,19 +47,26 @@ class LocalModel:
         try:
             return await attempt(endpoint)
         except ModelFailed as failed:
-            if failed.status != 401 and (failed.status is not None or failed.failure != "communication"):
+            if not _has_ended(failed):
                 raise
-        # The process has ended since (idle, or killed): start it again and ask with the same key.
         self._endpoint = None
         return await attempt(await self._find())
 
     async def stream(self, request: Request) -> AsyncGenerator[Chunk, None]:
-        """The answer in one piece: each key is computed once and its answer kept whole, so there is nothing to show of
-        it before. Raises ModelFailed."""
-        answer = await self.ask(request)
-        if answer.text:
-            yield TextDelta(answer.text)
-        yield answer
+        """One request, its answer as it comes; one that is known by its key comes in one piece. Raises ModelFailed."""
+        is_begun = False
+        for is_last in (False, True):
+            endpoint = self._endpoint or await self._find()
+            try:
+                async with contextlib.aclosing(endpoint.stream(request)) as chunks:
+                    async for chunk in chunks:
+                        is_begun = True
+                        yield chunk
+                return
+            except ModelFailed as failed:
+                if is_begun or is_last or not _has_ended(failed):
+                    raise
+            self._endpoint = None
 
     async def embed(self, texts: Texts) -> Vectors:
         """Vectors out of the same weights: enough to tell texts apart. Raises ModelFailed."""
@@ -106,3 +113,8 @@ class LocalModel:
 
     def __repr__(self) -> str:
         return f"LocalModel({self._directory}, {'found' if self._endpoint else 'not asked yet'})"
+
+
+def _has_ended(failed: ModelFailed) -> bool:
+    """Whether the process has ended since (idle, or killed): it is started again and asked with the same key."""
+    return failed.status == 401 or (failed.status is None and failed.failure == "communication")

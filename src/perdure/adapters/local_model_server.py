@@ -85,10 +85,13 @@ class Exchange(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing: what was asked is in the ledger."""
 
-    def _serve(self, routes: dict[str, Callable[[], Reply]]) -> None:
+    def _serve(self, routes: dict[str, Callable[[], Reply | None]]) -> None:
         self.server.begin()
         try:
-            status, body = self._answer(routes)
+            reply = self._answer(routes)
+            if reply is None:  # it was streamed
+                return
+            status, body = reply
             payload = msgspec.json.encode(body)
             # Whoever asked may be gone (killed while waiting): the answer is stored under its key.
             with contextlib.suppress(OSError):
@@ -100,7 +103,7 @@ class Exchange(BaseHTTPRequestHandler):
         finally:
             self.server.end()
 
-    def _answer(self, routes: dict[str, Callable[[], Reply]]) -> Reply:
+    def _answer(self, routes: dict[str, Callable[[], Reply | None]]) -> Reply | None:
         given = self.headers.get("authorization", "")
         if not hmac.compare_digest(given.encode(), f"Bearer {self.server.token}".encode()):
             self.close_connection = True
@@ -129,7 +132,7 @@ class Exchange(BaseHTTPRequestHandler):
         self.server.stop()
         return 200, {"status": "stopping"}
 
-    def _chat(self) -> Reply:
+    def _chat(self) -> Reply | None:
         raw = self._body()
         try:
             request = msgspec.json.decode(raw)
@@ -137,18 +140,22 @@ class Exchange(BaseHTTPRequestHandler):
             raise Refused(400, "The body is not JSON.") from None
         if not isinstance(request, dict) or not isinstance(request.get("messages"), list) or not request["messages"]:
             raise Refused(400, "The body needs a list of messages.")
-        if request.get("stream"):
-            raise Refused(400, "This server does not stream.")
+        is_streamed = request.pop("stream", False) is True
+        request.pop("stream_options", None)
         wanted = {**request, "cache_prompt": True}
         wanted.setdefault("temperature", 0)
         most = request.get("max_tokens") or _MOST_TOKENS
         if type(most) is not int or most < 1:
             raise Refused(400, "max_tokens must be a whole number above 0.")
         wanted["max_tokens"] = most
-        status, body = self.server.answers.answer(self.headers.get("idempotency-key", ""), raw, wanted)
+        key, asked = self.headers.get("idempotency-key", ""), msgspec.json.encode(request)
+        stream = Stream(self) if is_streamed else None
+        status, body = self.server.answers.answer(key, asked, wanted, None if stream is None else stream.tell)
         if status == 200:
             body = {**body, "model": self.server.model}
-        return status, body
+        if stream is None:
+            return status, body
+        return stream.end(status, body)
 
     def _embeddings(self) -> Reply:
         try:
@@ -170,3 +177,41 @@ class Exchange(BaseHTTPRequestHandler):
         if int(length) > _MOST_BYTES:
             raise Refused(413, f"The request is over {_MOST_BYTES} bytes.")
         return self.rfile.read(int(length))
+
+
+class Stream:
+    """A streamed answer on its way out. Whoever asked may be gone: the answer is computed and kept all the same."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._is_begun = False
+
+    def tell(self, piece: dict[str, Any]) -> None:
+        """One piece, now."""
+        self._write(b"data: %s\n\n" % msgspec.json.encode({**piece, "model": self._exchange.server.model}))
+
+    def end(self, status: int, body: dict[str, Any]) -> Reply | None:
+        """The last piece. An answer that was known before is told whole; one that failed at once is no stream."""
+        if status != 200 and not self._is_begun:
+            return status, body
+        if status != 200:
+            self._write(b"data: %s\n\n" % msgspec.json.encode(body))
+        elif not self._is_begun:
+            choice = body["choices"][0]
+            for index, call in enumerate(choice["message"].get("tool_calls") or ()):
+                call["index"] = index
+            piece = {"index": 0, "delta": choice["message"], "finish_reason": choice["finish_reason"]}
+            self.tell({"object": "chat.completion.chunk", "choices": [piece], "usage": body["usage"]})
+        self._write(b"data: [DONE]\n\n")
+        return None
+
+    def _write(self, data: bytes) -> None:
+        with contextlib.suppress(OSError):
+            if not self._is_begun:
+                self._is_begun = True
+                self._exchange.close_connection = True
+                self._exchange.send_response(200)
+                self._exchange.send_header("content-type", "text/event-stream")
+                self._exchange.send_header("connection", "close")
+                self._exchange.end_headers()
+            self._exchange.wfile.write(data)

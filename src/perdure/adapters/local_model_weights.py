@@ -1,13 +1,19 @@
 """Where the local model's weights are, and loading them: the only place that knows llama.cpp (package `xllamacpp`)."""
 
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from perdure.adapters import openai_chat_wire
+from perdure.adapters.openai_chat_serving import ChatWire
+from perdure.ports.model import ModelFailed
+from perdure.ports.model_wire import About
+
 if TYPE_CHECKING:
-    from perdure.adapters.local_model_answers import Compute
+    from perdure.adapters.local_model_answers import Compute, ComputeStream
 
 MISSING = (
     "The local model is not installed. Install it with `make setup`, or set PERDURE_MODEL_URL to the address of an"
@@ -52,8 +58,15 @@ def is_installed(given: str = "") -> bool:
     return importlib.util.find_spec("xllamacpp") is not None
 
 
-def load(path: Path, *, threads: int = 1) -> "Compute":
-    """Load the weights and give the function that computes a chat completion. ImportError without the extra."""
+class Loaded(NamedTuple):
+    """What computes a chat completion: at once, or telling its pieces as they come."""
+
+    whole: "Compute"
+    streamed: "ComputeStream"
+
+
+def load(path: Path, *, threads: int = 1) -> Loaded:
+    """Load the weights. ImportError without the extra."""
     import xllamacpp  # 100 MB of native code: only in this process
 
     parameters = xllamacpp.CommonParams()
@@ -76,7 +89,30 @@ def load(path: Path, *, threads: int = 1) -> "Compute":
             return {"error": {"message": str(error), "code": 400}}
         return body if isinstance(body, dict) else dict(msgspec.json.decode(body))
 
-    return compute
+    def streamed(request: dict[str, Any], told: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+        reading = openai_chat_wire.Stream(path.stem)
+        failed: list[str] = []
+
+        def take(piece: dict[str, Any]) -> bool:
+            try:
+                reading.take(msgspec.json.encode(piece).decode())
+            except ModelFailed as failure:
+                failed.append(str(failure))
+                return True  # it stops
+            told(piece)
+            return False
+
+        try:
+            wanted = {**request, "stream": True, "stream_options": {"include_usage": True}}
+            engine.handle_chat_completions(wanted, take)
+            about = About(id="local", created=0, model=path.stem)
+            return ChatWire().answer(reading.end(), about)
+        except (RuntimeError, ValueError, TypeError) as error:
+            return {"error": {"message": str(error), "code": 400}}
+        except ModelFailed as failure:
+            return {"error": {"message": failed[0] if failed else str(failure), "code": 400}}
+
+    return Loaded(compute, streamed)
 
 
 def load_embeddings(path: Path, *, threads: int = 1) -> "Compute":

@@ -7,9 +7,12 @@ import threading
 
 import pytest
 
+from perdure.adapters.clock import SystemClock
 from perdure.adapters.egress import HttpEgress
 from perdure.adapters.local_model_answers import Answers, Ledger
 from perdure.adapters.local_model_server import Server
+from perdure.adapters.openai import OpenAIModel
+from perdure.ports.model import Message, ModelFailed, Request
 
 
 def compute(request):
@@ -73,7 +76,6 @@ async def test_nothing_without_the_token(path):
         {},
         {"messages": []},
         {"messages": "hello"},
-        {**HELLO, "stream": True},
         {**HELLO, "max_tokens": "many"},
         {**HELLO, "max_tokens": -1},
     ],
@@ -145,3 +147,45 @@ async def test_vectors(body, status):
         answered, given = await ask(server, "/v1/embeddings", body)
     assert answered == status
     assert status != 200 or given["model"] == "tiny"
+
+
+def streamed(request, told):
+    said = request["messages"][0]["content"]
+    if said == "fail at once":
+        return {"error": {"message": "No."}}
+    for word in ("Hel", "lo"):
+        told({"choices": [{"index": 0, "delta": {"content": word}, "finish_reason": None}]})
+    if said == "fail late":
+        return {"error": {"message": "Broken."}}
+    told({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], "usage": {"completion_tokens": 2}})
+    said = {"role": "assistant", "content": "Hello", "tool_calls": [{"id": "c", "function": {"name": "f"}}]}
+    return {"choices": [{"message": said, "finish_reason": "stop"}], "usage": {"completion_tokens": 2}}
+
+
+async def hear(server, said):
+    egress = HttpEgress(["127.0.0.1"])
+    model = OpenAIModel(egress, SystemClock(), url=f"http://127.0.0.1:{server.server_port}", key="t0k")
+    try:
+        request = Request(messages=(Message("user", said),), key=f"key of {said}")
+        return [chunk async for chunk in model.stream(request)]
+    finally:
+        await egress.close()
+
+
+async def test_a_stream_and_the_same_again_whole():
+    with serving() as (server, _):
+        server.answers = Answers(compute, Ledger(None), streamed)
+        *pieces, last = await hear(server, "hello")
+        assert [piece.text for piece in pieces] == ["Hel", "lo"]
+        assert (last.text, last.usage["model"], last.usage["outputTokens"]) == ("Hello", "tiny", 2)
+        *pieces, last = await hear(server, "hello")  # by its key
+        assert (len(pieces), last.text, last.tool_calls[0].name) == (2, "Hello", "f")
+
+
+async def test_a_stream_that_fails():
+    with serving() as (server, _):
+        server.answers = Answers(compute, Ledger(None), streamed)
+        with pytest.raises(ModelFailed, match="500: No"):
+            await hear(server, "fail at once")
+        with pytest.raises(ModelFailed, match="Broken"):
+            await hear(server, "fail late")
