@@ -7,7 +7,7 @@ from perdure import __version__
 from perdure.engines.embedded.journal import Rows
 from perdure.engines.embedded.values import decode
 from perdure.errors import NotFound
-from perdure.language.values import Json
+from perdure.language.values import Json, content_hash
 
 _PUBLISH = "Publish it, or give its document with --workflow."
 _number = re.compile(r"\d+|\D+")
@@ -22,6 +22,17 @@ def stored(journal: Rows, hash: str) -> tuple[Json, dict[str, Json]] | None:
     """The document and the outside documents pinned to it, by their hash."""
     rows = journal.read("definition", (hash,))
     return (decode(rows[0][0]), decode(rows[0][1])) if rows else None
+
+
+def published_as(journal: Rows, tenant: str, document: Json, resources: dict[str, Json]) -> str | None:
+    """The hash of a document that is published exactly so, found without compiling it."""
+    heading = document.get("document") if isinstance(document, dict) else None
+    names = [heading.get(key) for key in ("namespace", "name", "version")] if isinstance(heading, dict) else []
+    if not names or not all(isinstance(name, str) for name in names):
+        return None
+    rows = journal.read("published", (tenant, *names))
+    hash = content_hash([document, resources]) if rows else None
+    return hash if rows and rows[0][0] == hash else None
 
 
 def find_published(journal: Rows, tenant: str, identity: tuple[str, str, str]) -> str:

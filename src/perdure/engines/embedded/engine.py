@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from perdure.engines.calls import Calls, Table
 from perdure.engines.embedded import exchange, history
-from perdure.engines.embedded.definitions import runtime, stored
+from perdure.engines.embedded.definitions import published_as, runtime, stored
 from perdure.engines.embedded.heads import Heads, catch_up
 from perdure.engines.embedded.journal import Journal
 from perdure.engines.embedded.programs import Programs
@@ -215,6 +215,9 @@ class EmbeddedEngine:
 
     async def publish(self, tenant: str, document: Json, resources: dict[str, Json]) -> str:
         self._ready()
+        known = published_as(self._journal, tenant, document, resources)
+        if known is not None:
+            return known
         definition, program = self._programs.add(document, resources)
         identity = (tenant, program.namespace, program.name, program.version)
         rows = self._journal.read("published", identity)
