@@ -68,6 +68,7 @@ class GuardedModel:
         self._model = model
         self._circuit = circuit
         self._clock = clock
+        self._last = ""
 
     def __repr__(self) -> str:
         return f"GuardedModel({self._model!r}, {self._circuit!r})"
@@ -101,7 +102,8 @@ class GuardedModel:
     def _passing(self) -> Iterator[None]:
         if not self._circuit.begin(self._clock.monotonic()):
             raise ModelFailed(
-                "The model endpoint has failed too often and is left alone for a while.", failure="communication"
+                f"The model endpoint has failed too often and is left alone for a while. It last failed so: {self._last}",
+                failure="communication",
             )
         is_known = False
         try:
@@ -111,6 +113,7 @@ class GuardedModel:
         except ModelFailed as failed:
             is_known = True
             if is_the_providers(failed):
+                self._last = str(failed)
                 self._circuit.failed(self._clock.monotonic(), failed.wait)
             else:
                 self._circuit.succeeded()

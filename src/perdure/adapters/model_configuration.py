@@ -152,7 +152,8 @@ def of_settings(
     *, url: str = "", name: str = "", has_key: bool = False, file: str = "", threads: int = 1, script: str = ""
 ) -> Configuration:
     """What an installation without such a file has: the local model, one endpoint, a script, as far as they are set."""
-    providers = {"local": Provider("local", file=file, threads=threads)}
+    patient = Timeouts(first=600.0, idle=600.0)  # a long question keeps a small machine busy for minutes
+    providers = {"local": Provider("local", file=file, threads=threads, timeouts=patient)}
     if url:
         key = KeyName(env=KEY) if has_key else None
         providers["openai"] = Provider("openai", url, key, models=(name,) if name else ())
