@@ -33,7 +33,16 @@ do:
   - said: { emit: { event: { with: { source: 'urn:x', type: other.type, data: { text: words that were emitted } } } } }
   - fails: { call: fail, with: { words: words of an argument } }
 """
+CHILD = """
+document: { dsl: 1.0.3, namespace: public-space, name: child, version: 1.0.0 }
+do: [{ a: { set: '${ "words of a published one" }' } }]
+"""
+PARENT = """
+document: { dsl: 1.0.3, namespace: public-space, name: parent, version: 1.0.0 }
+do: [{ a: { run: { workflow: { namespace: public-space, name: child, version: 1.0.0 } } } }]
+"""
 HIDDEN = [
+    b"words of a published one",
     b"words of an input", b"words of an answer", b"words of progress", b"words of an event", b"words that were emitted",
     b"words of an argument", b"words of a fault", b"4711-8822", b"words that grew", b"words of a skip",
 ]  # fmt: skip
@@ -109,6 +118,7 @@ async def test_what_a_server_keeps(server, tmp_path, sealed):
     assert not [finding for finding in check(reading, functions=table) if finding.severity == "error"]
     engine, blobs = engine_of(server, tmp_path, table, (NEW, OLD) if sealed else ())
     async with working(engine, blobs, table):
+        await engine.publish("acme", read(CHILD).value, {})
         await engine.start("acme", reading.value, {"words": "words of an input"}, run="run-1")
         event = {"specversion": "1.0", "id": "1", "source": "urn:t", "type": "public.type"}
         await engine.deliver("acme", {**event, "data": {"text": "words of an event"}})
@@ -118,6 +128,10 @@ async def test_what_a_server_keeps(server, tmp_path, sealed):
         await engine.skip("acme", "run-1", output="words of a skip", has_output=True)
         run = await engine.wait("acme", "run-1")
         assert (run.status, run.output) == ("completed", "words of a skip")
+        child = await engine.start("acme", read(PARENT).value, {})
+        assert (await engine.wait("acme", child)).output == "words of a published one"
+    async with engine:
+        assert [entry.type for entry in await engine.history("acme", "run-1")][-1].endswith("completed.v1")
     server.stop()
     found = kept(tmp_path)
     assert [words for words in READABLE if words not in found] == []

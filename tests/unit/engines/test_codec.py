@@ -134,6 +134,21 @@ async def test_a_value_opens_only_where_it_belongs(blobs, value, there, here):
         await reader.decode([sent])
 
 
+async def test_an_activity_without_a_name_opens_what_activities_of_its_run_sealed(blobs):
+    """A workflow does not know the ids of what the engine itself asks for; a worker does."""
+    unnamed, named = codec(blobs, NEW, activity=""), codec(blobs, NEW, activity="1")
+    for writer, reader in ((unnamed, named), (named, unnamed)):
+        assert (await through(writer, reader, SMALL))[1] == SMALL
+    for writer, reader in (
+        (codec(blobs, NEW), named),
+        (codec(blobs, NEW), unnamed),
+        (codec(blobs, NEW, run="inst/acme/run-12", activity="1"), unnamed),
+        (unnamed, codec(blobs, NEW)),
+    ):
+        with pytest.raises(Unavailable, match="does not belong"):
+            await through(writer, reader, SMALL)
+
+
 async def test_the_name_of_a_big_value_cannot_be_exchanged_for_another(blobs):
     writer = codec(blobs, NEW)
     (one,), (other,) = await writer.encode([BIG]), await writer.encode([payload('"' + "other " * 50 + '"')])
@@ -168,6 +183,19 @@ async def test_the_name_of_a_sealed_value_tells_nothing_about_it(blobs):
 async def test_readers_without_a_place_open_what_is_sealed(blobs):
     (sent,) = await codec(blobs, NEW).encode([SMALL])
     assert await codec(blobs, NEW, run=None).decode([sent]) == [SMALL]
+
+
+async def test_what_others_keep_is_sealed_for_its_name(blobs):
+    old, new, plain = codec(blobs, OLD), codec(blobs, NEW, OLD), codec(blobs)
+    body = b'{"words": 1}'
+    assert plain.shut("a/b", body) == body
+    for writer in (old, new, plain):
+        assert new.opened("a/b", writer.shut("a/b", body)) == body
+    assert b"words" not in new.shut("a/b", body)
+    with pytest.raises(Unavailable, match="was changed"):
+        new.opened("a/c", new.shut("a/b", body))
+    with pytest.raises(Unavailable, match="does not have"):
+        plain.opened("a/b", old.shut("a/b", body))
 
 
 @pytest.mark.parametrize("key", ["", "short", base64.b64encode(b"x" * 31).decode(), "ü" * 40])

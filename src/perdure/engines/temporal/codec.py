@@ -33,10 +33,12 @@ from perdure.ports.blobs import Blobs
 LIMIT = 64 * 1024
 """So that the commands of many parallel calls fit into the 4 MB that the server takes at once."""
 PAYLOADS = "payloads"
+ANY = "?"
 CLAIM, SEALED = b"binary/perdure-claim", b"binary/perdure-sealed"
 _OURS = frozenset({CLAIM, SEALED})
 _KEPT, _KEPT_BYTES = 64, 64 * 1024 * 1024
-_NONCE = 12
+_SHUT = b"perdure-sealed:"
+_NONCE, _NAME = 12, 12
 _LONG = 180
 """Of a longer workflow id, only so many characters and a hash are part of a name: a file name has 255 at most."""
 
@@ -63,7 +65,7 @@ class Converter(CompositePayloadConverter):
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where a payload belongs; empty when nobody knows."""
+    """Where a payload belongs; empty when nobody knows. An activity that the workflow does not name is `ANY`."""
 
     workflow: str = ""
     activity: str = ""
@@ -71,6 +73,14 @@ class Place(msgspec.Struct, frozen=True):
     @property
     def name(self) -> str:
         return f"{self.workflow}#{self.activity}" if self.activity else self.workflow
+
+    def admits(self, name: str) -> bool:
+        """Whether what was sealed at the place of this name belongs here."""
+        if name == self.name or not self.workflow:
+            return True
+        if self.activity == ANY:
+            return name.startswith(f"{self.workflow}#")
+        return bool(self.activity) and name == f"{self.workflow}#{ANY}"
 
 
 class Codec(PayloadCodec, WithSerializationContext):
@@ -93,7 +103,7 @@ class Codec(PayloadCodec, WithSerializationContext):
         if isinstance(context, WorkflowSerializationContext):
             place = Place(context.workflow_id)
         elif isinstance(context, ActivitySerializationContext):
-            place = Place(context.workflow_id or "", context.activity_id or "")
+            place = Place(context.workflow_id or "", context.activity_id or ANY)
         if place == self._place:
             return self
         placed = copy.copy(self)
@@ -109,6 +119,20 @@ class Codec(PayloadCodec, WithSerializationContext):
         if not any(payload.metadata.get("encoding") in _OURS for payload in payloads):
             return list(payloads)
         return [await self._decode(payload) for payload in payloads]
+
+    def shut(self, name: str, body: bytes) -> bytes:
+        """What is kept under a name in the blobs by others than this codec: sealed, when there is a key."""
+        if not self._seal_with:
+            return body
+        seal = self._seal_with.encode()
+        return _SHUT + seal + self._sealed(body, {"encoding": SEALED, "key": seal, "place": name.encode()})
+
+    def opened(self, name: str, stored: bytes) -> bytes:
+        """What `shut` was given; also what was kept before there was a key."""
+        if not stored.startswith(_SHUT):
+            return stored
+        seal, sealed = stored[len(_SHUT) :][:_NAME], stored[len(_SHUT) + _NAME :]
+        return self._opened(sealed, {"encoding": SEALED, "key": seal, "place": name.encode()})
 
     async def _encode(self, payload: Payload) -> Payload:
         size = len(payload.data)
@@ -134,7 +158,7 @@ class Codec(PayloadCodec, WithSerializationContext):
         metadata = dict(payload.metadata)
         if metadata.get("encoding") not in _OURS:
             return payload
-        if "key" in metadata and self._place.workflow and metadata.get("place", b"").decode() != self._place.name:
+        if "key" in metadata and not self._place.admits(metadata.get("place", b"").decode(errors="replace")):
             raise Unavailable("A sealed value was found where it does not belong; it is not used.")
         if metadata["encoding"] == SEALED:
             return Payload.FromString(self._opened(payload.data, metadata))

@@ -6,6 +6,7 @@ from urllib.parse import quote, unquote
 
 import msgspec
 
+from perdure.engines.temporal.codec import Codec
 from perdure.errors import Conflict, NotFound
 from perdure.ports.blobs import Blobs
 
@@ -15,8 +16,10 @@ _number = re.compile(r"\d+|\D+")
 class Definitions:
     """Reads and writes published workflows. A version is written once."""
 
-    def __init__(self, blobs: Blobs) -> None:
+    def __init__(self, blobs: Blobs, codec: Codec) -> None:
+        """`codec` seals them where there is a key."""
         self._blobs = blobs
+        self._codec = codec
 
     def __repr__(self) -> str:
         return f"Definitions({self._blobs!r})"
@@ -25,7 +28,7 @@ class Definitions:
         """Conflict when the version exists with another content."""
         body = msgspec.json.encode(definition, order="sorted")
         name = _name(tenant, *identity)
-        if not await self._blobs.put(name, body) and await self._blobs.get(name) != body:
+        if not await self._blobs.put(name, self._codec.shut(name, body)) and await self._get(name) != body:
             namespace, name, version = identity
             raise Conflict(
                 f"{namespace}.{name}:{version} is published with another content.",
@@ -39,13 +42,17 @@ class Definitions:
         if version == "latest":
             versions = await self._versions(tenant, namespace, name)
             wanted = max(versions, key=order, default=version)
-        body = await self._blobs.get(_name(tenant, namespace, name, wanted))
+        body = await self._get(_name(tenant, namespace, name, wanted))
         if body is not None:
             found: dict[str, Any] = msgspec.json.decode(body)
             return found
         versions = sorted(await self._versions(tenant, namespace, name), key=order)
         known = f"Published versions: {', '.join(versions)}." if versions else "Publish it first."
         raise NotFound(f"There is no published workflow {namespace}.{name}:{version}.", hint=known)
+
+    async def _get(self, name: str) -> bytes | None:
+        stored = await self._blobs.get(name)
+        return None if stored is None else self._codec.opened(name, stored)
 
     async def _versions(self, tenant: str, namespace: str, name: str) -> list[str]:
         return [unquote(version)[1:] for version in await self._blobs.names(_name(tenant, namespace, name))]

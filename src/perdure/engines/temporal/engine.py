@@ -21,7 +21,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from perdure.engines.plain import NotJson, plain
 from perdure.engines.temporal import protocol
 from perdure.engines.temporal.activities import runtime
-from perdure.engines.temporal.codec import converter
+from perdure.engines.temporal.codec import Codec, converter
 from perdure.engines.temporal.connection import Address, border
 from perdure.engines.temporal.definitions import Definitions
 from perdure.engines.temporal.errands import attributes_of
@@ -68,7 +68,7 @@ class TemporalEngine:
         self._keys = keys
         self._limits = limits or Limits()
         self._kind = kind
-        self._definitions = Definitions(blobs)
+        self._definitions = Definitions(blobs, Codec(blobs, keys))
         self._recent: dict[tuple[str, str], None] = {}
         """Runs begun here: they are found here, however late the server's list is."""
         self._deliveries: dict[str, list[tuple[dict[str, Any], asyncio.Future[bool]]]] = {}

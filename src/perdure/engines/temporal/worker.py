@@ -13,6 +13,7 @@ from perdure import __version__
 from perdure.engines.calls import Table
 from perdure.engines.temporal import protocol
 from perdure.engines.temporal.activities import CallActivities, ServiceActivities
+from perdure.engines.temporal.codec import Codec
 from perdure.engines.temporal.definitions import Definitions
 from perdure.engines.temporal.exchange import ExchangeWorkflow
 from perdure.engines.temporal.workflow import RunWorkflow
@@ -59,7 +60,9 @@ class TemporalWorker:
         if unknown or not queues:
             raise Invalid(f"There is no queue {', '.join(unknown)}.", hint=f"There are {', '.join(protocol.QUEUES)}.")
         self.calls = CallActivities(table, clock, secrets)
-        self._services = ServiceActivities(client, installation, Definitions(blobs))
+        codec = client.data_converter.payload_codec
+        assert isinstance(codec, Codec)
+        self._services = ServiceActivities(client, installation, Definitions(blobs, codec))
         limits = {"max_concurrent_activities": calls, "graceful_shutdown_timeout": timedelta(seconds=drain)}
         decide = {
             "workflows": workflows,
