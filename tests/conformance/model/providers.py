@@ -61,7 +61,7 @@ SCHEMA = {
 
 
 def request(**more: Any) -> Request:
-    return Request(messages=(Message("user", "Hello"),), key="key-1", **more)
+    return Request(**{"messages": (Message("user", "Hello"),), "key": "key-1", **more})
 
 
 def rich() -> Request:

@@ -6,8 +6,11 @@ import json
 import pytest
 from aiohttp import web
 
+from perdure.adapters.clock import SystemClock
+from perdure.adapters.model_configuration import Surroundings, build, load
 from perdure.adapters.model_timeouts import Limits, TimedModel
-from perdure.ports.model import Answer, CallDelta, ModelFailed, TextDelta
+from perdure.adapters.scripted_model import ScriptedModel
+from perdure.ports.model import Answer, CallDelta, Message, ModelFailed, TextDelta, Texts
 from tests.conformance.model.providers import BY_NAME, SCHEMA, WIRES, drained, pieces, provider, request, whole
 from tests.conformance.model.test_answers import each
 
@@ -224,3 +227,37 @@ async def test_a_structured_answer_by_way_of_a_tool_is_text_as_it_comes():
     assert json.loads(chunks[-1].text) == {"city": "Lisbon"}
     chunks = await streamed(wire, *one, wanted=request(schema={"type": "array"}))
     assert len(chunks) == 2
+
+
+async def test_the_scripted_model_is_held_to_the_same(tmp_path):
+    script = tmp_path / "script.json"
+    calls = [{"name": "weather", "arguments": {"city": "Lisbon"}}, {"name": "note"}]
+    script.write_text(json.dumps(["Ready: é✓. And a little longer.", {"text": "Looking.", "toolCalls": calls}]))
+    model = ScriptedModel(script)
+    for asked in (request(), request(messages=(Message("user", "Hi."), Message("assistant", "Hm.")))):
+        assert check_deltas(await drained(model.stream(asked))) == await model.ask(asked)
+    made = await model.embed(Texts(texts=("a", "b", "a"), key="k", dimensions=40))
+    first, second, third = made.vectors
+    assert (first == third, first == second, len(first)) == (True, False, 40)
+    with pytest.raises(ModelFailed, match="no answer number 3"):
+        await drained(model.stream(request(messages=(Message("user", "Hi."), *(Message("assistant", "x"),) * 2))))
+
+
+@each
+async def test_around_any_provider_stands_the_same_model(wire, tmp_path):
+    """Priced, retried, balanced, guarded, timed, trimmed, named: nothing of an answer is lost on the way."""
+    file = tmp_path / "models.yaml"
+    kinds = {"chat": "openai", "responses": "openai-responses", "messages": "anthropic"}
+    async with provider(whole(b"{}", 529), pieces(*wire.events("tools.stream"))) as (
+        serving,
+        egress,
+    ):
+        place = f"{{kind: {kinds.get(wire.name, wire.name)}, models: [m-1], deployments: [{{url: '{serving.url}'}}, {{url: '{serving.url}'}}]}}"
+        file.write_text(
+            f"providers: {{p: {place}}}\nroutes: {{r: {{use: [p/m-1]}}}}\ndefault: r\nprices: {{m-1: {{input: 1}}}}"
+        )
+        around = Surroundings(egress=egress, clock=SystemClock(), environ={}, secret=None, directory=tmp_path)  # type: ignore[arg-type]
+        chunks = await drained(build(load(file), around).stream(request()))
+    answer = check_deltas(chunks)
+    assert [call.name for call in answer.tool_calls] == ["weather", "note"]
+    assert (answer.usage["provider"], answer.usage["cost"], len(serving.bodies)) == ("p", pytest.approx(20e-6), 2)
