@@ -25,7 +25,7 @@ from perdure.services.workflows.timetable import add_firing
 
 _log = logging.getLogger("perdure.workflows")
 
-LEASE = 60_000
+LEASE = 20_000
 """For how long a firing is nobody else's, in milliseconds."""
 KEPT = 30 * 86_400_000
 _AT_ONCE = 50
