@@ -61,6 +61,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     proxies: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
     body_bytes: Annotated[int, msgspec.Meta(ge=1024, le=1_073_741_824)] = 10_485_760
+    rate_limits: tuple[str, ...] = ()
+    streams: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 2000
     metrics_open: bool = False
     otlp_endpoint: _Text = ""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -117,6 +119,8 @@ SENTENCES: dict[str, str] = {
     "proxies": "Networks of the proxies before the server, whose forwarding headers are believed, separated by commas.",
     "origins": "Web origins that may call the server from a browser (CORS), separated by commas.",
     "body_bytes": "Largest body of a request in bytes.",
+    "rate_limits": "Requests a minute that a key or user may make, by class, `read=6000,write=1200,run=6000,stream=600,sign-in=30`; 0 for no limit.",
+    "streams": "Open event streams at once in one process; half of them for one tenant, a tenth for one caller.",
     "metrics_open": "Let everybody read `/metrics` (1 or 0), not only this machine and who may `system:read`.",
     "otlp_endpoint": "OpenTelemetry collector that traces go to (OTLP over HTTP); when empty nothing is traced.",
     "log_level": "Least level of the log of a server: `debug`, `info`, `warning` or `error`.",

@@ -28,10 +28,10 @@ from perdure.adapters.tracing import TracedEngine, TracedFunction, Traces
 from perdure.engines.embedded.engine import EmbeddedEngine
 from perdure.errors import Invalid, Unavailable
 from perdure.gateway.app import Edge, Parts, build
-from perdure.gateway.rules import Rules
 from perdure.migrations import histories
 from perdure.platform import trust
 from perdure.platform.brokers import broker
+from perdure.platform.edge import rules
 from perdure.ports.bus import Bus
 from perdure.ports.cache import Cache
 from perdure.ports.function import Function
@@ -234,13 +234,7 @@ async def opened(
             ],
             runs=workflows.runs,
             checks={"engine": functools.partial(_engine_works, installation)},
-            rules=Rules(
-                hosts=settings.hosts,
-                proxies=settings.proxies,
-                origins=settings.origins,
-                body=settings.body_bytes,
-                metrics_open=settings.metrics_open,
-            ),
+            rules=rules(settings),
             version=__version__,
         )
         yield Platform(installation, build(parts), identity, log, settings.tenant, installation.warnings)
