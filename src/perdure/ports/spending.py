@@ -1,0 +1,59 @@
+"""On whose account a model is asked, and whether there is anything left on it."""
+
+from collections.abc import Awaitable
+from typing import Any, Protocol
+
+import msgspec
+
+
+class Spender(msgspec.Struct, frozen=True, kw_only=True):
+    """Who pays for one request to a model. What is empty does not apply."""
+
+    tenant: str
+    call: str
+    """Idempotency key of the request: what it cost is recorded once under it, however often it is told."""
+    run: str = ""
+    path: str = ""
+    agent: str = ""
+    key: str = ""
+    """The API key, or the user, that asked."""
+    project: str = ""
+
+
+class Permit(msgspec.Struct, frozen=True, kw_only=True):
+    """Leave to send one request. What it may cost is held back until it is told what it did cost."""
+
+    spender: Spender
+    model: str
+    held: float
+    """US dollars."""
+
+
+class Spending(Protocol):
+    """Budgets and their accounts."""
+
+    def begin(self, spender: Spender, *, model: str, tokens: int) -> Awaitable[Permit]:
+        """Before a request: Exhausted when a hard budget that it counts in is used up. `tokens` is the most that it may take
+        in and give out, by which the held amount is reckoned, so that many at once pass a limit by one request at most."""
+        ...
+
+    def end(self, permit: Permit, usage: dict[str, Any]) -> Awaitable[None]:
+        """What it cost (`Answer.usage`). Once for each `Spender.call`."""
+        ...
+
+    def abandon(self, permit: Permit) -> Awaitable[None]:
+        """It was not sent, or gave no answer: what was held is free again."""
+        ...
+
+
+class Unlimited:
+    """Nobody counts: for documents run by hand."""
+
+    async def begin(self, spender: Spender, *, model: str, tokens: int) -> Permit:
+        return Permit(spender=spender, model=model, held=0.0)
+
+    async def end(self, permit: Permit, usage: dict[str, Any]) -> None:
+        return
+
+    async def abandon(self, permit: Permit) -> None:
+        return
