@@ -1,5 +1,6 @@
 """Lines of a log: JSON for machines, text on a terminal. Also takes what libraries say through `logging`."""
 
+import functools
 import logging
 import sys
 import time
@@ -107,4 +108,11 @@ def _printable(value: Any) -> str:
 
 
 def _stamp(now: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now * 1000) % 1000:03d}Z"
+    second, part = divmod(int(now * 1000), 1000)
+    return f"{_second(second)}.{part:03d}Z"
+
+
+@functools.lru_cache(maxsize=4)
+def _second(second: int) -> str:
+    """Many lines fall into one second."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))

@@ -15,39 +15,62 @@ from perdure.ports.clock import Clock
 from perdure.ports.edge import CALLER, Caller
 from perdure.ports.meters import Meters
 
-_MOST_EARLIER = 50_000
+_MOST_KNOWN = 50_000
+_SHARE = 200
+
+
+class Lot:
+    """What this process has taken out of one window: counted in the cache at once, used up one by one."""
+
+    __slots__ = ("earlier", "left", "total", "window")
+
+    def __init__(self, window: int, earlier: int) -> None:
+        self.window = window
+        self.earlier = earlier
+        """Counted in the window before, of which a share still counts."""
+        self.total = 0
+        """Counted by all processes, with this one's lot."""
+        self.left = 0
+
+    def __repr__(self) -> str:
+        return f"Lot(window={self.window}, total={self.total}, left={self.left})"
 
 
 class Windows:
-    """Counts by window, and weighs in the share of the window before that still counts."""
+    """Counts by window, and weighs in the share of the window before that still counts.
+
+    The cache is asked once for a lot of a two-hundredth of the limit: so much, at most, does one process err.
+    """
 
     def __init__(self, cache: Cache, clock: Clock) -> None:
         self._cache = cache
         self._clock = clock
-        self._earlier: dict[str, int] = {}
+        self._lots: dict[str, Lot] = {}
 
     def __repr__(self) -> str:
-        return f"Windows(earlier={len(self._earlier)})"
+        return f"Windows(lots={len(self._lots)})"
 
     async def take(self, name: str, rate: Rate) -> tuple[int, int]:
         """Count one. What is left (below 0: too many), and in how many seconds there is more."""
-        now = self._clock.now()
         length = rate.seconds * 1000
-        window, gone = divmod(now, length)
-        used = await self._cache.add(f"{name}:{window}", 1, 2 * rate.seconds)
-        earlier = await self._before(f"{name}:{window - 1}", rate)
-        weighed = used + earlier * (length - gone) // length
-        return rate.amount - weighed, -(-(length - gone) // 1000)
+        window, gone = divmod(self._clock.now(), length)
+        lot = self._lots.get(name)
+        if lot is None or lot.window != window:
+            lot = await self._begun(name, window, rate)
+        if not lot.left:
+            lot.left = max(1, rate.amount // _SHARE)
+            lot.total = await self._cache.add(f"{name}:{window}", lot.left, 2 * rate.seconds)
+        lot.left -= 1
+        weighed = lot.total - lot.left + lot.earlier * (length - gone) // length
+        return rate.amount - weighed, (length - gone + 999) // 1000
 
-    async def _before(self, name: str, rate: Rate) -> int:
+    async def _begun(self, name: str, window: int, rate: Rate) -> Lot:
         """The count of a window that is over never changes: it is asked for once."""
-        known = self._earlier.get(name)
-        if known is None:
-            known = await self._cache.add(name, 0, 2 * rate.seconds)
-            if len(self._earlier) >= _MOST_EARLIER:
-                self._earlier.clear()
-            self._earlier[name] = known
-        return known
+        earlier = await self._cache.add(f"{name}:{window - 1}", 0, 2 * rate.seconds)
+        if len(self._lots) >= _MOST_KNOWN:
+            self._lots.clear()
+        lot = self._lots[name] = Lot(window, earlier)
+        return lot
 
 
 class Limited:

@@ -8,7 +8,6 @@ the two can never disagree.
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import Any
 
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
@@ -49,6 +48,8 @@ class Entry:
     pattern: Any = None
     """The compiled path, for paths with parameters."""
     convertors: Mapping[str, Any] = field(default_factory=dict)
+    places: tuple[tuple[str, int], ...] = ()
+    """Where each parameter stands among the segments, where all of them are whole segments."""
     direct: Callable[[Request], Any] | None = None
     """The endpoint itself, where it asks for nothing but the request: FastAPI would only add time."""
 
@@ -90,8 +91,9 @@ class Table:
     def find(self, method: str, path: str) -> tuple[Entry | None, dict[str, Any], frozenset[str]]:
         """The entry and its path parameters; without one, the methods that the path would allow."""
         allowed: set[str] = set()
-        for entry in self._candidates(path):
-            parameters = _parameters(entry, path)
+        segments = path.split("/")
+        for entry in self._candidates(path, segments):
+            parameters = _parameters(entry, path, segments)
             if parameters is None:
                 continue
             if not entry.methods or method in entry.methods or (method == "HEAD" and "GET" in entry.methods):
@@ -99,36 +101,53 @@ class Table:
             allowed |= entry.methods
         return None, {}, frozenset(allowed)
 
-    def _candidates(self, path: str) -> Iterator[Entry]:
+    def _candidates(self, path: str, segments: list[str]) -> list[Entry]:
         exact = self._exact.get(path)
         if exact is not None:
-            return iter(exact)  # `bulk` is no id, whatever the method
-        return chain(_descend(self._tree, path.split("/"), 0), self._tails)
+            return exact  # `bulk` is no id, whatever the method
+        found: list[Entry] = []
+        _descend(self._tree, segments, 0, found)
+        return found + self._tails
 
 
 _HERE = object()
 _NONE: frozenset[str] = frozenset()
 
 
-def _descend(node: dict[Any, Any], segments: list[str], at: int) -> Iterator[Entry]:
-    if at == len(segments):
-        yield from node.get(_HERE, ())
-        return
-    for key in (segments[at], "{}"):
-        if key in node:
-            yield from _descend(node[key], segments, at + 1)
+def _descend(node: Any, segments: list[str], at: int, found: list[Entry]) -> None:
+    """Into `found`, those with more literal segments first."""
+    while at < len(segments):
+        literal, parameter = node.get(segments[at]), node.get("{}")
+        at += 1
+        if literal is not None and parameter is not None:
+            _descend(literal, segments, at, found)
+            literal = None
+        node = parameter if literal is None else literal
+        if node is None:
+            return
+    found.extend(node.get(_HERE, ()))
 
 
-def _parameters(entry: Entry, path: str) -> dict[str, Any] | None:
+def _parameters(entry: Entry, path: str, segments: list[str]) -> dict[str, Any] | None:
+    if entry.places:
+        found = {name: segments[at] for name, at in entry.places}
+        return found if all(found.values()) else None
     if entry.pattern is None:
         return {}
-    found = entry.pattern.match(path)
-    if found is None:
+    matched = entry.pattern.match(path)
+    if matched is None:
         return None
     try:
-        return {name: entry.convertors[name].convert(value) for name, value in found.groupdict().items()}
+        return {name: entry.convertors[name].convert(value) for name, value in matched.groupdict().items()}
     except ValueError:
         return None
+
+
+def _places(path: str, convertors: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:
+    segments = path.split("/")
+    if not all(f"{{{name}}}" in segments for name in convertors):
+        return ()
+    return tuple((name, segments.index(f"{{{name}}}")) for name in convertors)
 
 
 def _walk(routes: Sequence[BaseRoute]) -> Iterator[Entry]:
@@ -163,6 +182,7 @@ def _entry(context: RouteContext) -> Entry:
         context=context,
         pattern=pattern if convertors else None,
         convertors=convertors,
+        places=_places(path, convertors),
         direct=_direct(context),
     )
 
