@@ -34,6 +34,19 @@ async def test_only_what_runs_emit_is_outgoing(tmp_path):
         assert second.outgoing(found[1][0]) == []
 
 
+async def test_a_fault_leaves_the_engine(tmp_path):
+    async with engine(tmp_path) as one:
+        raising = {"raise": {"error": {"type": "https://x.example/broken", "status": 500, "title": "broken"}}}
+        run = await one.start("a", {**DOCUMENT, "do": [{"break": raising}]}, {})
+        await one.wait("a", run)
+        ((_, tenant, event),) = one.outgoing(0)
+        assert (tenant, event["type"], event["subject"]) == ("a", "io.serverlessworkflow.workflow.faulted.v1", run)
+        assert (event["data"]["error"]["title"], event["data"]["error"]["instance"]) == ("broken", "/do/0/break")
+        await one.retry("a", run)
+        await one.wait("a", run)
+        assert len(one.outgoing(0)) == 2
+
+
 async def test_a_look_that_comes_late_does_not_wait(tmp_path):
     async with engine(tmp_path) as one:
         await one.wait("a", await one.start("a", DOCUMENT, {"n": 1}))

@@ -29,6 +29,7 @@ from perdure.language.values import Json
 from perdure.ports.clock import Clock
 
 _FORGET_EVERY = 500
+_FAULTED = "workflow.faulted.v1"
 
 
 class Commit(Protocol):
@@ -94,14 +95,16 @@ def _is_kept(worker: Commit, seq: int, identity: tuple[str, str, str]) -> None:
 
 
 def tell(worker: Commit, record: RunRecord, commands: list[Command], number: int) -> None:
-    """Make lifecycle events of what a run did, where somebody listens for them. They are stored with the fact that caused
-    it. Runs may end one another: that is a loop here, and no recursion."""
+    """Make lifecycle events of what a run did, where somebody listens for them, and of its fault always: that one leaves the
+    engine as well. They are stored with the fact that caused it. Runs may end one another: that is a loop here, and no
+    recursion."""
     row, program = record.row, record.program
     events: deque[tuple[str, dict[str, Any], int]] = deque() if worker.untold is None else worker.untold
     for command in commands:
         if isinstance(command, Lifecycle):
             number += 1
-            if worker.audience.hears(row.tenant, LIFECYCLE + command.type) and lifecycle.is_told(program, command):
+            is_heard = worker.audience.hears(row.tenant, LIFECYCLE + command.type)
+            if command.type == _FAULTED or (is_heard and lifecycle.is_told(program, command)):
                 event = restored(lifecycle.cloud_event(program, row.id, number, command))
                 events.append((row.tenant, event, row.key))
     if worker.untold is None:
@@ -109,7 +112,7 @@ def tell(worker: Commit, record: RunRecord, commands: list[Command], number: int
         try:
             while events:
                 tenant, event, run = events.popleft()
-                publish(worker, tenant, event, of=run)
+                publish(worker, tenant, event, of=run, emitted=event["type"] == LIFECYCLE + _FAULTED)
         finally:
             worker.untold = None
 

@@ -250,7 +250,7 @@ class Worker:
         batch.after.append(partial(self._saved, record, commands, first))
         if record.program.watches:
             self.audience.update(record, batch)
-        if self.audience:
+        if self.audience or record.status == "faulted":
             exchange.tell(self, record, commands, first)
 
     def mark_sent(self, key: int, id: str) -> asyncio.Future[None]:

@@ -21,9 +21,12 @@ QUESTION_ANSWERED = "dev.perdure.question.answered.v1"
 ITEM_EXPIRED = "dev.perdure.inbox.expired.v1"
 ITEM_CLOSED = "dev.perdure.inbox.closed.v1"
 ITEM_DELEGATED = "dev.perdure.inbox.delegated.v1"
+RUN_FAULTED = "io.serverlessworkflow.workflow.faulted.v1"
+RUN_REPAIRED = "dev.perdure.run.repaired.v1"
 ASKING = {APPROVAL_REQUESTED: "approval", QUESTION_ASKED: "question"}
-ANSWERING = (APPROVAL_DECIDED, QUESTION_ANSWERED, ITEM_EXPIRED)
+ANSWERING = (APPROVAL_DECIDED, QUESTION_ANSWERED, ITEM_EXPIRED, RUN_REPAIRED)
 """What the engine is told, because runs may wait for it."""
+_ANSWER = {"approval": APPROVAL_DECIDED, "question": QUESTION_ANSWERED, "repair": RUN_REPAIRED}
 
 
 def workflow_published(made: Version, *, is_default: bool) -> Told:
@@ -63,8 +66,7 @@ def decided(item: Item, decision: Decision) -> Told:
         "approved": decision.approved, "by": decision.by, "at": decision.at, "reason": decision.reason,
         "data": decision.data, "hash": item.hash, "item": item.id, "run": item.run,
     }  # fmt: skip
-    type = APPROVAL_DECIDED if item.kind == "approval" else QUESTION_ANSWERED
-    return Told(type=type, subject=item.request, data=data, id=f"{item.id}-decided")
+    return Told(type=_ANSWER[item.kind], subject=item.request, data=data, id=f"{item.id}-decided")
 
 
 def expired(item: Item) -> Told:

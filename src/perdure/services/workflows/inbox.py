@@ -15,9 +15,9 @@ from sqlalchemy import Connection
 
 from perdure.errors import Conflict, Denied, Invalid, NotFound, PerdureError
 from perdure.language.schemas import Schema
-from perdure.language.values import Json, content_hash
+from perdure.language.values import Json, content_hash, same
 from perdure.ports.database import EVERY, Told, Transaction
-from perdure.services.workflows import events, store_inbox
+from perdure.services.workflows import events, repairs, store_inbox
 from perdure.services.workflows.models import (
     ITEM,
     Decision,
@@ -77,7 +77,8 @@ class Inbox:
     async def ask(self, tenant: str, event: dict[str, Any]) -> Item:
         """An item for an event of a run that asks. The same event is the same item."""
         now = self._ground.clock.now()
-        made = item_of(tenant, self._ground.id("ask"), event, now)
+        make = repairs.item_of if event["type"] == events.RUN_FAULTED else item_of
+        made = make(tenant, self._ground.id("ask"), event, now)
 
         def work(tx: Transaction) -> Item:
             known = store_inbox.item_of(tx.connection, tenant, made.source, made.request)
@@ -204,6 +205,8 @@ class Inbox:
             run = await self._ground.engine.describe(item.tenant, item.run)
         except NotFound:
             return True
+        if item.kind == "repair":
+            return run.status != "faulted" or not same(run.error, item.details["error"])
         # A faulted run may be opened again by an operator; it asks anew then, under another id.
         return run.ended is not None
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from perdure.errors import PerdureError, Unavailable
 from perdure.ports.database import EVERY
-from perdure.services.workflows import events, store
+from perdure.services.workflows import events, repairs, store
 from perdure.services.workflows.inbox import Inbox
 from perdure.services.workflows.service import Ground
 from perdure.services.workflows.triggers import Triggers
@@ -37,13 +37,16 @@ class Listeners:
 
     async def take(self, tenant: str, event: dict[str, Any]) -> None:
         """An event that a run emitted."""
-        if event.get("type") in events.ASKING:
+        if event.get("type") in events.ASKING or repairs.is_needed(event):
             await self._inbox.ask(tenant, event)
         await self._triggers.take(tenant, event)
 
     async def answered(self, event: dict[str, Any]) -> None:
         """An event of `events.ANSWERING` on the bus: runs may wait for it."""
         tenant = event["tenant"]
+        if event["type"] == events.RUN_REPAIRED:
+            await repairs.repair(self._ground.engine, tenant, event["data"])
+            return
         await self._ground.engine.deliver(tenant, {key: event[key] for key in event if key != "tenant"})
 
     async def follow(self, engine: Emitting) -> None:

@@ -185,7 +185,8 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     request: str
     """The id of the event that asked; answers carry it as their subject."""
     source: str
-    kind: Literal["approval", "question"]
+    kind: Literal["approval", "question", "repair"]
+    """A `repair` asks what is to become of a run that cannot go on by itself."""
     title: str
     details: Json = None
     form: Json = None

@@ -505,7 +505,7 @@ class DecisionShape(Shape):
 
 class ItemShape(Shape):
     id: str
-    kind: Literal["approval", "question"]
+    kind: Literal["approval", "question", "repair"]
     state: ItemState
     title: str
     details: Any
