@@ -78,9 +78,14 @@ class Errands:
     def next_beginning(self) -> protocol.Beginning:
         """What the next execution of the run begins with."""
         past = (*self._run.beginning.past, workflow.info().run_id)
-        if self._run.beginning.has_attributes and self._run.is_first:  # the next ones inherit it
-            workflow.upsert_search_attributes([SearchAttributeKey.for_int(protocol.BEGAN).value_set(self._began)])
         return msgspec.structs.replace(self._run.beginning, past=past, began=self._began, facts=())
+
+    def next_attributes(self) -> TypedSearchAttributes | None:
+        """By what the next execution is found; None: by the same. No command of its own, which older histories do not have."""
+        if not self._run.beginning.has_attributes or not self._run.is_first:
+            return None
+        began = SearchAttributePair(SearchAttributeKey.for_int(protocol.BEGAN), self._began)
+        return workflow.info().typed_search_attributes.updated(began)
 
     def left_open(self, is_first: bool) -> list[c.Command]:
         """What was open when another execution, or the run this one was forked from, stopped."""

@@ -38,7 +38,8 @@ class RunWorkflow:
         while not await self._is_over():
             if self.errands.is_full():
                 workflow.continue_as_new(
-                    args=[self.errands.next_beginning(), self.definition, self.input, self.record.carried()]
+                    args=[self.errands.next_beginning(), self.definition, self.input, self.record.carried()],
+                    search_attributes=self.errands.next_attributes(),
                 )
         record = self.record
         return {"status": record.status, "output": record.output, "error": record.error, "ended": record.ended}
