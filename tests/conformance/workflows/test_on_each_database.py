@@ -1,16 +1,21 @@
 """Every test of the service that asks a database, once more on each kind of it: claims, locks and row-level security differ."""
 
 from tests.unit.services.workflows import (
+    test_approvals,
     test_bulk,
     test_definitions,
     test_inbox,
+    test_repairs,
     test_runs,
     test_schedules,
     test_triggers,
     test_webhooks,
 )
 
-_SUITES = (test_bulk, test_definitions, test_inbox, test_runs, test_schedules, test_triggers, test_webhooks)
+_SUITES = (
+    test_approvals, test_bulk, test_definitions, test_inbox, test_repairs, test_runs, test_schedules, test_triggers,
+    test_webhooks,
+)  # fmt: skip
 
 for _suite in _SUITES:
     _topic = _suite.__name__.rpartition(".")[2]

@@ -1,0 +1,82 @@
+"""Approvals from the run to the inbox and back (`reliability.md` F13 to F17): the right question resumes the right place."""
+
+import asyncio
+
+from perdure.services.workflows import events
+from perdure.services.workflows.inbox import Person, Verdict
+from perdure.services.workflows.runs import Start
+from tests.unit.services.workflows.conftest import TENANT
+
+ANA = Person(subject="ana")
+ASK = "{{call: approve, with: {{title: {}, details: '${{ . }}'}}, output: {{as: .data}}}}"
+
+
+async def begun(world, do, name="w", input=None):
+    await world.publish(name, do)
+    return (await world.service.runs.start(TENANT, Start(workflow=f"test.{name}", input=input or {}))).run
+
+
+async def asked(world, count):
+    """The open questions, when there are so many, by title."""
+    for _ in range(400):
+        for _, tenant, event in world.engine.outgoing(0):
+            await world.service.listeners.take(tenant, event)
+        items = await world.service.inbox.find(TENANT, states=("open",))
+        if len(items) == count:
+            return {item.title: item for item in items}
+        await asyncio.sleep(0.005)
+    raise AssertionError(items)
+
+
+async def decide(world, item, data):
+    await world.service.inbox.decide(TENANT, ANA, item.id, Verdict(hash=item.hash, data=data))
+    for event in await world.told():
+        if event["type"] in events.ANSWERING:
+            await world.service.listeners.answered(event)
+
+
+async def test_in_parallel_branches(world):
+    """F13, F15: both are asked, both are recorded, and each answer goes to its own branch."""
+    branches = f"[{{a: {ASK.format('first')}}}, {{b: {ASK.format('second')}}}]"
+    run = await begun(world, f"[{{f: {{fork: {{branches: {branches}}}}}}}]")
+    items = await asked(world, 2)
+    await decide(world, items["second"], 2)
+    assert set(await asked(world, 1)) == {"first"}
+    await decide(world, items["first"], 1)
+    assert (await world.settle(run)).output == [1, 2]
+
+
+async def test_in_a_loop(world):
+    """F14, F17: one question an iteration, and the variables stay."""
+    ask = ASK.format('"${ \\"number \\\\($item)\\" }"').replace("'", "'")
+    body = f"[{{a: {ask}}}, {{s: {{set: '${{ {{at: $index, said: .}} }}', export: {{as: '$context + {{(\"k\\($index)\"): .said}}'}}}}}}]"
+    run = await begun(
+        world,
+        f"[{{l: {{for: {{in: '${{ [7, 8] }}'}}, do: {body}}}}}, {{last: {{set: '${{ {{last: ., context: $context}} }}'}}}}]",
+    )
+    for number in (7, 8):
+        items = await asked(world, 1)
+        await decide(world, items[f"number {number}"], number * 10)
+    output = (await world.settle(run)).output
+    assert output == {"last": {"at": 1, "said": 80}, "context": {"k0": 70, "k1": 80}}
+
+
+async def test_in_a_workflow_below(world):
+    """F16: the parent waits for the person whom its child asks."""
+    await world.publish("child", f"[{{a: {ASK.format('below')}}}]")
+    call = "{run: {workflow: {namespace: test, name: child, version: latest, input: {n: 5}}}}"
+    run = await begun(world, f"[{{r: {call}}}, {{s: {{set: '${{ {{got: .}} }}'}}}}]", "parent")
+    item = (await asked(world, 1))["below"]
+    assert (item.details, item.run != run) == ({"n": 5}, True)
+    await decide(world, item, "yes")
+    assert (await world.settle(run)).output == {"got": "yes"}
+
+
+async def test_a_cancelled_run_takes_its_question_along(world):
+    run = await begun(world, f"[{{a: {ASK.format('gone')}}}]")
+    await asked(world, 1)
+    await world.engine.cancel(TENANT, run)
+    await world.settle(run)
+    world.clock.advance(16)
+    await world.service.inbox.sweep()
+    assert [item.state for item in await world.service.inbox.find(TENANT)] == ["closed"]
