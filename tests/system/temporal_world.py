@@ -10,6 +10,7 @@ from typing import Any
 
 from perdure.adapters.blobs_directory import DirectoryBlobs
 from perdure.functions import python
+from perdure.functions.agent import Agent
 from perdure.functions.table import Table
 from perdure.language.check import check
 from perdure.language.read import read
@@ -31,7 +32,7 @@ class TemporalWorld:
         self.kills = 0
         self.more: dict[str, str] = {}
         """Further environment of the workers."""
-        self.table = Table(python.load(str(FUNCTIONS)))
+        self.table = Table([Agent(), *python.load(str(FUNCTIONS))])
         self.ledger.touch()
 
     def engine(self, *, heartbeat: float = 1.5, **limits: Any) -> Any:
