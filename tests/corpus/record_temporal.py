@@ -1,9 +1,12 @@
 """Records histories of a Temporal server: `python -m tests.corpus.record_temporal RELEASE`. Recorded ones never change.
 
-Every history that a released Perdure wrote must replay for ever; a new release adds a folder of its own.
+Every history that a released Perdure wrote must replay for ever; a new release adds a file of its own. It holds the
+documents below, with the clock as it is, and one history of each shape that the scenarios give.
 """
 
 import asyncio
+import os
+import subprocess
 import sys
 import tempfile
 import uuid
@@ -16,10 +19,11 @@ from perdure.engines.temporal.engine import TemporalEngine
 from perdure.engines.temporal.protocol import Limits
 from perdure.engines.temporal.worker import TemporalWorker
 from tests.conformance.engine.world import World, event, workflow
+from tests.corpus import histories
 from tests.servers.temporal import TemporalServer
 
-FOLDER = Path(__file__).with_name("recorded_temporal")
 TENANT = "acme"
+_LONGEST = 150_000
 DOCUMENTS = {
     "sequence": "\n".join(f"- t{n}: {{call: echo, with: {{n: '${{ .n + 1 }}'}}}}" for n in range(5)),
     "branches": "- all:\n    fork:\n      branches:\n"
@@ -42,7 +46,7 @@ DOCUMENTS = {
 }
 
 
-async def record(server: TemporalServer, folder: Path) -> None:
+async def record(server: TemporalServer, folder: Path) -> list[str]:
     world, blobs, installation = World(), DirectoryBlobs(folder / "blobs"), f"record-{uuid.uuid4()}"
     engine = TemporalEngine(
         Address(target=server.target), world, blobs, installation=installation, limits=Limits(calls=4, heartbeat=1.0)
@@ -62,13 +66,23 @@ async def record(server: TemporalServer, folder: Path) -> None:
         await engine.skip(TENANT, "mended", output={"y": 7}, has_output=True)
         for name in DOCUMENTS:
             await engine.wait(TENANT, name)
-        target = FOLDER / sys.argv[1]
-        target.mkdir(parents=True)
+        found = []
         async for one in engine.client.list_workflows(f'TaskQueue = "{installation}-workflows"'):
             history = await engine.client.get_workflow_handle(one.id, run_id=one.run_id).fetch_history()
-            label = one.id.removeprefix(installation).strip("/").replace("/", "-")[:40]
-            (target / f"{label}.{one.run_id[-8:]}.json").write_text(history.to_json())
+            found.append(histories.line_of(history))
         await worker.close()
+        return sorted(found)
+
+
+def scenarios(folder: Path) -> list[str]:
+    """Histories of the scenarios, the shortest of each shape."""
+    file = folder / "scenarios.jsonl"
+    command = [sys.executable, "-m", "pytest", "tests/conformance/language/test_features.py", "-q", "-k", "temporal"]
+    subprocess.run(command, env=os.environ | {"PERDURE_RECORD_HISTORIES": str(file)}, check=True)
+    found: dict[tuple[str, ...], str] = {}
+    for line in sorted(file.read_text().splitlines(), key=len):
+        found.setdefault(histories.shape_of(line), line)
+    return sorted(line for line in found.values() if len(line) < _LONGEST)
 
 
 def main() -> None:
@@ -76,9 +90,14 @@ def main() -> None:
         server = TemporalServer(Path(name))
         server.start()
         try:
-            asyncio.run(record(server, Path(name)))
+            found = asyncio.run(record(server, Path(name)))
         finally:
             server.stop()
+        found += scenarios(Path(name))
+    target = histories.FOLDER / f"{sys.argv[1]}.jsonl.gz"
+    assert not target.exists(), f"{target} is there, and what is recorded never changes"
+    histories.write(target, found)
+    print(f"{target}: {len(found)} histories, {target.stat().st_size} bytes")
 
 
 if __name__ == "__main__":

@@ -46,7 +46,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="Seconds in which calls may finish at the end (default: 30).",
     )
-    parser.add_argument("--health", metavar="HOST:PORT", help="Answer there by HTTP: /live always, /ready (and /) while it works, else 503.")
+    parser.add_argument(
+        "--health",
+        metavar="HOST:PORT",
+        help="Answer there by HTTP: /live always, /ready (and /) while it works, else 503.",
+    )
 
 
 def execute(options: argparse.Namespace) -> int:

@@ -1,6 +1,7 @@
 """The same scenarios on a real Temporal server: real calls, signals, queries and executions; only the clock jumps."""
 
 import asyncio
+import os
 import uuid
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -25,6 +26,7 @@ from perdure.ports.engine import ENDED
 from perdure.ports.secrets import Secrets
 from tests.conformance.language.driver import START, TENANT, Seen
 from tests.conformance.language.temporal_run import ClockActivities, ClockedRun
+from tests.corpus import histories
 
 MOST_ROUNDS = 2_000
 
@@ -53,7 +55,16 @@ class TemporalDriver:
 
     def close(self) -> None:
         if self._worker is not None:
+            if "PERDURE_RECORD_HISTORIES" in os.environ:
+                self._loop.run(self._record(Path(os.environ["PERDURE_RECORD_HISTORIES"])))
             self._loop.run(self._close(self._worker))
+
+    async def _record(self, file: Path) -> None:
+        """For `tests/corpus/record_temporal.py`."""
+        with file.open("a") as lines:
+            for run in self._all:
+                history = await self._engine._reader.handle(TENANT, run).fetch_history()
+                lines.write(histories.line_of(history) + "\n")
 
     async def _close(self, worker: TemporalWorker) -> None:
         await worker.close()
