@@ -20,6 +20,8 @@ from perdure.gateway.exchange import exchange
 from perdure.gateway.problems import Refused
 from perdure.ports.edge import BODY, IDEMPOTENCY, LIMIT, LOCAL, PERMISSION, PUBLIC, Idempotency
 
+_MOST_RECENT = 2048
+_LONGEST_RECENT = 200
 _READS = frozenset({"GET", "HEAD"})
 
 
@@ -71,6 +73,7 @@ class Table:
         self._exact: dict[str, list[Entry]] = {}
         self._tree: dict[Any, Any] = {}
         self._tails: list[Entry] = []
+        self._recent: dict[tuple[str, str], tuple[Entry, dict[str, Any]]] = {}
         for entry in self.entries:
             self._add(entry)
 
@@ -90,6 +93,9 @@ class Table:
 
     def find(self, method: str, path: str) -> tuple[Entry | None, dict[str, Any], frozenset[str]]:
         """The entry and its path parameters; without one, the methods that the path would allow."""
+        known = self._recent.get((method, path))
+        if known is not None:
+            return known[0], dict(known[1]), _NONE
         allowed: set[str] = set()
         segments = path.split("/")
         for entry in self._candidates(path, segments):
@@ -97,7 +103,11 @@ class Table:
             if parameters is None:
                 continue
             if not entry.methods or method in entry.methods or (method == "HEAD" and "GET" in entry.methods):
-                return entry, parameters, _NONE
+                if len(self._recent) >= _MOST_RECENT:
+                    self._recent.clear()
+                if len(path) <= _LONGEST_RECENT:
+                    self._recent[method, path] = entry, parameters
+                return entry, dict(parameters), _NONE
             allowed |= entry.methods
         return None, {}, frozenset(allowed)
 

@@ -1,6 +1,7 @@
 """What requests and answers of the workflows service look like over HTTP. No shape holds a secret but one shown once."""
 
 import datetime as dt
+import functools
 from typing import Annotated, Any, Literal, Self
 
 import msgspec
@@ -51,7 +52,14 @@ class Shape(BaseModel):
 
 def moment(at: int) -> str:
     """RFC 3339, in UTC."""
-    return dt.datetime.fromtimestamp(at / 1000, dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    second, part = divmod(at, 1000)
+    return f"{_second(second)}.{part:03d}Z"
+
+
+@functools.lru_cache(maxsize=1024)
+def _second(second: int) -> str:
+    """One answer names the same few seconds again and again."""
+    return dt.datetime.fromtimestamp(second, dt.UTC).replace(tzinfo=None).isoformat()
 
 
 def maybe(at: int | None) -> str | None:
