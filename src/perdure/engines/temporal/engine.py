@@ -340,12 +340,12 @@ class TemporalEngine:
     async def wait(self, tenant: str, run: str) -> Run:
         """A run that faulted is open on the server for a while: it is looked at from time to time, besides."""
         closed = asyncio.ensure_future(self._closed(tenant, run))
-        delay = 0.1
+        delay = 0.2
         try:
             while not (await asyncio.wait({closed}, timeout=delay))[0]:
                 if (await self._row(tenant, run)).status in ENDED:
                     break
-                delay = min(1.0, delay * 1.5)
+                delay = min(1.0, delay * 2)
             result = closed.result() if closed.done() else None
         finally:
             closed.cancel()

@@ -139,7 +139,6 @@ class Errands:
                 retry_policy=RetryPolicy(
                     initial_interval=timedelta(seconds=limits.redelivery), maximum_interval=timedelta(minutes=1)
                 ),
-                summary=command.function,
             )
         except ActivityError as error:
             self._calls.pop(command.id, None)
