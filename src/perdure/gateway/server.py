@@ -6,6 +6,7 @@ connections; streams end with a hint to come back; requests under way are finish
 
 import asyncio
 import contextlib
+import resource
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from perdure.errors import Invalid, Unavailable
 from perdure.gateway.app import Edge
 from perdure.ports.log import Log
 
+_OPEN_FILES = 65_536
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -65,6 +67,7 @@ class Server:
             timeout_graceful_shutdown=max(1, round(self._place.drain)),
         )  # fmt: skip
         config.load()
+        _allow_connections()
         server = uvicorn.Server(config)
         listening = self._listen()
         with _heard(self.stop) if signals else contextlib.nullcontext():
@@ -122,6 +125,14 @@ class Server:
             server.force_exit = self._hurried
             await asyncio.wait({serving}, timeout=0.1)
         self._log("info", "stopped")
+
+
+def _allow_connections() -> None:
+    """Each connection is an open file, and the usual limit of 1,024 is fewer than the streams of one process."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _tcp_socket(family: socket.AddressFamily, place: Place) -> socket.socket:
