@@ -77,8 +77,11 @@ class MessagesWire:
     def rendering(self, wanted: Wanted, about: About) -> "MessagesRendering":
         return MessagesRendering(about)
 
-    def refusal(self, status: int, message: str) -> dict[str, Any]:
-        return {"type": "error", "error": {"type": _kind(status), "message": message}}
+    def refusal(self, status: int, message: str, code: str = "") -> dict[str, Any]:
+        return {
+            "type": "error",
+            "error": {"type": _kind(status), "message": message, **({"code": code} if code else {})},
+        }
 
 
 class MessagesRendering:

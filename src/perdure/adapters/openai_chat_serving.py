@@ -94,8 +94,8 @@ class ChatWire:
     def rendering(self, wanted: Wanted, about: About) -> "ChatRendering":
         return ChatRendering(about, has_usage=wanted.has_usage)
 
-    def refusal(self, status: int, message: str) -> dict[str, Any]:
-        return {"error": {"message": message, "type": _kind(status), "param": None, "code": None}}
+    def refusal(self, status: int, message: str, code: str = "") -> dict[str, Any]:
+        return {"error": {"message": message, "type": _kind(status), "param": None, "code": code or None}}
 
 
 class ChatRendering:
@@ -140,6 +140,16 @@ class ChatRendering:
 
     def failed(self, message: str) -> bytes:
         return event("", {"error": {"message": message, "type": "server_error", "param": None, "code": None}})
+
+
+class EmbeddingsWire:
+    """`/v1/embeddings`."""
+
+    def read(self, body: Any, key: str) -> tuple[Texts, bool]:
+        return read_texts(body, key)
+
+    def answer(self, vectors: Vectors, model: str, *, is_base64: bool) -> dict[str, Any]:
+        return write_vectors(vectors, model, is_base64=is_base64)
 
 
 def read_texts(body: Any, key: str) -> tuple[Texts, bool]:

@@ -65,9 +65,9 @@ class ResponsesWire:
     def rendering(self, wanted: Wanted, about: About) -> "ResponsesRendering":
         return ResponsesRendering(self, about)
 
-    def refusal(self, status: int, message: str) -> dict[str, Any]:
+    def refusal(self, status: int, message: str, code: str = "") -> dict[str, Any]:
         kind = "invalid_request_error" if status < 500 else "server_error"
-        return {"error": {"message": message, "type": kind, "param": None, "code": None}}
+        return {"error": {"message": message, "type": kind, "param": None, "code": code or None}}
 
 
 class ResponsesRendering:

@@ -27,7 +27,7 @@ from perdure.gateway.inner import Inner
 from perdure.gateway.layers import Layer, stacked
 from perdure.gateway.limits import Limited
 from perdure.gateway.observing import Observed
-from perdure.gateway.problems import Problems
+from perdure.gateway.problems import Form, Problems
 from perdure.gateway.routing import Routed, Table
 from perdure.gateway.rules import Rules
 from perdure.gateway.standing import Standing
@@ -57,6 +57,8 @@ class Parts:
     """Under `/api/v1`."""
     others: Sequence[tuple[str, APIRouter]] = ()
     """Under a prefix of their own, `("/v1", router)`; an empty one is the root."""
+    forms: Mapping[str, Form] = field(default_factory=dict)
+    """How errors are told on routes that name such a form (`ports/edge.PROBLEMS`)."""
     checks: Mapping[str, Check] = field(default_factory=dict)
     """What must work for this process to be ready, by name."""
     runs: bff.Runs | None = None
@@ -90,7 +92,7 @@ class Edge:
             partial(Envelope, standing=self.standing),
             partial(Observed, log=parts.log, meters=meters, spans=parts.spans),
             partial(Cors, origins=rules.origins),
-            partial(Problems, log=parts.log),
+            partial(Problems, log=parts.log, forms=parts.forms),
             partial(Hosts, hosts=rules.hosts, proxies=rules.proxies),
             partial(Routed, table=self.table),
             partial(Authenticated, identity=parts.identity, cache=cache, clock=clock, rules=rules, meters=meters),

@@ -11,9 +11,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from perdure.gateway.auth import COOKIE
-from perdure.ports.edge import BODY, IDEMPOTENCY, LIMIT, LOCAL, PERMISSION, PUBLIC, public
+from perdure.ports.edge import BODY, IDEMPOTENCY, LIMIT, LOCAL, PERMISSION, PROBLEMS, PUBLIC, public
 
-_INNER = (BODY, IDEMPOTENCY, LIMIT, LOCAL)
+_INNER = (BODY, IDEMPOTENCY, LIMIT, LOCAL, PROBLEMS)
 _METHODS = frozenset({"get", "put", "post", "delete", "options", "head", "patch", "trace"})
 _SCHEMES: dict[str, Any] = {
     "key": {"type": "apiKey", "in": "header", "name": "x-api-key"},

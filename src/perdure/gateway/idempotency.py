@@ -93,10 +93,9 @@ class Idempotent:
 
         try:
             await self._app(scope, receive, sender)
-        except BaseException:
+        finally:
             if not finished:
                 await self._cache.delete(name)
-            raise
 
     async def _keep(self, name: str, kept: Kept) -> None:
         """Answers that a second try may change are not kept: it is a new try."""

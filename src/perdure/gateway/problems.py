@@ -2,7 +2,7 @@
 
 import http
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -19,6 +19,10 @@ MEDIA_TYPE = b"application/problem+json"
 _BUG = "Something went wrong on our side. The log has more under the id of this request."
 _encode = msgspec.json.Encoder().encode
 _MOST_ERRORS = 50
+
+
+Form = Callable[[int, dict[str, Any]], tuple[int, dict[str, Any]]]
+"""Status and members of a problem (`code`, `detail`, ...) as the clients of other people's APIs expect them."""
 
 
 class Refused(Exception):
@@ -38,18 +42,21 @@ class Refused(Exception):
 class Problems:
     """Turns whatever is raised below into an answer. Once an answer has begun, its connection is cut instead."""
 
-    def __init__(self, app: ASGIApp, log: Log) -> None:
+    def __init__(self, app: ASGIApp, log: Log, forms: Mapping[str, Form]) -> None:
         self._app = app
         self._log = log
+        self._forms = forms
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await self._app(scope, receive, send)
         except Exception as error:
-            if exchange(scope).begun:
+            seen = exchange(scope)
+            if seen.begun:
                 self._log("error", "answer cut short", **_raised(error))
                 raise
-            await answer(send, *self._told(error))
+            form = self._forms.get(seen.entry.problems) if seen.entry is not None else None
+            await answer(send, *self._told(error), form)
 
     def _told(self, error: Exception) -> tuple[int, dict[str, str], dict[str, Any]]:
         status, headers, body = told(error)
@@ -58,10 +65,17 @@ class Problems:
         return status, headers, body
 
 
-async def answer(send: Send, status: int, headers: dict[str, str], body: dict[str, Any]) -> None:
-    """Send a problem document."""
-    encoded = _encode({"type": TYPE + body["code"], "title": _title(status), "status": status} | body | _request())
-    raw = [(b"content-type", MEDIA_TYPE), (b"content-length", b"%d" % len(encoded))]
+async def answer(
+    send: Send, status: int, headers: dict[str, str], body: dict[str, Any], form: Form | None = None
+) -> None:
+    """Send a problem document, or what `form` makes of it."""
+    if form is None:
+        document, media = {"type": TYPE + body["code"], "title": _title(status), "status": status} | body, MEDIA_TYPE
+        encoded = _encode(document | _request())
+    else:
+        status, document = form(status, body)
+        encoded, media = _encode(document), b"application/json"
+    raw = [(b"content-type", media), (b"content-length", b"%d" % len(encoded))]
     raw += [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": status, "headers": raw})
     await send({"type": "http.response.body", "body": encoded})

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from perdure.errors import Bug
 from perdure.gateway.exchange import exchange
 from perdure.gateway.problems import Refused
-from perdure.ports.edge import BODY, IDEMPOTENCY, LIMIT, LOCAL, PERMISSION, PUBLIC, Idempotency
+from perdure.ports.edge import BODY, IDEMPOTENCY, LIMIT, LOCAL, PERMISSION, PROBLEMS, PUBLIC, Idempotency
 
 _MOST_RECENT = 2048
 _LONGEST_RECENT = 200
@@ -46,6 +46,8 @@ class Entry:
     """Content types that a body may have; empty: none is accepted."""
     local: bool
     """Callers on this machine need not sign in."""
+    problems: str
+    """The form of its errors; empty: problem+json."""
     context: RouteContext
     pattern: Any = None
     """The compiled path, for paths with parameters."""
@@ -189,6 +191,7 @@ def _entry(context: RouteContext) -> Entry:
         idempotency=extra.get(IDEMPOTENCY, "kept"),
         media=frozenset() if is_mount else _media(context, extra),
         local=bool(extra.get(LOCAL)),
+        problems=extra.get(PROBLEMS, ""),
         context=context,
         pattern=pattern if convertors else None,
         convertors=convertors,

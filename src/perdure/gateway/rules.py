@@ -16,6 +16,7 @@ RATES: dict[str, Rate] = {
     "read": Rate(6000),
     "write": Rate(1200),
     "run": Rate(6000),
+    "model": Rate(6000),
     "stream": Rate(600),
     "sign-in": Rate(30),
     "public": Rate(1200),

@@ -26,6 +26,9 @@ IDEMPOTENCY = "x-perdure-idempotency"
 the answer shows a secret once, and is therefore not kept for a repetition."""
 LOCAL = "x-perdure-local"
 """For `openapi_extra`: true where callers on this very machine need not sign in."""
+PROBLEMS = "x-perdure-problems"
+"""For `openapi_extra`: the name of the form in which errors of this route are told, where it is not problem+json; the
+gateway is handed the forms by name."""
 SELF = "self"
 """The permission that everybody who has signed in has."""
 

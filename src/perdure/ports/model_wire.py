@@ -4,7 +4,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from perdure.ports.model import Answer, Chunk, Request
+from perdure.ports.model import Answer, Chunk, Request, Texts, Vectors
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +54,18 @@ class ModelWire(Protocol):
         """A streamed answer; its bytes are `text/event-stream`."""
         ...
 
-    def refusal(self, status: int, message: str) -> dict[str, Any]:
-        """An error as clients of this wire expect it."""
+    def refusal(self, status: int, message: str, code: str = "") -> dict[str, Any]:
+        """An error as clients of this wire expect it; `code` is for programs."""
+        ...
+
+
+class VectorsWire(Protocol):
+    """The wire of embeddings, seen by who answers. Pure."""
+
+    def read(self, body: Any, key: str) -> tuple[Texts, bool]:
+        """A request out of its JSON, and whether its vectors are wanted in base64. Raises errors.Invalid."""
+        ...
+
+    def answer(self, vectors: Vectors, model: str, *, is_base64: bool) -> dict[str, Any]:
+        """The whole answer."""
         ...
