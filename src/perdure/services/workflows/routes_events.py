@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi import Path as InPath
 
 from perdure.ports.edge import BODY, IDEMPOTENCY, Caller, caller, permission, public
-from perdure.services.workflows import cloud_events, shapes
+from perdure.services.workflows import cloud_events, shapes, shapes_events
 from perdure.services.workflows.intake import Intake
 from perdure.services.workflows.webhooks import Webhooks
 
@@ -51,7 +51,7 @@ def _events(intake: Intake) -> APIRouter:
     @routes.post(
         "/events",
         status_code=202,
-        response_model=shapes.EventsTaken,
+        response_model=shapes_events.EventsTaken,
         openapi_extra={
             **permission("events:write"),
             IDEMPOTENCY: "own",
@@ -82,7 +82,7 @@ def _hooks(webhooks: Webhooks) -> APIRouter:
     @routes.post(
         "/hooks/{id}",  # noqa: FAST003 - hot
         status_code=202,
-        response_model=shapes.TakenShape,
+        response_model=shapes_events.TakenShape,
         openapi_extra={
             **public("Each message is signed with the webhook's own secret (standardwebhooks.com)."),
             IDEMPOTENCY: "own",
@@ -108,23 +108,25 @@ def _webhooks(webhooks: Webhooks) -> APIRouter:
     routes = APIRouter(prefix="/webhooks", tags=["webhooks"])
 
     @routes.get("", openapi_extra=_READ)
-    async def find(by: By, limit: Limit = 100, cursor: Cursor = "") -> shapes.Webhooks:
+    async def find(by: By, limit: Limit = 100, cursor: Cursor = "") -> shapes_events.Webhooks:
         """The webhooks of your tenant, the newest first, without their secrets."""
         found = await webhooks.find(by.tenant, after=cursor, limit=limit)
-        return shapes.Webhooks(items=[shapes.WebhookShape.of(one) for one in found], next=shapes.page(found, limit))
+        return shapes_events.Webhooks(
+            items=[shapes_events.WebhookShape.of(one) for one in found], next=shapes.page(found, limit)
+        )
 
     @routes.post("", status_code=201, openapi_extra={**_WRITE, IDEMPOTENCY: "secret"})
-    async def create(given: shapes.NewWebhook, by: By) -> shapes.WebhookOnce:
+    async def create(given: shapes_events.NewWebhook, by: By) -> shapes_events.WebhookOnce:
         """A new webhook. Its secret is in this answer and nowhere else."""
         made, secret = await webhooks.create(
             by.tenant, by.subject, given.name, workflow=given.workflow, version=given.version, event=given.event
         )
-        return shapes.WebhookOnce(webhook=shapes.WebhookShape.of(made), secret=secret)
+        return shapes_events.WebhookOnce(webhook=shapes_events.WebhookShape.of(made), secret=secret)
 
     @routes.get("/{id}", openapi_extra=_READ)
-    async def get(id: Id, by: By) -> shapes.WebhookShape:
+    async def get(id: Id, by: By) -> shapes_events.WebhookShape:
         """One webhook, without its secret."""
-        return shapes.WebhookShape.of(await webhooks.get(by.tenant, id))
+        return shapes_events.WebhookShape.of(await webhooks.get(by.tenant, id))
 
     @routes.delete("/{id}", status_code=204, openapi_extra=_WRITE)
     async def delete(id: Id, by: By) -> None:
@@ -132,9 +134,11 @@ def _webhooks(webhooks: Webhooks) -> APIRouter:
         await webhooks.delete(by.tenant, by.subject, id)
 
     @routes.post("/{id}/rotate", openapi_extra={**_WRITE, IDEMPOTENCY: "secret"})
-    async def rotate(id: Id, by: By, given: shapes.Rotation = shapes.Rotation()) -> shapes.WebhookOnce:
+    async def rotate(
+        id: Id, by: By, given: shapes_events.Rotation = shapes_events.Rotation()
+    ) -> shapes_events.WebhookOnce:
         """Another secret. The one before is good for a while."""
         made, secret = await webhooks.rotate(by.tenant, by.subject, id, grace=given.grace * 1000)
-        return shapes.WebhookOnce(webhook=shapes.WebhookShape.of(made), secret=secret)
+        return shapes_events.WebhookOnce(webhook=shapes_events.WebhookShape.of(made), secret=secret)
 
     return routes

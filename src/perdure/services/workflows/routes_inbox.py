@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Query
 from fastapi import Path as InPath
 
 from perdure.ports.edge import Caller, caller, permission
-from perdure.services.workflows import shapes
+from perdure.services.workflows import shapes, shapes_inbox
 from perdure.services.workflows.inbox import Inbox, Person, Verdict
 from perdure.services.workflows.models import ItemState
 
@@ -26,28 +26,30 @@ def router(inbox: Inbox) -> APIRouter:
         run: Annotated[str | None, Query(max_length=200, pattern=shapes.Line)] = None,
         limit: Annotated[int, Query(ge=1, le=200)] = 100,
         cursor: Annotated[str, Query(max_length=200, pattern=shapes.Line)] = "",
-    ) -> shapes.Items:
+    ) -> shapes_inbox.Items:
         """Questions of runs to people, the newest first."""
         found = await inbox.find(
             by.tenant, after=cursor, limit=limit, states=tuple(state), person=_person(by) if mine else None, run=run
         )
-        return shapes.Items(items=[shapes.ItemShape.of(item) for item in found], next=shapes.page(found, limit))
+        return shapes_inbox.Items(
+            items=[shapes_inbox.ItemShape.of(item) for item in found], next=shapes.page(found, limit)
+        )
 
     @routes.get("/{id}", openapi_extra=permission("inbox:read"))
-    async def get(id: Id, by: By) -> shapes.ItemShape:
+    async def get(id: Id, by: By) -> shapes_inbox.ItemShape:
         """One question, as it is shown, with its hash."""
-        return shapes.ItemShape.of(await inbox.get(by.tenant, id))
+        return shapes_inbox.ItemShape.of(await inbox.get(by.tenant, id))
 
     @routes.post("/{id}/decide", openapi_extra=permission("inbox:decide"))
-    async def decide(id: Id, given: shapes.Decide, by: By) -> shapes.ItemShape:
+    async def decide(id: Id, given: shapes_inbox.Decide, by: By) -> shapes_inbox.ItemShape:
         """Decide, once and for all, about what was shown under the hash."""
         verdict = Verdict(hash=given.hash, approved=given.approved, reason=given.reason, data=given.data)
-        return shapes.ItemShape.of(await inbox.decide(by.tenant, _person(by), id, verdict))
+        return shapes_inbox.ItemShape.of(await inbox.decide(by.tenant, _person(by), id, verdict))
 
     @routes.post("/{id}/delegate", openapi_extra=permission("inbox:decide"))
-    async def delegate(id: Id, given: shapes.Delegate, by: By) -> shapes.ItemShape:
+    async def delegate(id: Id, given: shapes_inbox.Delegate, by: By) -> shapes_inbox.ItemShape:
         """Give a question to others. From then on they decide."""
-        return shapes.ItemShape.of(await inbox.delegate(by.tenant, _person(by), id, given.to, given.reason))
+        return shapes_inbox.ItemShape.of(await inbox.delegate(by.tenant, _person(by), id, given.to, given.reason))
 
     return routes
 

@@ -13,7 +13,7 @@ from perdure.errors import Invalid, NotFound
 from perdure.language.values import Json
 from perdure.ports import engine
 from perdure.ports.edge import BODY, IDEMPOTENCY, LIMIT, Caller, Sent, caller, permission, stream
-from perdure.services.workflows import shapes
+from perdure.services.workflows import shapes, shapes_runs
 from perdure.services.workflows.bulk import Bulk
 from perdure.services.workflows.models import Verb
 from perdure.services.workflows.runs import Runs, Start, Steer, Wish, parsed
@@ -87,10 +87,10 @@ def _starting(runs: Runs) -> APIRouter:
     @routes.post(
         "/workflows/{id}/runs",  # noqa: FAST003 - hot
         status_code=201,
-        response_model=shapes.StartedShape,
+        response_model=shapes_runs.StartedShape,
         openapi_extra={
             **_STARTS,
-            **_body(shapes.NewRun, {"input": {"name": "Ana"}}),
+            **_body(shapes_runs.NewRun, {"input": {"name": "Ana"}}),
             "parameters": [_id_parameter("shop.orders"), _KEY],
         },
     )
@@ -102,10 +102,10 @@ def _starting(runs: Runs) -> APIRouter:
     @routes.post(
         "/runs",
         status_code=201,
-        response_model=shapes.StartedShape,
+        response_model=shapes_runs.StartedShape,
         openapi_extra={
             **_STARTS,
-            **_body(shapes.NewRunOf, {"workflow": "shop.orders", "input": {"name": "Ana"}}),
+            **_body(shapes_runs.NewRunOf, {"workflow": "shop.orders", "input": {"name": "Ana"}}),
             "parameters": [_KEY],
         },
     )
@@ -116,13 +116,13 @@ def _starting(runs: Runs) -> APIRouter:
 
     @routes.get(
         "/runs/{id}",  # noqa: FAST003 - hot
-        response_model=shapes.RunShape,
+        response_model=shapes_runs.RunShape,
         openapi_extra={**_READS, "parameters": [_id_parameter("order-17")]},
     )
     async def get(request: Request) -> Response:
         """One run, with its input, and its output or fault."""
         run = await runs.get(caller(request).tenant, _id(request, "run"))
-        return Response(_encode(shapes.run_values(run)), media_type="application/json")
+        return Response(_encode(shapes_runs.run_values(run)), media_type="application/json")
 
     return routes
 
@@ -164,30 +164,30 @@ def _reading(runs: Runs) -> APIRouter:
         until: shapes.Moment | None = None,
         limit: Limit = 100,
         cursor: Cursor = "",
-    ) -> shapes.Runs:
+    ) -> shapes_runs.Runs:
         """Runs, the newest first: by status, workflow, version, time of start, and values (`input=order.id=17`)."""
         query = engine.Query(
             statuses=tuple(status), workflow=workflow, version=version, since=_ms(since), until=_ms(until)
         )
         wish = Wish(query=query, input=parsed(input, "input"), output=parsed(output, "output"))
         found = await runs.find(by.tenant, wish, limit=limit, before=cursor or None)
-        return shapes.Runs(items=[shapes.RunShape.of(run) for run in found.runs], next=found.next)
+        return shapes_runs.Runs(items=[shapes_runs.RunShape.of(run) for run in found.runs], next=found.next)
 
     @routes.get("/{id}/history", openapi_extra=_READS)
     async def history(
         id: Id, by: By, limit: Annotated[int, Query(ge=1, le=5000)] = 1000,
         cursor: Annotated[int, Query(ge=0, le=10**9, description="The number of the last entry seen.")] = 0,
-    ) -> shapes.History:  # fmt: skip
+    ) -> shapes_runs.History:  # fmt: skip
         """What happened, entry by entry."""
         found = await runs.history(by.tenant, id, after=cursor, limit=limit)
         next = str(found[-1].number) if len(found) == limit else None
-        return shapes.History(items=[shapes.EntryShape.of(entry) for entry in found], next=next)
+        return shapes_runs.History(items=[shapes_runs.EntryShape.of(entry) for entry in found], next=next)
 
     @routes.get("/{id}/tasks", openapi_extra=_READS)
-    async def open_tasks(id: Id, by: By) -> shapes.OpenTasks:
+    async def open_tasks(id: Id, by: By) -> shapes_runs.OpenTasks:
         """The tasks that are under way, and what they wait for."""
         found = await runs.open_tasks(by.tenant, id)
-        return shapes.OpenTasks(items=[shapes.OpenShape.of(task) for task in found])
+        return shapes_runs.OpenTasks(items=[shapes_runs.OpenShape.of(task) for task in found])
 
     return routes
 
@@ -243,7 +243,7 @@ def _following(runs: Runs) -> APIRouter:
 
         async def from_last(last: str) -> AsyncIterator[Sent]:
             async for entry in runs.follow(tenant, run, _number(last)):
-                data = _encode(shapes.entry_values(entry))
+                data = _encode(shapes_runs.entry_values(entry))
                 if entry.number:
                     yield Sent(data=data, id=str(entry.number))
                 else:
@@ -269,40 +269,40 @@ def _steering(runs: Runs) -> APIRouter:
     routes = APIRouter(prefix="/runs")
     operate = permission("runs:operate")
 
-    async def done(by: Caller, verb: Verb, id: str, how: Steer) -> shapes.RunShape:
-        return shapes.RunShape.of(await runs.steer(by.tenant, by.subject, verb, id, how))
+    async def done(by: Caller, verb: Verb, id: str, how: Steer) -> shapes_runs.RunShape:
+        return shapes_runs.RunShape.of(await runs.steer(by.tenant, by.subject, verb, id, how))
 
     @routes.post("/{id}/cancel", openapi_extra=operate)
-    async def cancel(id: Id, by: By, given: shapes.Cancel = shapes.Cancel()) -> shapes.RunShape:
+    async def cancel(id: Id, by: By, given: shapes_runs.Cancel = shapes_runs.Cancel()) -> shapes_runs.RunShape:
         """End a run."""
         return await done(by, "cancel", id, Steer(compensate=given.compensate))
 
     @routes.post("/{id}/suspend", openapi_extra=operate)
-    async def suspend(id: Id, by: By) -> shapes.RunShape:
+    async def suspend(id: Id, by: By) -> shapes_runs.RunShape:
         """Hold a run: what is under way ends, nothing new begins."""
         return await done(by, "suspend", id, Steer())
 
     @routes.post("/{id}/resume", openapi_extra=operate)
-    async def resume(id: Id, by: By) -> shapes.RunShape:
+    async def resume(id: Id, by: By) -> shapes_runs.RunShape:
         """Let a suspended run go on."""
         return await done(by, "resume", id, Steer())
 
     @routes.post("/{id}/retry", openapi_extra=operate)
-    async def retry(id: Id, by: By, given: shapes.Retry = shapes.Retry()) -> shapes.RunShape:
+    async def retry(id: Id, by: By, given: shapes_runs.Retry = shapes_runs.Retry()) -> shapes_runs.RunShape:
         """Enter the task that faulted, or the one at a path, again."""
         return await done(by, "retry", id, Steer(path=given.path))
 
     @routes.post("/{id}/skip", openapi_extra=operate)
-    async def skip(id: Id, by: By, given: shapes.Skip = shapes.Skip()) -> shapes.RunShape:
+    async def skip(id: Id, by: By, given: shapes_runs.Skip = shapes_runs.Skip()) -> shapes_runs.RunShape:
         """End the task that faulted, or the one at a path, with this output, and go on."""
         has_output = "output" in given.model_fields_set
         return await done(by, "skip", id, Steer(path=given.path, output=given.output, has_output=has_output))
 
     @routes.post("/{id}/fork", status_code=201, openapi_extra=operate)
-    async def fork(id: Id, by: By, given: shapes.Fork = shapes.Fork()) -> shapes.StartedShape:
+    async def fork(id: Id, by: By, given: shapes_runs.Fork = shapes_runs.Fork()) -> shapes_runs.StartedShape:
         """A new run with the history of this one up to a path, with another input or version."""
         made = await runs.fork(by.tenant, by.subject, id, path=given.path, input=given.input, version=given.version)
-        return shapes.StartedShape(id=made.run, workflow=made.workflow, version=made.version)
+        return shapes_runs.StartedShape(id=made.run, workflow=made.workflow, version=made.version)
 
     return routes
 
@@ -311,7 +311,7 @@ def _bulk(bulk: Bulk) -> APIRouter:
     routes = APIRouter(prefix="/runs/bulk")
 
     @routes.post("", status_code=202, openapi_extra=permission("runs:operate"))
-    async def steer(given: shapes.Many, by: By) -> shapes.JobShape:
+    async def steer(given: shapes_runs.Many, by: By) -> shapes_runs.JobShape:
         """One verb for many runs. A few are done in this answer; for more, ask again until the job is `done`."""
         query = None
         if given.select is not None:
@@ -323,11 +323,11 @@ def _bulk(bulk: Bulk) -> APIRouter:
         has_output = "output" in given.model_fields_set
         how = Steer(path=given.path, output=given.output, has_output=has_output, compensate=given.compensate)
         job = await bulk.steer(by.tenant, by.subject, given.verb, runs=given.runs, query=query, how=how)
-        return shapes.JobShape.of(job)
+        return shapes_runs.JobShape.of(job)
 
     @routes.get("/{job}", openapi_extra=_READS)
-    async def get(job: Annotated[str, InPath(max_length=64, pattern=shapes.Line)], by: By) -> shapes.JobShape:
+    async def get(job: Annotated[str, InPath(max_length=64, pattern=shapes.Line)], by: By) -> shapes_runs.JobShape:
         """How far a job has come."""
-        return shapes.JobShape.of(await bulk.get(by.tenant, job))
+        return shapes_runs.JobShape.of(await bulk.get(by.tenant, job))
 
     return routes

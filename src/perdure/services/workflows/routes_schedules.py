@@ -7,7 +7,7 @@ from fastapi import Path as InPath
 
 from perdure.errors import Invalid
 from perdure.ports.edge import Caller, caller, permission
-from perdure.services.workflows import shapes
+from perdure.services.workflows import shapes, shapes_schedules
 from perdure.services.workflows.schedules import Schedules, Wanted
 from perdure.services.workflows.timetable import KINDS
 
@@ -35,13 +35,15 @@ def _keeping(schedules: Schedules) -> APIRouter:
         workflow: Annotated[str | None, Query(max_length=140, pattern=shapes.Line)] = None,
         limit: Limit = 100,
         cursor: Cursor = "",
-    ) -> shapes.Schedules:
+    ) -> shapes_schedules.Schedules:
         """Schedules of documents and those made here, the newest first."""
         found = await schedules.find(by.tenant, after=cursor, limit=limit, workflow=workflow)
-        return shapes.Schedules(items=[shapes.ScheduleShape.of(one) for one in found], next=shapes.page(found, limit))
+        return shapes_schedules.Schedules(
+            items=[shapes_schedules.ScheduleShape.of(one) for one in found], next=shapes.page(found, limit)
+        )
 
     @routes.post("", status_code=201, openapi_extra=_WRITE)
-    async def create(given: shapes.NewSchedule, by: By) -> shapes.ScheduleShape:
+    async def create(given: shapes_schedules.NewSchedule, by: By) -> shapes_schedules.ScheduleShape:
         """Let runs of a workflow start by themselves."""
         kinds = [kind for kind in KINDS if getattr(given, kind) is not None]
         if len(kinds) != 1:
@@ -51,15 +53,15 @@ def _keeping(schedules: Schedules) -> APIRouter:
             read=given.read, zone=given.zone, input=given.input, catch_up=given.catch_up,
             window=given.window * 1000, overlap=given.overlap,
         )  # fmt: skip
-        return shapes.ScheduleShape.of(await schedules.create(by.tenant, wanted))
+        return shapes_schedules.ScheduleShape.of(await schedules.create(by.tenant, wanted))
 
     @routes.get("/{id}", openapi_extra=_READ)
-    async def get(id: Id, by: By) -> shapes.ScheduleShape:
+    async def get(id: Id, by: By) -> shapes_schedules.ScheduleShape:
         """One schedule."""
-        return shapes.ScheduleShape.of(await schedules.get(by.tenant, id))
+        return shapes_schedules.ScheduleShape.of(await schedules.get(by.tenant, id))
 
     @routes.patch("/{id}", openapi_extra=_WRITE)
-    async def change(id: Id, given: shapes.ScheduleChange, by: By) -> shapes.ScheduleShape:
+    async def change(id: Id, given: shapes_schedules.ScheduleChange, by: By) -> shapes_schedules.ScheduleShape:
         """Other policies, input, time zone or version; another time, unless the document says when."""
         changes: dict[str, Any] = {
             name: getattr(given, name)
@@ -76,7 +78,7 @@ def _keeping(schedules: Schedules) -> APIRouter:
                 raise Invalid("Say when once: `cron` or `every`.")
             changes["kind"] = "cron" if given.cron else "every"
             changes["spec"] = given.cron or given.every
-        return shapes.ScheduleShape.of(await schedules.change(by.tenant, id, changes))
+        return shapes_schedules.ScheduleShape.of(await schedules.change(by.tenant, id, changes))
 
     @routes.delete("/{id}", status_code=204, openapi_extra=_WRITE)
     async def delete(id: Id, by: By) -> None:
@@ -90,19 +92,21 @@ def _driving(schedules: Schedules) -> APIRouter:
     routes = APIRouter(prefix="/schedules")
 
     @routes.post("/{id}/pause", openapi_extra=_WRITE)
-    async def pause(id: Id, by: By) -> shapes.ScheduleShape:
+    async def pause(id: Id, by: By) -> shapes_schedules.ScheduleShape:
         """Let it rest. What comes due meanwhile is not made up for."""
-        return shapes.ScheduleShape.of(await schedules.set_state(by.tenant, id, "pause"))
+        return shapes_schedules.ScheduleShape.of(await schedules.set_state(by.tenant, id, "pause"))
 
     @routes.post("/{id}/resume", openapi_extra=_WRITE)
-    async def resume(id: Id, by: By) -> shapes.ScheduleShape:
+    async def resume(id: Id, by: By) -> shapes_schedules.ScheduleShape:
         """Let it go on."""
-        return shapes.ScheduleShape.of(await schedules.set_state(by.tenant, id, "resume"))
+        return shapes_schedules.ScheduleShape.of(await schedules.set_state(by.tenant, id, "resume"))
 
     @routes.post("/{id}/fire", status_code=202, openapi_extra=_WRITE)
-    async def fire(id: Id, by: By, given: shapes.Fire = shapes.Fire()) -> shapes.FiringShape:
+    async def fire(
+        id: Id, by: By, given: shapes_schedules.Fire = shapes_schedules.Fire()
+    ) -> shapes_schedules.FiringShape:
         """Fire now, besides its times."""
-        return shapes.FiringShape.of(await schedules.fire(by.tenant, id, input=given.input))
+        return shapes_schedules.FiringShape.of(await schedules.fire(by.tenant, id, input=given.input))
 
     @routes.get("/{id}/firings", openapi_extra=_READ)
     async def firings(
@@ -110,10 +114,10 @@ def _driving(schedules: Schedules) -> APIRouter:
         by: By,
         limit: Limit = 100,
         cursor: Annotated[int | None, Query(ge=0, le=10**14, description="`next` of the page before.")] = None,
-    ) -> shapes.Firings:
+    ) -> shapes_schedules.Firings:
         """What came of its times, the newest first."""
         found = await schedules.firings(by.tenant, id, before=cursor, limit=limit)
         next = str(found[-1].due) if len(found) == limit else None
-        return shapes.Firings(items=[shapes.FiringShape.of(one) for one in found], next=next)
+        return shapes_schedules.Firings(items=[shapes_schedules.FiringShape.of(one) for one in found], next=next)
 
     return routes
