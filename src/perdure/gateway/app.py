@@ -77,8 +77,9 @@ class Edge:
         self.description = Description(self._api)
         self._api.include_router(self.description.router(), prefix=PREFIX)
         self._dispatch = Dispatch()
+        self._inner = Inner(lambda: self.table, self._reached)
         if parts.runs is not None:
-            pages = bff.router(Inner(lambda: self.table, self._reached), parts.cache, parts.runs)
+            pages = bff.router(self._inner, parts.cache, parts.runs)
             self._api.include_router(pages, prefix=PREFIX)
         self.table = Table(self._api.routes)
         self._app = stacked(self._reached, self._layers(parts))
@@ -99,7 +100,7 @@ class Edge:
             partial(Limited, cache=cache, clock=clock, rules=rules, meters=meters),
             partial(Bodies, limit=rules.body),
             partial(Idempotent, cache=cache, meters=meters, seconds=rules.keep_answers),
-            Conditional,
+            partial(Conditional, inner=self._inner),
         ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -43,6 +43,7 @@ _PROBLEMS = {
     403: "You may not do this.",
     404: "There is no such thing here.",
     409: "The thing is not in a state that allows this.",
+    412: "It has changed since you read it.",
     413: "The body is too large.",
     415: "The body is not of an accepted type.",
     422: "What was given does not fit; nothing was done.",
@@ -50,6 +51,7 @@ _PROBLEMS = {
     503: "A part that is needed cannot be reached now.",
 }
 _WITH_BODY_ONLY = frozenset({413, 415})
+_CHANGES = frozenset({"patch", "put", "delete"})
 
 
 class Description:
@@ -117,6 +119,8 @@ def _finish(method: str, operation: dict[str, Any]) -> None:
     responses = operation.setdefault("responses", {})
     for status, sentence in _PROBLEMS.items():
         if status in {401, 403} and is_public and method == "get":
+            continue
+        if status == 412 and method not in _CHANGES:
             continue
         if status in _WITH_BODY_ONLY and method in {"get", "head"}:
             continue

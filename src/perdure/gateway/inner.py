@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 from starlette.requests import Request
-from starlette.types import ASGIApp, Message
+from starlette.types import ASGIApp, Message, Scope
 
 from perdure.errors import Denied
 from perdure.gateway.exchange import EXCHANGE, Exchange, exchange
@@ -42,7 +42,24 @@ class Inner:
         key = request.headers.get("idempotency-key")
         if method == "POST" and key is not None:
             headers.append((b"idempotency-key", key.encode("latin-1")))
-        scope = self._scope(request, method, path, query=query, headers=headers)
+        status, content = await self.exchanged(
+            self._scope(request.scope, method, path, query=query, headers=headers), body
+        )
+        return Answer(
+            status, content if isinstance(content, dict) else msgspec.json.decode(content) if content else None
+        )
+
+    async def read(self, scope: Scope) -> bytes | None:
+        """What a GET of the very address of a request would show its caller now; None when that is nothing."""
+        path = scope["path"]
+        if self._table().find("GET", path)[0] is None:
+            return None
+        query = scope["query_string"].decode("latin-1")
+        status, content = await self.exchanged(self._scope(scope, "GET", path, query=query, headers=[]), b"")
+        return content if status == 200 and isinstance(content, bytes) else None
+
+    async def exchanged(self, scope: Scope, body: bytes) -> tuple[int, bytes | dict[str, Any]]:
+        """The status with the body of an answer, or with the problem of a refusal."""
         status, parts = 500, []
 
         async def receive() -> Message:
@@ -62,14 +79,12 @@ class Inner:
             status, _, problem = told(error)
             if status >= 500 and status != 503:
                 raise
-            return Answer(status, problem)
-        content = b"".join(parts)
-        return Answer(status, msgspec.json.decode(content) if content else None)
+            return status, problem
+        return status, b"".join(parts)
 
     def _scope(
-        self, request: Request, method: str, path: str, *, query: str, headers: list[tuple[bytes, bytes]]
+        self, outer: Scope, method: str, path: str, *, query: str, headers: list[tuple[bytes, bytes]]
     ) -> dict[str, Any]:
-        outer = request.scope
         found, parameters, _ = self._table().find(method, path)
         assert found is not None, f"the gateway asked itself for {method} {path}"
         inner = Exchange(exchange(outer).id, dict(headers))
@@ -81,7 +96,7 @@ class Inner:
         }  # fmt: skip
 
     @staticmethod
-    def _allow(scope: dict[str, Any]) -> None:
+    def _allow(scope: Scope) -> None:
         caller: Caller = scope[CALLER]
         needed = scope[EXCHANGE].entry.permission
         if needed and needed != SELF and needed not in caller.permissions:

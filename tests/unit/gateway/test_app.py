@@ -89,4 +89,4 @@ async def test_a_server_may_tell_of_its_lifespan():
 
 
 async def test_reprs_say_how_things_stand():
-    assert repr(World().edge) == "Edge(Table(15 routes), Streams(open=0), Standing(open, listeners=0))"
+    assert repr(World().edge) == "Edge(Table(16 routes), Streams(open=0), Standing(open, listeners=0))"

@@ -28,6 +28,25 @@ async def test_errors_and_changes_have_no_tag():
         assert answer.headers["cache-control"] == "no-store"
 
 
+async def test_a_change_of_what_was_read():
+    world = World()
+    await world.ask("POST", PATH, json={"text": "one"})
+    tag = (await world.ask("GET", f"{PATH}/note_1")).headers["etag"]
+    changed = await world.ask("PATCH", f"{PATH}/note_1", json={"text": "two"}, headers={"if-match": f'"x", {tag}'})
+    assert changed.status == 200
+    for stale in (tag, f"W/{tag}", '"x"', ""):
+        refused = await world.ask("PATCH", f"{PATH}/note_1", json={"text": "three"}, headers={"if-match": stale})
+        assert (refused.status, refused.json["code"]) == (412, "changed"), stale
+    assert (await world.ask("GET", f"{PATH}/note_1")).json["text"] == "two"
+    assert (await world.ask("PATCH", f"{PATH}/note_1", json={"text": "four"}, headers={"if-match": "*"})).status == 200
+    of_another = await world.ask("PATCH", f"{PATH}/note_1", json={"text": "x"}, headers={"if-match": "*"}, key="key-b")
+    assert of_another.status == 412
+    forbidden = await world.ask(
+        "PATCH", f"{PATH}/note_1", json={"text": "x"}, headers={"if-match": "*"}, key="key-viewer"
+    )
+    assert forbidden.status == 403
+
+
 @pytest.mark.parametrize(
     ("listed", "found"), [("*", True), ('"a"', True), ('W/"a"', True), ('"b", "a"', True), ('"b"', False), ("", False)]
 )

@@ -20,7 +20,8 @@ async def test_every_operation_says_who_may_and_what_may_go_wrong():
             assert is_public or f"`{operation['x-perdure-permission']}`" in operation["description"]
             problem = operation["responses"]["422"]["content"]["application/problem+json"]
             assert problem == {"schema": {"$ref": "#/components/schemas/Problem"}}
-            assert ("413" in operation["responses"]) is (method == "post")
+            assert ("413" in operation["responses"]) is (method in {"post", "patch"})
+            assert ("412" in operation["responses"]) is (method == "patch")
     assert "HTTPValidationError" not in document["components"]["schemas"]
     assert "/metrics" not in document["paths"]
 

@@ -133,6 +133,11 @@ class Notes:
                 raise NotFound("There is no such note.")
             return found
 
+        @routes.patch("/{id}", openapi_extra=permission("notes:write"))
+        async def change(id: str, given: Note, by: By) -> dict[str, Any]:
+            self.kept[by.tenant, id] |= given.model_dump()
+            return self.kept[by.tenant, id]
+
         @routes.get("/public/word", openapi_extra=public("It is a word."))
         async def word() -> dict[str, str]:
             return {"word": "hello"}
