@@ -4,6 +4,7 @@ import pytest
 
 from perdure.adapters.blobs_memory import MemoryBlobs
 from perdure.adapters.clock import SystemClock
+from perdure.engines.temporal.codec import Codec
 from perdure.engines.temporal.definitions import Definitions, order
 from perdure.errors import Conflict, NotFound
 
@@ -14,7 +15,8 @@ def definition(text):
 
 @pytest.fixture
 def definitions():
-    return Definitions(MemoryBlobs(SystemClock()))
+    blobs = MemoryBlobs(SystemClock())
+    return Definitions(blobs, Codec(blobs))
 
 
 async def test_a_version_is_written_once(definitions):
