@@ -6,6 +6,7 @@ from typing import Any
 
 from perdure.engines.embedded.engine import EmbeddedEngine
 from perdure.engines.embedded.records import Tuning
+from perdure.ports.engine import Entry
 from tests.conformance.engine.world import World, workflow
 
 TENANT = "acme"
@@ -13,6 +14,9 @@ TENANT = "acme"
 
 class Place:
     """One installation: an engine on a folder, which can be closed and opened again."""
+
+    patience = 20.0
+    """Seconds in which a run ends."""
 
     def __init__(self, folder: Path, world: World, clock: Any, tuning: Tuning) -> None:
         self.world = world
@@ -37,7 +41,11 @@ class Place:
         )
 
     async def end(self, run: str) -> Any:
-        return await asyncio.wait_for(self.engine.wait(TENANT, run), 20)
+        return await asyncio.wait_for(self.engine.wait(TENANT, run), self.patience)
+
+    def settled(self, entries: list[Entry]) -> list[Entry]:
+        """Entries as everybody sees them, whenever they read."""
+        return entries
 
     async def reaches(self, run: str, status: str) -> None:
         """Return when the run shows this status, which it does after a few turns of the loop."""

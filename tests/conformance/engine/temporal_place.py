@@ -10,6 +10,7 @@ import pytest
 
 from perdure.adapters.blobs_directory import DirectoryBlobs
 from perdure.adapters.clock import SystemClock
+from perdure.ports.engine import Entry
 from tests.conformance.engine.place import Place
 from tests.conformance.engine.world import World
 
@@ -32,6 +33,9 @@ TEMPORAL = {
 
 class TemporalPlace(Place):
     """An engine and a worker, which come and go together; the server stays."""
+
+    patience = 60.0
+    """The server gives a decision that it had given to a worker that is gone to another one after ten seconds."""
 
     def __init__(self, target: str, folder: Path, world: World, driving: Driving) -> None:
         # Only where a test asks for it: these libraries may be absent.
@@ -63,6 +67,10 @@ class TemporalPlace(Place):
         await self.engine.close()
         self.engine = Opening(self._make(), self)
         await self.engine.open()
+
+    def settled(self, entries: list[Entry]) -> list[Entry]:
+        """The moment of what no worker has decided yet is known when one has."""
+        return [msgspec.structs.replace(entry, at=0) for entry in entries]
 
     async def turn(self) -> None:
         await asyncio.sleep(0.1)

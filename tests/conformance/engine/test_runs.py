@@ -119,9 +119,10 @@ async def test_watch_tells_everything_once_and_ends(place):
     place.world.gate.set()
     await place.end(run)
     entries = [entry for entry in await asyncio.wait_for(looking, 5) if entry.number]
-    assert entries == await place.engine.history(TENANT, run)
+    history = await place.engine.history(TENANT, run)
+    assert place.settled(entries) == place.settled(history)
     assert [entry.data for entry in await looking if entry.type == "progress"] == [{"half": True}]
-    assert [entry async for entry in place.engine.watch(TENANT, run)] == entries
+    assert [entry async for entry in place.engine.watch(TENANT, run)] == history
 
 
 async def test_usage_reaches_the_history(place):
