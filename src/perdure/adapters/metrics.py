@@ -25,6 +25,8 @@ METRICS: dict[str, Metric] = {
     "perdure_refusals_total": Metric("counter", ("why",), "Requests refused at the edge: unknown-key, unknown-token, unknown-session, denied, csrf, foreign-origin, rate, streams."),
     "perdure_limits_unavailable_total": Metric("counter", (), "Requests let through because the counters of limits could not be reached."),
     "perdure_idempotent_replays_total": Metric("counter", (), "Answers given again for a known Idempotency-Key."),
+    "perdure_calls_total": Metric("counter", ("function", "outcome"), "Calls that runs made here: completed, definite (failed), unknown (failed, and may have happened)."),
+    "perdure_call_seconds": Metric("histogram", ("function",), "Time from a call to its answer."),
     "perdure_build": Metric("gauge", ("version",), "1, with the version as a label."),
 }  # fmt: skip
 """Other parts add theirs here: a name that is not in the table cannot be counted."""

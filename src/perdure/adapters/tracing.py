@@ -1,10 +1,11 @@
-"""Spans from the request that starts a run through to each call that the run makes, and the run's id on log lines.
+"""Spans and counts from the request that starts a run through to each call that the run makes, and the run's id on log lines.
 
 A run lives longer than a request, and its calls may be made by another process: one that did not see the start derives
 the trace from the run's id, so that all calls of a run still stand in one trace.
 """
 
 import hashlib
+import time
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from perdure.language.values import Json
 from perdure.ports.function import Context, Effect, Function, FunctionFault, Result
 from perdure.ports.log import RUN
+from perdure.ports.meters import Meters
 from perdure.ports.spans import TRACEPARENT, Spans
 
 _REMEMBERED = 50_000
@@ -45,8 +47,9 @@ def derived(run: str) -> str:
 class TracedFunction:
     """A function whose calls are told."""
 
-    def __init__(self, function: Function, spans: Spans, traces: Traces) -> None:
+    def __init__(self, function: Function, spans: Spans, traces: Traces, meters: Meters) -> None:
         self._function = function
+        self._meters = meters
         self._spans = spans
         self._traces = traces
         self.name = function.name
@@ -63,13 +66,19 @@ class TracedFunction:
         return self._function.effect_of(arguments, resources)
 
     async def execute(self, arguments: Json, context: Context) -> Json | Result:
-        token = RUN.set(context.run)
+        token, began, outcome = RUN.set(context.run), time.perf_counter(), "unknown"
+        call = self._told if self._spans.on else self._function.execute
         try:
-            if not self._spans.on:
-                return await self._function.execute(arguments, context)
-            return await self._told(arguments, context)
+            answer = await call(arguments, context)
+            outcome = "completed"
+            return answer
+        except FunctionFault as fault:
+            outcome = fault.outcome
+            raise
         finally:
             RUN.reset(token)
+            self._meters.add("perdure_calls_total", (self.name, outcome))
+            self._meters.observe("perdure_call_seconds", (self.name,), time.perf_counter() - began)
 
     async def _told(self, arguments: Json, context: Context) -> Json | Result:
         with self._spans.span(f"call {self.name}", kind="client", parent=self._traces.of(context.run)) as span:

@@ -92,11 +92,12 @@ class Opening:
         self.stack = stack
         self.spans: Spans = spans(settings.otlp_endpoint, version=__version__)
         self.traces = Traces()
+        self.meters = PrometheusMeters(__version__)
         stack.callback(self.spans.close)
 
     def traced(self, function: Function) -> Function:
         """The function with a span around each call, and the run's id on log lines meanwhile."""
-        return TracedFunction(function, self.spans, self.traces)
+        return TracedFunction(function, self.spans, self.traces, self.meters)
 
     async def prepare(self) -> None:
         """Bring files up to date; refuse a server that is behind."""
@@ -224,7 +225,7 @@ async def opened(
             cache=opening.cache(clock),
             clock=clock,
             log=log,
-            meters=PrometheusMeters(__version__),
+            meters=opening.meters,
             spans=opening.spans,
             routers=[
                 identity_routes.router(

@@ -5,6 +5,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from perdure.adapters.metrics import PrometheusMeters
 from perdure.adapters.telemetry import NoSpans, OpenTelemetrySpans
 from perdure.adapters.tracing import TracedEngine, TracedFunction, Traces, derived
 from perdure.functions.table import Table
@@ -60,7 +61,7 @@ async def test_a_call_stands_under_the_request_that_started_the_run(kept):
     spans, exporter = kept
     traces = Traces()
     table = Table([Echo()])
-    table.surround(lambda function: TracedFunction(function, spans, traces))
+    table.surround(lambda function: TracedFunction(function, spans, traces, PrometheusMeters()))
     engine = TracedEngine(Engine(table), spans, traces)
     with spans.span("POST", kind="server"):
         run = await engine.start("t", {}, {})
@@ -75,7 +76,7 @@ async def test_a_call_stands_under_the_request_that_started_the_run(kept):
 async def test_another_process_derives_the_trace(kept):
     spans, exporter = kept
     for _ in range(2):
-        await TracedFunction(Echo(), spans, Traces()).execute({}, context("run-1"))
+        await TracedFunction(Echo(), spans, Traces(), PrometheusMeters()).execute({}, context("run-1"))
     first, second = exporter.get_finished_spans()
     assert first.context.trace_id == second.context.trace_id == int(derived("run-1").split("-")[1], 16)
 
@@ -83,13 +84,13 @@ async def test_another_process_derives_the_trace(kept):
 async def test_a_fault_marks_its_span(kept):
     spans, exporter = kept
     with pytest.raises(FunctionFault):
-        await TracedFunction(Echo(), spans, Traces()).execute("fail", context("run-1"))
+        await TracedFunction(Echo(), spans, Traces(), PrometheusMeters()).execute("fail", context("run-1"))
     [span] = exporter.get_finished_spans()
     assert span.status.description == "urn:x" and span.attributes["perdure.outcome"] == "unknown"
 
 
 async def test_without_spans_the_run_is_still_on_the_log_lines():
-    function = TracedFunction(Echo(), NoSpans(), Traces())
+    function = TracedFunction(Echo(), NoSpans(), Traces(), PrometheusMeters())
     assert await function.execute({}, context("run-1")) == ["run-1", ""]
     assert RUN.get() == "" and function.effect_of({}, {}) == "read"
 
@@ -100,3 +101,15 @@ def test_what_is_remembered_is_bounded(monkeypatch):
     for number in range(5):
         traces.began(str(number), "p")
     assert repr(traces) == "Traces(2 runs)" and traces.of("4") == "p" and traces.of("0") == derived("0")
+
+
+async def test_calls_are_counted_by_what_became_of_them():
+    meters = PrometheusMeters()
+    function = TracedFunction(Echo(), NoSpans(), Traces(), meters)
+    await function.execute({}, context("run-1"))
+    with pytest.raises(FunctionFault):
+        await function.execute("fail", context("run-1"))
+    text = meters.text("")[0].decode()
+    assert 'perdure_calls_total{function="echo",outcome="completed"} 1.0' in text
+    assert 'perdure_calls_total{function="echo",outcome="unknown"} 1.0' in text
+    assert 'perdure_call_seconds_count{function="echo"} 2.0' in text
