@@ -5,6 +5,7 @@ import pytest
 pytest.importorskip("temporalio")
 
 from perdure.engines.temporal import exchange as module
+from perdure.engines.temporal import protocol
 from perdure.engines.temporal.exchange import ExchangeWorkflow, Kept
 from tests.conformance.engine.world import event
 
@@ -24,6 +25,9 @@ class Exchange(ExchangeWorkflow):
 
     def _tell(self, run, id, event):
         self.told.append((run, id, event["id"]))
+
+    def _hand_out(self):
+        """The platform is away."""
 
 
 def subscribe(run="r", id="s", filters=GO, since=0):
@@ -60,7 +64,7 @@ def test_who_left_hears_nothing_more():
         [subscribe(), {"do": "unsubscribe", "run": "r", "id": "s"}, {"do": "publish", "event": event("go", "1")}]
     )
     assert exchange.told == []
-    assert exchange.look() == {"events": 1, "subscribers": 0, "is_busy": False}
+    assert exchange.look() == {"events": 1, "subscribers": 0, "is_busy": False, "outgoing": 0}
 
 
 def test_events_are_forgotten_after_a_while_and_when_there_are_too_many(monkeypatch):
@@ -86,3 +90,27 @@ def test_the_next_execution_goes_on_with_all_of_it():
     second = Exchange(Kept(first._kept.events, first._kept.subscriptions, first._kept.seen))
     assert second.deliver("d2", [event("go", "1"), event("go", "2")]) == [False, True]
     assert second.told == [("r", "s", "2")]
+
+
+def publish(id, **more):
+    return {"do": "publish", "event": event("go", id), **more}
+
+
+def test_what_runs_of_a_platform_emit_is_kept_until_it_is_taken():
+    exchange = Exchange()
+    exchange.send([publish("1", out=True), publish("2"), publish("1", out=True), publish("3", out=True)])
+    exchange.deliver("d1", [event("go", "4")])
+    assert [one["id"] for _, one in exchange._kept.outgoing] == ["1", "3"]
+    assert exchange.look()["outgoing"] == 2
+    assert Exchange(exchange._kept).look()["outgoing"] == 2
+
+
+def test_a_batch_is_bounded_by_number_and_size():
+    assert module.batch([[1, number] for number in range(1_000)]) == list(range(module._BATCH))
+    big = module._BATCH_BYTES
+    assert module.batch([[big * 2, "a"], [1, "b"]]) == ["a"], "one is always taken"
+    assert module.batch([[big // 2, "a"], [big // 2, "b"], [1, "c"]]) == ["a", "b"]
+
+
+def test_an_exchange_knows_where_it_is():
+    assert protocol.place_of(protocol.exchange_id("main", "a/b c")) == ("main", "a/b c")

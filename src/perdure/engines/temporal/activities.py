@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from typing import Any
 
 from temporalio import activity
@@ -12,14 +13,16 @@ from perdure import __version__
 from perdure.engines.calls import Caller, Calls, Outcome, Table, outcome_unknown
 from perdure.engines.temporal import protocol
 from perdure.engines.temporal.definitions import Definitions
-from perdure.errors import Exhausted, NotFound, PerdureError
+from perdure.errors import Exhausted, NotFound, PerdureError, Unavailable
 from perdure.interpreter.commands import ScheduleCall
 from perdure.interpreter.machine import program_hash
 from perdure.language.values import content_hash
 from perdure.ports.clock import Clock
+from perdure.ports.outlet import Outlet
 from perdure.ports.secrets import Secrets
 
 RESULT_BYTES = 16 * 1024 * 1024
+_log = logging.getLogger("perdure.temporal")
 
 
 class CallActivities:
@@ -105,6 +108,35 @@ class ServiceActivities:
             task_queue=protocol.queue(self._installation, "workflows"),
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
         )
+
+
+class OutletActivities:
+    """Gives the platform what runs emit."""
+
+    def __init__(self, outlet: Outlet) -> None:
+        self._outlet = outlet
+
+    def __repr__(self) -> str:
+        return f"OutletActivities({self._outlet!r})"
+
+    @activity.defn(name=protocol.HAND_OUT)
+    async def hand_out(self, tenant: str, events: list[Any]) -> int:
+        """How many were taken, from the first one on. Unavailable when the platform takes none now: the server asks again.
+
+        One event that cannot be taken at all must not keep those behind it waiting for ever: it is said in the log.
+        """
+        for count, event in enumerate(events):
+            try:
+                await self._outlet.take(tenant, event)
+            except Unavailable:
+                if count:
+                    return count
+                raise
+            except PerdureError as error:
+                _log.error("The event %s of a run cannot be taken: %s", event.get("id"), error)
+            except Exception:  # noqa: BLE001 - see above
+                _log.exception("The event %s of a run cannot be taken", event.get("id"))
+        return len(events)
 
 
 def runtime(tenant: str) -> dict[str, Any]:

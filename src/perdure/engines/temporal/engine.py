@@ -59,8 +59,10 @@ class TemporalEngine:
         keys: tuple[str, ...] = (),
         limits: Limits | None = None,
         kind: type[RunWorkflow] = RunWorkflow,
+        has_outlet: bool = False,
     ) -> None:
-        """`kind` is the workflow that its workers have for runs: it is replayed here where a run is read."""
+        """`kind` is the workflow that its workers have for runs: it is replayed here where a run is read. `has_outlet`: what
+        runs emit that begin here is for a platform too, one of whose workers takes it."""
         self._address = address
         self._table = table
         self._blobs = blobs
@@ -68,6 +70,7 @@ class TemporalEngine:
         self._keys = keys
         self._limits = limits or Limits()
         self._kind = kind
+        self._has_outlet = has_outlet
         self._definitions = Definitions(blobs, Codec(blobs, keys))
         self._recent: dict[tuple[str, str], None] = {}
         """Runs begun here: they are found here, however late the server's list is."""
@@ -137,6 +140,7 @@ class TemporalEngine:
             tenant=tenant, run=id, installation=self._installation,
             definition=content_hash([program.document, program.resources]), program=program.hash,
             runtime=runtime(tenant), has_attributes=self._has_attributes, limits=self._limits, origin=origin, facts=facts,
+            has_outlet=self._has_outlet,
         )  # fmt: skip
         memo = protocol.memo_of(program.document, beginning, content_hash(input))
         try:

@@ -24,7 +24,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from perdure.interpreter import commands as c
     from perdure.interpreter import events as e
-    from perdure.interpreter import handles
+    from perdure.interpreter import handles, lifecycle
     from perdure.language.values import content_hash
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 _FOREVER = timedelta(days=3650)
 _KEPT = 50
+_FAULTED = "workflow.faulted.v1"
+_MOST_FACTS = 1_000_000
 
 
 class Errands:
@@ -98,7 +100,8 @@ class Errands:
     def show(self) -> None:
         """Let the run be found by what it is now."""
         record = self._run.record
-        if record.status == self._shown:
+        is_new_fault = record.status == "faulted" and self._told.get("ended", record.ended) != record.ended
+        if record.status == self._shown and not is_new_fault:
             return
         self._shown = record.status
         about = {
@@ -190,7 +193,16 @@ class Errands:
         })  # fmt: skip
 
     def emit(self, command: c.Emit) -> None:
-        self._tell_exchange({"do": "publish", "event": handles.restore(command.event)}, command.id)
+        message = {"do": "publish", "event": handles.restore(command.event)}
+        self._tell_exchange(message | {"out": True} if self._run.beginning.has_outlet else message, command.id)
+
+    def faulted(self, command: c.Lifecycle) -> None:
+        """The fault of a run is for the platform alone, which may ask a person what to do."""
+        beginning, record = self._run.beginning, self._run.record
+        if command.type == _FAULTED and beginning.has_outlet:
+            number = len(beginning.past) * _MOST_FACTS + len(record.facts)
+            event = lifecycle.cloud_event(record.program, beginning.run, number, command)
+            self._tell_exchange({"do": "report", "event": handles.restore(event)})
 
     def _tell_exchange(self, message: Any, answers: str | None = None) -> None:
         self._send(self._exchange, message, answers)
@@ -256,6 +268,7 @@ class Errands:
             tenant=parent.tenant, run=id, installation=parent.installation, definition=found["hash"],
             program=found["program"], runtime=found["runtime"], has_attributes=parent.has_attributes,
             limits=parent.limits, depth=parent.depth + 1, parent=own if command.awaited else None, command=command.id,
+            has_outlet=parent.has_outlet,
         )  # fmt: skip
         input = handles.restore(command.input)
         try:
@@ -335,6 +348,7 @@ _DO: dict[type, Callable[[Errands, Any], None]] = {
     c.Unsubscribe: Errands.give_up,
     c.Subscribe: Errands.subscribe,
     c.Emit: Errands.emit,
+    c.Lifecycle: Errands.faulted,
     c.StartChild: Errands.start_child,
     c.Complete: Errands.ended,
     c.Fault: Errands.ended,

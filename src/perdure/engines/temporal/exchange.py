@@ -1,12 +1,15 @@
 """One workflow per tenant: who waits for which CloudEvent, and the events that are kept for later subscriptions.
 
-Runs tell it what they wait for and what they emit; it tells each of them what matches, once and in order.
+Runs tell it what they wait for and what they emit; it tells each of them what matches, once and in order. What runs emit that
+a platform began goes to that platform as well (`ports/outlet.py`), in order and at least once; until it has taken it, it is kept.
 """
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 from temporalio import workflow
+from temporalio.common import RetryPolicy
 from temporalio.exceptions import FailureError
 
 with workflow.unsafe.imports_passed_through():
@@ -19,6 +22,10 @@ with workflow.unsafe.imports_passed_through():
 _RETENTION = 7 * 24 * 3600 * 1000
 _KEPT, _KEPT_BYTES, _SEEN = 10_000, 8_000_000, 20_000
 _LONG = 4_000
+_BATCH, _BATCH_BYTES = 100, 500_000
+_PATIENCE = timedelta(seconds=60)
+_RETRIES = RetryPolicy(initial_interval=timedelta(milliseconds=500), maximum_interval=timedelta(seconds=15))
+"""Without an end: a platform that is away takes what it missed when it is back."""
 
 
 class Kept(msgspec.Struct):
@@ -30,6 +37,8 @@ class Kept(msgspec.Struct):
     """Workflow id -> subscription -> filters."""
     seen: dict[str, str] = msgspec.field(default_factory=dict)
     """Identity of an event -> the delivery that brought it."""
+    outgoing: list[Any] = msgspec.field(default_factory=list)
+    """[bytes, event] that the platform has not taken yet, oldest first."""
 
 
 @workflow.defn(name=protocol.EXCHANGE)
@@ -41,22 +50,30 @@ class ExchangeWorkflow:
         self._kept = kept or Kept()
         self._lanes: dict[str, list[Any]] = {}
         self._bytes = sum(size for _, size, _ in self._kept.events)
+        self._is_handing_out = False
 
     @workflow.run
     async def run(self, kept: Kept | None = None) -> None:
-        await workflow.wait_condition(lambda: self._is_long() and not self._lanes and workflow.all_handlers_finished())
+        self._hand_out()
+        await workflow.wait_condition(lambda: self._is_over() and not self._lanes and workflow.all_handlers_finished())
         workflow.continue_as_new(self._kept)
 
-    def _is_long(self) -> bool:
+    def _is_over(self) -> bool:
+        """Whether the next execution shall go on. It hands out again what is under way then, so this one waits for a while."""
         info = workflow.info()
-        return info.get_current_history_length() > _LONG or info.is_continue_as_new_suggested()
+        length = info.get_current_history_length()
+        is_long = length > _LONG or info.is_continue_as_new_suggested()
+        return is_long and (not self._is_handing_out or length > 2 * _LONG)
 
     @workflow.signal(name=protocol.SEND)
     def send(self, messages: list[Any]) -> None:
         """What runs say."""
         for message in messages:
             if message["do"] == "publish":
-                self._publish(message["event"], "")
+                if self._publish(message["event"], "") and message.get("out"):
+                    self._report(message["event"])
+            elif message["do"] == "report":
+                self._report(message["event"])
             elif message["do"] == "subscribe":
                 self._subscribe(message)
             else:
@@ -71,7 +88,10 @@ class ExchangeWorkflow:
     def look(self) -> dict[str, Any]:
         """What it holds, in counts."""
         kept = self._kept
-        return {"events": len(kept.events), "subscribers": len(kept.subscriptions), "is_busy": bool(self._lanes)}
+        return {
+            "events": len(kept.events), "subscribers": len(kept.subscriptions), "is_busy": bool(self._lanes),
+            "outgoing": len(kept.outgoing),
+        }  # fmt: skip
 
     def _publish(self, event: dict[str, Any], delivery: str) -> bool:
         kept, name, now = self._kept, identity(event), self._now()
@@ -133,3 +153,45 @@ class ExchangeWorkflow:
                 self._kept.subscriptions.pop(run, None)
             del lane[: len(sent)]
         del self._lanes[run]
+
+    # What the platform takes
+
+    def _report(self, event: dict[str, Any]) -> None:
+        self._kept.outgoing.append([len(msgspec.json.encode(event)), event])
+        self._hand_out()
+
+    def _hand_out(self) -> None:
+        if self._kept.outgoing and not self._is_handing_out:
+            self._is_handing_out = True
+            asyncio.get_running_loop().create_task(self._hand_all_out())
+
+    async def _hand_all_out(self) -> None:
+        """One batch after the other, in order."""
+        installation, tenant = protocol.place_of(workflow.info().workflow_id)
+        outgoing = self._kept.outgoing
+        while outgoing:
+            try:
+                taken: int = await workflow.execute_activity(
+                    protocol.HAND_OUT,
+                    args=[tenant, batch(outgoing)],
+                    task_queue=protocol.queue(installation, protocol.PLATFORM),
+                    start_to_close_timeout=_PATIENCE,
+                    retry_policy=_RETRIES,
+                )
+            except FailureError:  # the server gave it up; the platform did not take it
+                await asyncio.sleep(_PATIENCE.total_seconds())
+                continue
+            del outgoing[:taken]
+        self._is_handing_out = False
+
+
+def batch(outgoing: list[Any]) -> list[Any]:
+    """The first events, as many as are good to handle at once."""
+    found: list[Any] = []
+    room = _BATCH_BYTES
+    for size, event in outgoing[:_BATCH]:
+        room -= size
+        if found and room < 0:
+            break
+        found.append(event)
+    return found

@@ -5,7 +5,7 @@ Everything here is part of recorded histories: names stay, and a field may be ad
 
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import msgspec
 
@@ -15,6 +15,7 @@ RUN = "perdure"
 """The one workflow type for all documents."""
 EXCHANGE = "perdure-exchange"
 CALL, FIND, OPEN = "perdure.call", "perdure.find", "perdure.open-exchange"
+HAND_OUT = "perdure.hand-out"
 TELL, PATCH, LOOK, FACTS = "tell", "patch", "look", "facts"
 SEND, DELIVER = "send", "deliver"
 
@@ -27,6 +28,8 @@ ATTRIBUTES = {TENANT: "Keyword", WORKFLOW: "Keyword", VERSION: "Keyword", STATUS
 GROUPS = {"infer": "models", "http": "http", "openapi": "http"}
 """Function -> the group whose queue its calls go to; every other function belongs to `functions`."""
 QUEUES = ("workflows", "functions", "http", "models")
+PLATFORM = "platform"
+"""The queue of those workers that have a platform around them (`ports/outlet.py`)."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +73,8 @@ class Beginning(msgspec.Struct, frozen=True, kw_only=True):
     """The executions before this one."""
     facts: tuple[Any, ...] = ()
     """What a fork begins with instead of a Started of its own."""
+    has_outlet: bool = False
+    """Whether it was begun by a platform, which takes what the run emits."""
 
 
 class Carried(msgspec.Struct, kw_only=True):
@@ -89,6 +94,12 @@ def run_id(installation: str, tenant: str, run: str) -> str:
 def exchange_id(installation: str, tenant: str) -> str:
     """The workflow id of a tenant's exchange."""
     return f"{installation}/{quote(tenant, safe='')}//exchange"
+
+
+def place_of(exchange: str) -> tuple[str, str]:
+    """Installation and tenant of an exchange, by its workflow id."""
+    installation, tenant = exchange.removesuffix("//exchange").split("/")
+    return installation, unquote(tenant)
 
 
 def queue(installation: str, group: str) -> str:

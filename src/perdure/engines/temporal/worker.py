@@ -12,7 +12,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from perdure import __version__
 from perdure.engines.calls import Table
 from perdure.engines.temporal import protocol
-from perdure.engines.temporal.activities import CallActivities, ServiceActivities
+from perdure.engines.temporal.activities import CallActivities, OutletActivities, ServiceActivities
 from perdure.engines.temporal.codec import Codec
 from perdure.engines.temporal.definitions import Definitions
 from perdure.engines.temporal.exchange import ExchangeWorkflow
@@ -20,6 +20,7 @@ from perdure.engines.temporal.workflow import RunWorkflow
 from perdure.errors import Invalid
 from perdure.ports.blobs import Blobs
 from perdure.ports.clock import Clock
+from perdure.ports.outlet import Outlet
 from perdure.ports.secrets import Secrets
 
 PASSED = (
@@ -53,11 +54,12 @@ class TemporalWorker:
         cached: int = 1000,
         workflows: Sequence[type] = (RunWorkflow, ExchangeWorkflow),
         more_activities: Sequence[Any] = (),
+        outlet: Outlet | None = None,
     ) -> None:
         """`calls` under way at once on each queue; `drain`: seconds for which `close` lets calls finish; `cached`: workflows
-        that stay in memory."""
+        that stay in memory; `outlet`: the platform around this worker, with whose queue it may have no other."""
         unknown = [queue for queue in queues if queue not in protocol.QUEUES]
-        if unknown or not queues:
+        if unknown or not (queues or outlet):
             raise Invalid(f"There is no queue {', '.join(unknown)}.", hint=f"There are {', '.join(protocol.QUEUES)}.")
         self.calls = CallActivities(table, clock, secrets)
         codec = client.data_converter.payload_codec
@@ -78,6 +80,10 @@ class TemporalWorker:
             wanted[protocol.queue(installation, "services")] = serve
             deciding = wanted[protocol.queue(installation, "workflows")]
             deciding["activities"] = [*deciding.get("activities", ()), *more_activities]
+        if outlet is not None:
+            wanted[protocol.queue(installation, protocol.PLATFORM)] = {
+                "activities": [OutletActivities(outlet).hand_out]
+            }
         self._workers = [_worker(client, queue, limits | options) for queue, options in wanted.items()]
         self._running = 0
 

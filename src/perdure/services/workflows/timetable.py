@@ -32,6 +32,7 @@ def follow(connection: Connection, tenant: str, workflow: Workflow, written: Jso
         made = Schedule(
             tenant=tenant, id=_id(tenant, workflow.id), workflow=workflow.id, kind=kind, spec=spec, read=read,
             is_held=workflow.state != "enabled", of_document=True, created=now, updated=now,
+            overlap="allow" if kind == "on" else "skip",  # every event counts; it is not made up for at the next time
         )  # fmt: skip
         store_schedules.add_schedule(connection, tenant, msgspec.structs.replace(made, due=due.armed(made, now)))
         return
