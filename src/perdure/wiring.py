@@ -211,9 +211,9 @@ def embedded(
 ) -> Installation:
     """The engine of one process on a data directory, not open yet. Arguments and errors as of `installation`."""
     clock = SystemClock()
-    egress = egress_client(settings.egress_allow)
+    egress = _egress(settings.egress_allow)
     configured = _configured(settings)
-    to_models = egress_client((*settings.egress_allow, *LOOPBACK, *configured.hosts()))
+    to_models = _egress((*settings.egress_allow, *LOOPBACK, *configured.hosts()))
     authenticator = Authenticator(egress, clock)
     secrets: EnvironmentSecrets | FileSecrets = EnvironmentSecrets(environ or {})
     if secrets_file or settings.secrets:
@@ -260,8 +260,7 @@ def reader(directory: Path, settings: Settings, *, modules: Iterable[str] = ()) 
     return Reader(directory, table(settings, modules=modules))
 
 
-def egress_client(allow: Iterable[str]) -> HttpEgress:
-    """The way out, with what is permitted besides public hosts. Invalid when that cannot be meant."""
+def _egress(allow: Iterable[str]) -> HttpEgress:
     try:
         return HttpEgress(allow)
     except ValueError as error:
