@@ -32,6 +32,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     model_file: _Text = ""
     model_script: _Text = ""
     model_threads: Annotated[int, msgspec.Meta(ge=1, le=256)] = 1
+    model_cache: Literal["off", "exact", "semantic"] = "off"
+    model_cache_seconds: Annotated[float, msgspec.Meta(gt=0)] = 3600.0
+    model_cache_embedding: _Text = ""
+    model_cache_likeness: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.95
+    guardrails: _Text = ""
     engine: Literal["embedded", "temporal"] = "embedded"
     temporal_address: _Text = "127.0.0.1:7233"
     temporal_namespace: _Text = "default"
@@ -90,6 +95,11 @@ SENTENCES: dict[str, str] = {
     "model_file": "Weights (GGUF) of the local model; when empty those of the extra `local`.",
     "model_script": "File (JSON or YAML) of a scripted model that stands in for every model, for tests and examples.",
     "model_threads": "Threads of the local model; more than one helps only on a quiet machine.",
+    "model_cache": "Whether the model gateway answers requests at temperature 0 that it answered before: `off`, `exact`, or `semantic` for questions that mean the same; `x-perdure-cache` of a request comes first.",
+    "model_cache_seconds": "Seconds for which answers are kept.",
+    "model_cache_embedding": "Model whose vectors tell which questions mean the same; without one there is no `semantic`.",
+    "model_cache_likeness": "Cosine of two questions' vectors from which they count as one.",
+    "guardrails": "File (YAML or JSON) with rules about what the model gateway lets pass.",
     "engine": "Where runs go: `embedded` in this process, or `temporal` on a Temporal server; `--engine` replaces it.",
     "temporal_address": "Host and port of the Temporal server.",
     "temporal_namespace": "Namespace of the Temporal server.",
@@ -119,7 +129,7 @@ SENTENCES: dict[str, str] = {
     "proxies": "Networks of the proxies before the server, whose forwarding headers are believed, separated by commas.",
     "origins": "Web origins that may call the server from a browser (CORS), separated by commas.",
     "body_bytes": "Largest body of a request in bytes.",
-    "rate_limits": "Requests a minute that a key or user may make, by class, `read=6000,write=1200,run=6000,stream=600,sign-in=30`; 0 for no limit.",
+    "rate_limits": "Requests a minute that a key or user may make, by class, `read=6000,write=1200,run=6000,model=6000,stream=600,sign-in=30`; 0 for no limit.",
     "streams": "Open event streams at once in one process; half of them for one tenant, a tenth for one caller.",
     "metrics_open": "Let everybody read `/metrics` (1 or 0), not only this machine and who may `system:read`.",
     "otlp_endpoint": "OpenTelemetry collector that traces go to (OTLP over HTTP); when empty nothing is traced.",
@@ -129,7 +139,19 @@ SENTENCES: dict[str, str] = {
     "debug": "Show the traceback of a bug on standard error instead of keeping it in a file (1 or 0).",
 }
 
-HIDDEN = frozenset({"api_key", "bus_url", "database_url", "master_keys", "redis_url", "model_key", "temporal_keys", "temporal_api_key", "s3_secret_key"})
+HIDDEN = frozenset(
+    {
+        "api_key",
+        "bus_url",
+        "database_url",
+        "master_keys",
+        "redis_url",
+        "model_key",
+        "temporal_keys",
+        "temporal_api_key",
+        "s3_secret_key",
+    }
+)
 """Settings whose values are never shown."""
 
 TEST_ONLY = frozenset({"PERDURE_REQUIRE_SERVERS"})

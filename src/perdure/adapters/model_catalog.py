@@ -5,8 +5,8 @@ A request names `provider/model`, a route, a provider, or a model of the default
 
 import contextlib
 import difflib
-from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -39,6 +39,9 @@ class NamedModel:
 
     def embed(self, texts: Texts) -> Awaitable[Vectors]:
         return self._model.embed(msgspec.structs.replace(texts, model=self._name))
+
+    def priced(self, usage: dict[str, Any], model: str) -> dict[str, Any]:
+        return _priced(self._model, self._name, usage)
 
 
 class ModelCatalog:
@@ -85,6 +88,11 @@ class ModelCatalog:
             f"There is no model provider named {name!r} here (known: {known}).{hint}", failure="configuration"
         )
 
+    def priced(self, model: str, usage: dict[str, Any]) -> dict[str, Any]:
+        """The usage with its cost, where the price is known: for what was reckoned, and for no answer."""
+        place = self.find(model)
+        return _priced(place.model, place.name, {"provider": place.provider, **usage})
+
     async def ask(self, request: Request) -> Answer:
         """One request; the usage names the provider unless it does already."""
         place = self.find(request.model)
@@ -102,6 +110,11 @@ class ModelCatalog:
         async with contextlib.aclosing(place.model.stream(wanted)) as chunks:
             async for chunk in chunks:
                 yield _told(chunk, place.provider) if isinstance(chunk, Answer) else chunk
+
+
+def _priced(model: Model, name: str, usage: dict[str, Any]) -> dict[str, Any]:
+    priced: Callable[[dict[str, Any], str], dict[str, Any]] | None = getattr(model, "priced", None)
+    return usage if priced is None else priced(usage, name)
 
 
 def _told(answer: Answer, provider: str) -> Answer:

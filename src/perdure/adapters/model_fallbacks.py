@@ -6,7 +6,7 @@ only while nothing of it was passed on.
 
 import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -32,6 +32,10 @@ class FallbackModel:
 
     def __repr__(self) -> str:
         return f"FallbackModel({', '.join(map(repr, self._models))})"
+
+    def priced(self, usage: dict[str, Any], model: str) -> dict[str, Any]:
+        """As the first of them costs: nobody knows which one answered."""
+        return self._models[0].priced(usage, model) if hasattr(self._models[0], "priced") else usage
 
     async def ask(self, request: Request) -> Answer:
         return await self._first(

@@ -166,8 +166,11 @@ class PricedModel:
     def __repr__(self) -> str:
         return f"PricedModel({self._provider}: {self._model!r})"
 
+    def priced(self, usage: dict[str, Any], model: str) -> dict[str, Any]:
+        return priced(usage, self._provider, self._own, model or self._default)
+
     def _told(self, answer: Answer, request: Request) -> Answer:
-        usage = priced(answer.usage, self._provider, self._own, request.model or self._default)
+        usage = self.priced(answer.usage, request.model)
         return msgspec.structs.replace(answer, usage=usage)
 
     async def ask(self, request: Request) -> Answer:

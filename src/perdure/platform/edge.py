@@ -1,8 +1,48 @@
-"""What the settings say about the edge, in the gateway's words."""
+"""What the settings say about the edge, in the gateway's words; and the model gateway, built."""
 
+from pathlib import Path
+
+from perdure.adapters.anthropic_serving import MessagesWire
+from perdure.adapters.openai_chat_serving import ChatWire, EmbeddingsWire
+from perdure.adapters.openai_responses_serving import ResponsesWire
 from perdure.errors import Invalid
 from perdure.gateway.rules import RATES, Rate, Rules
+from perdure.ports.cache import Cache
+from perdure.ports.log import Log
+from perdure.ports.model_wire import ModelWire
+from perdure.ports.spending import Spending
+from perdure.services.agents import guardrails
+from perdure.services.agents.answers import Answers
+from perdure.services.agents.gateway import Ground, ModelGateway
 from perdure.settings import Settings
+from perdure.wiring import Installation
+
+WIRES: tuple[ModelWire, ...] = (ChatWire(), ResponsesWire(), MessagesWire())
+VECTORS = EmbeddingsWire()
+
+
+def model_gateway(
+    installation: Installation, settings: Settings, cache: Cache, spending: Spending, log: Log
+) -> ModelGateway:
+    """The model gateway. Invalid for rules that cannot be read."""
+    assert installation.models is not None
+    answers = Answers(
+        cache,
+        default=settings.model_cache,
+        seconds=settings.model_cache_seconds,
+        embedding=settings.model_cache_embedding,
+        likeness=settings.model_cache_likeness,
+    )
+    file = settings.guardrails
+    ground = Ground(
+        models=installation.models,
+        spending=spending,
+        answers=answers,
+        guardrails=guardrails.load(Path(file).expanduser()) if file else guardrails.Guardrails(),
+        clock=installation.clock,
+        log=log,
+    )
+    return ModelGateway(ground)
 
 
 def rules(settings: Settings) -> Rules:

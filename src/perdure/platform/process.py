@@ -29,13 +29,14 @@ from perdure.engines.embedded.engine import EmbeddedEngine
 from perdure.errors import Invalid, Unavailable
 from perdure.gateway.app import Edge, Parts, build
 from perdure.migrations import histories
-from perdure.platform import trust
+from perdure.platform import edge, trust
 from perdure.platform.brokers import broker
-from perdure.platform.edge import rules
 from perdure.ports.bus import Bus
 from perdure.ports.cache import Cache
 from perdure.ports.function import Function
 from perdure.ports.spans import TRACEPARENT, Spans
+from perdure.ports.spending import Unlimited
+from perdure.services.agents import routes_gateway as gateway_routes
 from perdure.services.identity import routes as identity_routes
 from perdure.services.identity.keys import Keys
 from perdure.services.identity.providers import Providers
@@ -220,9 +221,11 @@ async def opened(
         await bus.subscribe("workflows", "workflow.events", workflow_events.ANSWERING, workflows.listeners.answered)
         for database in (identity_database, workflows_database):
             await opening.relay(database, bus, clock)
+        cache = opening.cache(clock)
+        models = edge.model_gateway(installation, settings, cache, Unlimited(), log)
         parts = Parts(
             identity=identity.who,
-            cache=opening.cache(clock),
+            cache=cache,
             clock=clock,
             log=log,
             meters=opening.meters,
@@ -233,9 +236,11 @@ async def opened(
                 ),
                 workflow_routes.router(workflows),
             ],
+            others=[(gateway_routes.PREFIX, gateway_routes.router(models, edge.WIRES, edge.VECTORS))],
+            forms=gateway_routes.forms(edge.WIRES),
             runs=workflows.runs,
             checks={"engine": functools.partial(_engine_works, installation)},
-            rules=rules(settings),
+            rules=edge.rules(settings),
             version=__version__,
         )
         yield Platform(installation, build(parts), identity, log, settings.tenant, installation.warnings)

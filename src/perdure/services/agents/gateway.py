@@ -1,0 +1,263 @@
+"""The model gateway: who asks, whether there is budget for it, what may be said, who answers, and what it cost. START HERE.
+
+One way for all wires: rules before, answers that are kept, budget, model, rules after. Nothing here reads a database
+before the model is asked. HTTP is in `routes_gateway.py`.
+"""
+
+import contextlib
+import os
+from collections.abc import AsyncGenerator, Callable
+from typing import Any, Protocol
+
+import msgspec
+
+from perdure.errors import PerdureError
+from perdure.ports.clock import Clock
+from perdure.ports.edge import Caller
+from perdure.ports.log import Log
+from perdure.ports.model import Answer, CallDelta, Chunk, Model, ModelFailed, Request, TextDelta, Texts, Vectors
+from perdure.ports.spending import Permit, Spender, Spending
+from perdure.services.agents.answers import Answers, Mode
+from perdure.services.agents.guardrails import Guardrails
+
+_ANSWER_TOKENS = 4096
+"""Reckoned for an answer whose length is not limited."""
+_IMAGE_TOKENS = 1500
+_CHARACTERS = 3
+"""Of one token, at least: what is held back errs to the safe side."""
+_CHARACTERS_USUAL = 4
+
+
+class Models(Model, Protocol):
+    """All models of the installation, by name."""
+
+    default: str
+
+    def names(self) -> list[str]: ...
+    def find(self, name: str) -> Any:
+        """ModelFailed for a name that leads nowhere."""
+        ...
+
+    def priced(self, model: str, usage: dict[str, Any]) -> dict[str, Any]:
+        """The usage with its cost, where the price is known."""
+        ...
+
+
+class UnknownModel(ModelFailed):
+    """The name leads to no model."""
+
+
+class Ground(msgspec.Struct, frozen=True, kw_only=True):
+    """What wiring hands over."""
+
+    models: Models
+    spending: Spending
+    answers: Answers
+    guardrails: Guardrails
+    clock: Clock
+    log: Log
+    chance: Callable[[int], bytes] = os.urandom
+
+
+class Asked(msgspec.Struct, kw_only=True):
+    """One request on its way: what was asked, by whom, and what has become of it."""
+
+    request: Request
+    caller: Caller
+    mode: Mode
+    """How kept answers may be used."""
+    permit: Permit | None = None
+    usage: dict[str, Any] | None = None
+    """What it cost, once that is known."""
+    source: str = ""
+    """Where the answer came from: `hit` or `miss` of what is kept, empty where that was not looked at."""
+    characters: int = 0
+    """Said so far, where the end of the answer may never be seen."""
+
+
+class ModelGateway:
+    """Every request ends with `settle`, whatever became of it."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self._models = ground.models
+        self._spending = ground.spending
+
+    def __repr__(self) -> str:
+        return f"ModelGateway({self._models!r}, {self._ground.guardrails!r}, {self._ground.answers!r})"
+
+    def id(self) -> str:
+        """For a request, an answer: nobody can guess it, nobody can choose it."""
+        return self._ground.chance(12).hex()
+
+    def now(self) -> int:
+        """Seconds since the epoch."""
+        return self._ground.clock.now() // 1000
+
+    def names(self) -> list[str]:
+        """What can be asked for."""
+        return self._models.names()
+
+    def name(self, model: str) -> str:
+        """The name under which an answer is given."""
+        return model or self._models.default
+
+    def mode(self, asked: str) -> Mode:
+        """How kept answers may be used by a request that says so."""
+        return self._ground.answers.mode(asked)
+
+    def log(self, event: str, **fields: Any) -> None:
+        self._ground.log("warning", event, **fields)
+
+    async def ask(self, asked: Asked) -> Answer:
+        """The whole answer. Raises ModelFailed and PerdureError."""
+        self._check(asked)
+        found = await self._kept(asked)
+        if found is not None:
+            return self._judged(asked, found)
+        await self._begin(asked)
+        answer = await self._models.ask(asked.request)
+        asked.usage = answer.usage
+        await self._keep(asked, answer)
+        return self._judged(asked, answer)
+
+    async def stream(self, asked: Asked) -> AsyncGenerator[Chunk, None]:
+        """The answer as it comes; held back to its end where a rule wants to see the whole. Raises as `ask`."""
+        self._check(asked)
+        found = await self._kept(asked)
+        if found is not None:
+            for chunk in pieces(self._judged(asked, found)):
+                yield chunk
+            return
+        await self._begin(asked)
+        is_held = self._ground.guardrails.has_after
+        async with contextlib.aclosing(self._models.stream(asked.request)) as chunks:
+            async for chunk in chunks:  # to its end: who stops at the answer loses the connection to the provider
+                if isinstance(chunk, Answer):
+                    asked.usage = chunk.usage
+                    await self._keep(asked, chunk)
+                    for piece in pieces(self._judged(asked, chunk)) if is_held else (chunk,):
+                        yield piece
+                    continue
+                asked.characters += len(chunk.text if isinstance(chunk, TextDelta) else chunk.arguments)
+                if not is_held:
+                    yield chunk
+
+    async def embed(self, asked: Asked, texts: Texts) -> Vectors:
+        """Vectors. `asked.request` holds the texts as messages, for the rules."""
+        self._check(asked)
+        await self._begin(asked)
+        checked = msgspec.structs.replace(texts, texts=tuple(message.text for message in asked.request.messages))
+        made = await self._models.embed(checked)
+        asked.usage = made.usage
+        return made
+
+    async def settle(self, asked: Asked) -> None:
+        """Tell what it cost. Of an answer that nobody waited for, or that broke off, it is reckoned by its length."""
+        permit, asked.permit = asked.permit, None
+        if permit is None:
+            return
+        usage = asked.usage
+        if usage is None and asked.characters:
+            usage = self._reckoned(asked)
+        try:
+            if usage is None:
+                await self._spending.abandon(permit)
+            else:
+                await self._spending.end(permit, usage)
+        except PerdureError as error:
+            self._ground.log("error", "usage not recorded", call=permit.spender.call, usage=usage, error=str(error))
+
+    def _check(self, asked: Asked) -> None:
+        """Names and rules, before anything is spent."""
+        asked.request = self._ground.guardrails.before(asked.request, asked.caller)
+        try:
+            self._models.find(asked.request.model)
+        except ModelFailed as failed:
+            raise UnknownModel(str(failed), failure="configuration", status=404) from None
+
+    async def _begin(self, asked: Asked, tokens: int | None = None) -> None:
+        caller = asked.caller
+        spender = Spender(
+            tenant=caller.tenant, call=self.id(), key=caller.key or caller.subject, project=caller.project
+        )
+        asked.permit = await self._spending.begin(
+            spender,
+            model=self.name(asked.request.model),
+            tokens=reckoned(asked.request) if tokens is None else tokens,
+        )
+
+    async def _kept(self, asked: Asked) -> Answer | None:
+        """An answer that was given before. It costs nothing, and is counted nevertheless."""
+        answers = self._ground.answers
+        if not answers.may_keep(asked.request, asked.mode):
+            return None
+        found = await answers.exact(asked.caller.tenant, asked.request)
+        if found is None and asked.mode.is_semantic:
+            vectors = await self._question(asked)
+            found = await answers.similar(asked.caller.tenant, asked.request, vectors) if vectors else None
+        asked.source = "miss" if found is None else "hit"
+        if found is not None:
+            await self._begin(asked, 0)
+            asked.usage = {**found.usage, "cost": 0.0, "isKept": True}
+        return found
+
+    async def _question(self, asked: Asked) -> tuple[float, ...] | None:
+        """The vector of the last question, which is a request of its own. None when there is none to be had."""
+        answers = self._ground.answers
+        text = answers.question(asked.request)
+        if not text or not answers.embedding:
+            return None
+        own = Asked(
+            request=Request(messages=(), key=asked.request.key, model=answers.embedding),
+            caller=asked.caller,
+            mode=Mode(),
+        )
+        try:
+            await self._begin(own, len(text) // _CHARACTERS + 1)
+            made = await self._models.embed(Texts(texts=(text,), key=self.id(), model=answers.embedding))
+            own.usage = made.usage
+        except ModelFailed as failed:
+            self.log("no vector of a question", error=str(failed))
+            return None
+        finally:
+            await self.settle(own)
+        asked.mode.vector = made.vectors[0]
+        return made.vectors[0]
+
+    async def _keep(self, asked: Asked, answer: Answer) -> None:
+        if asked.source == "miss":
+            await self._ground.answers.keep(asked.caller.tenant, asked.request, answer, asked.mode.vector)
+
+    def _judged(self, asked: Asked, answer: Answer) -> Answer:
+        return self._ground.guardrails.after(answer, asked.request, asked.caller)
+
+    def _reckoned(self, asked: Asked) -> dict[str, Any]:
+        model = self.name(asked.request.model)
+        into = sum(len(message.text) for message in asked.request.messages)
+        usage = {
+            "inputTokens": into // _CHARACTERS_USUAL + 1,
+            "outputTokens": asked.characters // _CHARACTERS_USUAL + 1,
+            "model": model,
+            "isEstimated": True,
+        }
+        return self._models.priced(model, usage)
+
+
+def reckoned(request: Request) -> int:
+    """The most tokens that a request may take in and give out."""
+    characters = images = 0
+    for message in request.messages:
+        characters += len(message.text)
+        images += 0 if isinstance(message.content, str) else len(message.content)
+    most = request.parameters.get("maxTokens") or _ANSWER_TOKENS
+    return characters // _CHARACTERS + images * _IMAGE_TOKENS + int(most)
+
+
+def pieces(answer: Answer) -> list[Chunk]:
+    """A whole answer as a stream."""
+    made: list[Chunk] = [TextDelta(answer.text)] if answer.text else []
+    for index, call in enumerate(answer.tool_calls):
+        arguments = call.arguments if isinstance(call.arguments, str) else msgspec.json.encode(call.arguments).decode()
+        made += [CallDelta(index, call.id, call.name), CallDelta(index, arguments=arguments)]
+    return [*made, answer]
