@@ -18,8 +18,9 @@ import pytest
 from sqlalchemy import insert, select, text
 
 from perdure.adapters.database import open_database
-from perdure.adapters.outbox import taken
+from perdure.adapters.outbox import mark_sent, taken
 from perdure.migrations import histories
+from perdure.ports.database import Told
 from tests.servers import postgres
 from tests.servers.temporal import free_port
 
@@ -172,6 +173,9 @@ async def test_data_in_postgresql_are_part_of_a_backup(tmp_path, postgres_server
     for tenant in ("acme", "other"):
         row = {"tenant": tenant, "event": "e", "at": 1}
         await database.write(tenant, lambda t, row=row: t.connection.execute(insert(taken), row).rowcount)
+        await database.write(tenant, lambda t: t.tell(Told(type="t.v1", subject=t.tenant, data={})))
+    now = time.time_ns() // 1_000_000
+    await database.write("*", lambda t: mark_sent(t.connection, [1, 2], now))
     await database.close()
     (tmp_path / "data").mkdir()
     programs = {"PATH": f"{postgres.programs()}/bin:{os.environ['PATH']}"}
@@ -183,6 +187,7 @@ async def test_data_in_postgresql_are_part_of_a_backup(tmp_path, postgres_server
         "restore", str(tmp_path / "b"), "--data", str(tmp_path / "n"), PERDURE_DATABASE_URL=other, **programs
     )
     assert done.returncode == 0, done.stderr
+    assert "2 events" in done.stdout
     assert all(histories.standing(other, service).is_current for service in histories.STORES)
     restored = open_database(other, "workflows")
     query = select(taken.c.tenant).order_by(taken.c.tenant)

@@ -80,11 +80,11 @@ class SqliteDatabase:
         return f"SqliteDatabase({self.service}, {str(self.path)!r}, commits={self.commits})"
 
     def read(self, tenant: str, work: Callable[[Connection], T]) -> Awaitable[T]:
+        self._check_open()
         return asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
 
     def write(self, tenant: str, work: Callable[[Transaction], T]) -> Awaitable[T]:
-        if self._closed:
-            raise Unavailable(f"The database of {self.service} is closed.")
+        self._check_open()
         waiting = _Write(tenant, work, self._around.trace())
         self._queue.put(waiting)
         return waiting.future
@@ -106,6 +106,10 @@ class SqliteDatabase:
         self._closed = True
         self._queue.put(None)
         await asyncio.to_thread(self._end)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise Unavailable(f"The database of {self.service} is closed.")
 
     def _end(self) -> None:
         self._writing.join()

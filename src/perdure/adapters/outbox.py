@@ -162,6 +162,11 @@ def release(connection: Connection, numbers: Sequence[int], free: int) -> None:
     connection.execute(update(outbox).where(*still).values(free=free))
 
 
+def tell_again(connection: Connection, since: int) -> int:
+    """Publish anew what was sent since then; how many events."""
+    return connection.execute(update(outbox).where(outbox.c.sent >= since).values(sent=None, free=0)).rowcount
+
+
 def again(connection: Connection, name: str, limit: int, now: int) -> int:
     """Put dead letters of a name back among what waits to be published; how many."""
     query = select(dead.c.seq, dead.c.tenant, dead.c.event).where(dead.c.name == name).order_by(dead.c.seq).limit(limit)

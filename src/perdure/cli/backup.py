@@ -103,13 +103,13 @@ def save(directory: Path, target: Path, database_url: str = "", secrets: str = "
 
     began = time.time_ns() // 1_000_000
     _copy_files(directory, target)
+    if database_url:
+        _dump(database_url, target / DUMP)
     databases = [path for path in _files(directory) if _is_database(path)]
     for path in sorted(databases, key=lambda path: (path.name == JOURNAL, path)):
         copied = target / path.relative_to(directory)
         copied.parent.mkdir(parents=True, exist_ok=True)
         copies.copy(path, copied)
-    if database_url:
-        _dump(database_url, target / DUMP)
     _copy_files(directory, target)
     outside = Path(secrets).expanduser() if secrets else None
     if outside is not None and outside.is_file() and not outside.absolute().is_relative_to(directory.absolute()):

@@ -53,7 +53,7 @@ def execute(options: argparse.Namespace) -> int:
         _unpack(source, scratch)
         manifest = checked(scratch)
         told = _prepare(scratch, manifest)
-        _fill(scratch, settings.database_url)
+        told += _fill(scratch, settings.database_url, manifest)
         (scratch / MANIFEST).unlink()
         if directory.exists():
             directory.rmdir()
@@ -110,14 +110,25 @@ def _prepare(folder: Path, manifest: Manifest) -> int:
     return told
 
 
-def _fill(folder: Path, url: str) -> None:
-    """What came from PostgreSQL goes back there, in one transaction."""
+def _fill(folder: Path, url: str, manifest: Manifest) -> int:
+    """What came from PostgreSQL goes back there, in one transaction; how many events are told again."""
     dump = folder / DUMP
     if not dump.exists():
-        return
+        return 0
     if not url:
         raise Invalid(
             "The backup holds data of a PostgreSQL.", hint="Set PERDURE_DATABASE_URL to an empty database for them."
         )
     postgres_program("pg_restore", url, "--no-owner", "--exit-on-error", "--single-transaction", str(dump))
     dump.unlink()
+    from perdure.adapters import outbox  # heavy, and for PostgreSQL only
+    from perdure.adapters.database import address
+    from perdure.migrations import histories
+
+    told = 0
+    for service in histories.STORES:
+        if histories.standing(url, service).found:
+            place = address(url, service)
+            with histories.opened(place, service) as connection, histories.alone(connection, service):
+                told += outbox.tell_again(connection, manifest.began - _BEFORE_MS)
+    return told

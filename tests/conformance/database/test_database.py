@@ -158,6 +158,8 @@ async def test_a_closed_database_says_so(database):
         made = database.write("acme", adding("late"))
         assert inspect.isawaitable(made)
         await made
+    with pytest.raises(Unavailable, match="closed"):
+        await database.read("acme", names)
 
 
 async def test_counts_are_exact_under_contention(database):
