@@ -58,7 +58,9 @@ class Eager:
         loop = asyncio.get_running_loop()
         if not self._closed and (self._spare is None or self._spare.task.done()):
             self._spare = _Spare(loop)
-        return loop.create_task(_whole(coroutine, then))
+        task = loop.create_task(_whole(coroutine, then))
+        task.add_done_callback(lambda _: coroutine.close())  # cancelled before it began, nobody has awaited it
+        return task
 
 
 async def _whole(coroutine: _Coroutine[_Answer], then: _Then[_Answer]) -> None:

@@ -202,6 +202,7 @@ class EngineDriver:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await engine._calls._eager.close()
         engine._journal.close()
 
     # Time
