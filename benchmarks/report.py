@@ -42,6 +42,7 @@ def write(
     lines = [f"## {datetime.now(UTC):%Y-%m-%d %H:%M} UTC", "", where, ""]
     lines += [*_table(measured), "", *_floor(questions["floor"]), *_recovery(questions["recovery"]), ""]
     lines += [*_flatness(questions["flatness"]), "", *_startup(questions["startup"]), ""]
+    lines += [*_edge(questions["edge"]), ""]
     lines += [*_temporal(questions["temporal"]), ""]
     lines += [f"- Missing: {line}" for line in missing]
     section = "\n".join(lines).rstrip() + "\n"
@@ -123,6 +124,27 @@ def _startup(rows: dict[str, dict[str, list[float]]]) -> list[str]:
         cpu, seconds = ([1000 * value for value in columns[key]] for key in ("cpu", "seconds"))
         lines.append(f"| `{name}` | {_spread(cpu, 0)} | {_spread(seconds, 0)} | {_spread(columns['megabytes'], 0)} |")
     return lines
+
+
+def _edge(found: dict[str, Any]) -> list[str]:
+    """Requests at `perdure up` over those at a bare FastAPI."""
+    lines = [
+        "One process of `perdure up` against a bare FastAPI with one SQLite insert (WAL, synchronous=FULL) or read.",
+        "",
+        "| request | at once | Perdure, a second | p99, ms | bare, a second | p99, ms | Perdure's rate against it |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for what, name in (("post", "start a run, durable before the answer"), ("get", "read a run")):
+        for at_once, rounds in found[what].items():
+            figures = [
+                f"{_spread([one['rate'] for one in rounds[who]], 0)} | {_spread([one['p99'] for one in rounds[who]], 1)}"
+                for who in ("perdure", "bare")
+            ]
+            rates = {who: [one["rate"] for one in rounds[who]] for who in rounds}
+            lines.append(f"| {name} | {at_once} | {' | '.join(figures)} | {_ratio(rates['perdure'], rates['bare'])} |")
+    streams = found["streams"]
+    memory = f"{streams['before']:.0f} MB before, {streams['during']:.0f} MB with them"
+    return [*lines, "", f"- {streams['streams']:,} open event streams: {memory}"]
 
 
 def _temporal(servers: dict[str, dict[str, dict[str, list[float]]]]) -> list[str]:

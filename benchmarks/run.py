@@ -46,6 +46,7 @@ def main() -> int:
             "recovery": ask("recovery.py", folder / "recovery", str(RUNS)),
             "flatness": ask("flatness.py", folder / "flatness", *STEPS),
             "startup": ask("startup.py", folder / "startup", "10"),
+            "edge": ask("edge.py", folder / "edge"),
             "temporal": {},
         }
         if temporal.is_installed():
