@@ -39,6 +39,7 @@ from perdure.ports.blobs import Blobs
 from perdure.ports.clock import Clock
 from perdure.ports.function import Function
 from perdure.ports.secrets import Secrets
+from perdure.ports.spending import Spending
 from perdure.settings import Settings
 
 if TYPE_CHECKING:
@@ -117,12 +118,14 @@ def installation(
     modules: Iterable[str] = (),
     secrets_file: str | None = None,
     environ: Mapping[str, str] | None = None,
+    spending: Spending | None = None,
 ) -> Installation:
     """The engine that the settings name, not open yet.
 
-    `environ` is looked through for secrets only; those of a file come first. Invalid when a part cannot be built.
+    `environ` is looked through for secrets only; those of a file come first. `spending` is asked before each request to
+    a model; nobody counts without it. Invalid when a part cannot be built.
     """
-    made = embedded(directory, settings, modules=modules, secrets_file=secrets_file, environ=environ)
+    made = embedded(directory, settings, modules=modules, secrets_file=secrets_file, environ=environ, spending=spending)
     if settings.engine == "temporal":
         made.engine = temporal_engine(directory, settings, made.table)
     return made
@@ -208,6 +211,7 @@ def embedded(
     modules: Iterable[str] = (),
     secrets_file: str | None = None,
     environ: Mapping[str, str] | None = None,
+    spending: Spending | None = None,
 ) -> Installation:
     """The engine of one process on a data directory, not open yet. Arguments and errors as of `installation`."""
     clock = SystemClock()
@@ -232,11 +236,11 @@ def embedded(
         [
             Http(authenticator),
             OpenApi(authenticator),
-            Infer(models, models.providers),
+            Infer(models, models.providers, spending),
             Agent(),
             Approve(),
-            ModelFunction(models, models.providers),
-            Embed(models, models.providers),
+            ModelFunction(models, models.providers, spending),
+            Embed(models, models.providers, spending),
             *_own(settings, modules),
         ]
     )

@@ -9,6 +9,7 @@ from perdure.language.schemas import Schema
 from perdure.language.values import Json
 from perdure.ports.function import Context, Effect, Result
 from perdure.ports.model import Model, Texts
+from perdure.ports.spending import Spending
 
 MOST = 2_048
 """Texts of one call."""
@@ -45,13 +46,13 @@ class Embed:
     input_schema = _INPUT
     output_schema: dict[str, Any] = {"anyOf": [_vector, {"type": "array", "items": _vector}]}
 
-    def __init__(self, models: Model, providers: Collection[str]) -> None:
-        self._providers = Providers(models, providers)
+    def __init__(self, models: Model, providers: Collection[str], spending: Spending | None = None) -> None:
+        self._providers = Providers(models, providers, spending)
         self._arguments = Schema(_INPUT)
 
     async def execute(self, arguments: Json, context: Context) -> Json | Result:
         """The vector, or the vectors in the order of the texts. Faults: `validation` (arguments), `authorization` (a
-        secret in the input), `configuration`, `authentication`, `communication`, `timeout`."""
+        secret in the input), `configuration`, `authentication`, `communication`, `timeout`, and `BUDGET` of `model_providers`."""
         if handles.has_secret(arguments):
             refuse("authorization", "A secret never goes to a model. Leave it out of the arguments of embed.")
         violation = self._arguments.violation(arguments)
@@ -64,7 +65,7 @@ class Embed:
             model=arguments.get("model", ""),
             dimensions=arguments.get("dimensions"),
         )
-        made = await self._providers.embed(arguments.get("provider"), texts)
+        made = await self._providers.embed(arguments.get("provider"), texts, context)
         vectors = [list(vector) for vector in made.vectors]
         return Result(vectors[0] if isinstance(given, str) else vectors, made.usage)
 

@@ -17,6 +17,7 @@ from perdure.language.schemas import Schema
 from perdure.language.values import Json
 from perdure.ports import model as port
 from perdure.ports.function import Context, Effect, Result
+from perdure.ports.spending import Spending
 
 _call = {
     "type": "object",
@@ -81,13 +82,13 @@ class Model:
     input_schema = _INPUT
     output_schema: dict[str, Any] = ANSWER
 
-    def __init__(self, models: port.Model, providers: Collection[str]) -> None:
-        self._providers = Providers(models, providers)
+    def __init__(self, models: port.Model, providers: Collection[str], spending: Spending | None = None) -> None:
+        self._providers = Providers(models, providers, spending)
         self._arguments = Schema(_INPUT)
 
     async def execute(self, arguments: Json, context: Context) -> Json | Result:
         """`{text, toolCalls, finish}`. Faults: `validation` (arguments), `authorization` (a secret in the prompt),
-        `configuration`, `authentication`, `communication`, `timeout`."""
+        `configuration`, `authentication`, `communication`, `timeout`, and `BUDGET` of `model_providers`."""
         if handles.MARK in msgspec.json.encode(arguments):  # a long conversation is walked only when there is need
             if handles.has_secret(arguments):
                 detail = "A secret never enters a model's prompt. Leave it out of the arguments of model."
@@ -97,7 +98,7 @@ class Model:
         if violation:
             refuse("validation", f"The arguments of model do not fit: {violation}")
         told = context.progress if arguments.get("stream") else None
-        answer = await self._providers.ask(arguments.get("provider"), _request(arguments, context.key), told)
+        answer = await self._providers.ask(arguments.get("provider"), _request(arguments, context.key), context, told)
         calls = [msgspec.to_builtins(call) for call in answer.tool_calls]
         return Result({"text": answer.text, "toolCalls": calls, "finish": answer.finish}, answer.usage)
 

@@ -1,38 +1,72 @@
-"""Asks the models of this installation, and makes their failures faults of the run.
+"""Asks the models of this installation on somebody's account, and makes their failures faults of the run.
 
-`infer`, `model` and `embed` ask through it.
+`infer`, `model` and `embed` ask through it. A budget that is used up is a fault of the type `BUDGET`.
 """
 
 import contextlib
-from collections.abc import Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from typing import Any, NoReturn
 
 import msgspec
 
+from perdure.errors import Exhausted
 from perdure.interpreter.faults import problem
-from perdure.ports.function import FunctionFault
+from perdure.ports.function import Context, FunctionFault
 from perdure.ports.model import Answer, Model, ModelFailed, Request, TextDelta, Texts, Vectors
+from perdure.ports.spending import Spender, Spending, Unlimited
 
 TIMEOUT = 600.0
 """Seconds: a model on one thread answers one call after the other."""
 
 
-class Providers:
-    """`models` are all models behind one face, which takes `provider/model` for a name; `names` are the providers."""
+BUDGET = "urn:perdure:error:budget"
+"""The type of the fault of a request that a budget has no money left for; status 429."""
+ANSWER = 4_096
+"""Tokens that an answer is taken to have at most where nobody says how many."""
+_LETTERS = 3
+"""Characters of a token, at the least that is usual."""
 
-    def __init__(self, models: Model, names: Collection[str]) -> None:
+
+class Providers:
+    """`models` are all models behind one face, which takes `provider/model` for a name; `names` are the providers;
+    `spending` is asked before each request and told what it cost."""
+
+    def __init__(self, models: Model, names: Collection[str], spending: Spending | None = None) -> None:
         self._models = models
         self._names = frozenset(names)
+        self._spending: Spending = spending or Unlimited()
 
     async def ask(
-        self, provider: str | None, request: Request, told: Callable[[dict[str, Any]], None] | None = None
+        self,
+        provider: str | None,
+        request: Request,
+        context: Context,
+        told: Callable[[dict[str, Any]], None] | None = None,
     ) -> Answer:
         """Ask once; the usage names the provider. With `told` the text is reported as it comes. Raises FunctionFault."""
         request = msgspec.structs.replace(request, model=self._name(provider, request.model))
+        tokens = len(msgspec.json.encode(request.messages)) // _LETTERS + request.parameters.get("maxTokens", ANSWER)
+        async with self._paid(context, request.model, tokens) as bill:
+            answer = await (self._models.ask(request) if told is None else self._live(request, told))
+            bill.update(answer.usage)
+        return answer
+
+    @contextlib.asynccontextmanager
+    async def _paid(self, context: Context, model: str, tokens: int) -> AsyncIterator[dict[str, Any]]:
+        """Around one request: what it cost is put into the bill; an empty one was not answered."""
+        spender = Spender(tenant=context.tenant, call=context.key, run=context.run, path=context.path)
         try:
-            return await (self._models.ask(request) if told is None else self._live(request, told))
+            permit = await self._spending.begin(spender, model=model, tokens=tokens)
+        except Exhausted as error:
+            fault = {"type": BUDGET, "status": 429, "title": "budget used up", "detail": error.message}
+            raise FunctionFault(fault) from None
+        bill: dict[str, Any] = {}
+        try:
+            yield bill
         except ModelFailed as failed:
             raise _fault(failed) from None
+        finally:
+            await (self._spending.end(permit, bill) if bill else self._spending.abandon(permit))
 
     async def _live(self, request: Request, told: Callable[[dict[str, Any]], None]) -> Answer:
         answer = None
@@ -45,12 +79,14 @@ class Providers:
             raise ModelFailed("The model's stream ended without an answer.", failure="communication", sent=True)
         return answer
 
-    async def embed(self, provider: str | None, texts: Texts) -> Vectors:
+    async def embed(self, provider: str | None, texts: Texts, context: Context) -> Vectors:
         """Vectors of texts. Raises FunctionFault."""
-        try:
-            return await self._models.embed(msgspec.structs.replace(texts, model=self._name(provider, texts.model)))
-        except ModelFailed as failed:
-            raise _fault(failed) from None
+        texts = msgspec.structs.replace(texts, model=self._name(provider, texts.model))
+        tokens = sum(len(text) for text in texts.texts) // _LETTERS + 1
+        async with self._paid(context, texts.model, tokens) as bill:
+            made = await self._models.embed(texts)
+            bill.update(made.usage)
+        return made
 
     def _name(self, provider: str | None, model: str) -> str:
         if provider is None:

@@ -25,6 +25,7 @@ FOLDER = Path(__file__).parent
 STORES: dict[str, str] = {
     "identity": "perdure.services.identity.store",
     "workflows": "perdure.services.workflows.store",
+    "agents": "perdure.services.agents.store",
 }
 """The module of each service that holds its tables, as `metadata`."""
 

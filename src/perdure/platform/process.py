@@ -31,12 +31,16 @@ from perdure.gateway.app import Edge, Parts, build
 from perdure.migrations import histories
 from perdure.platform import edge, trust
 from perdure.platform.brokers import broker
-from perdure.ports.bus import Bus
+from perdure.ports.bus import Bus, Exchange
 from perdure.ports.cache import Cache
 from perdure.ports.function import Function
+from perdure.ports.model import ModelFailed
 from perdure.ports.spans import TRACEPARENT, Spans
-from perdure.ports.spending import Unlimited
+from perdure.ports.spending import Later
+from perdure.services.agents import events as agent_events
 from perdure.services.agents import routes_gateway as gateway_routes
+from perdure.services.agents.service import Ground as AgentsGround
+from perdure.services.agents.whole import Agents
 from perdure.services.identity import routes as identity_routes
 from perdure.services.identity.keys import Keys
 from perdure.services.identity.providers import Providers
@@ -87,10 +91,14 @@ class Platform:
 class Opening:
     """Opens the parts one after the other; they close in the reverse order, however far it came."""
 
-    def __init__(self, directory: Path, settings: Settings, stack: contextlib.AsyncExitStack) -> None:
+    def __init__(
+        self, directory: Path, settings: Settings, stack: contextlib.AsyncExitStack, last: contextlib.AsyncExitStack
+    ) -> None:
         self.directory = directory
         self.settings = settings
         self.stack = stack
+        self.last = last
+        """What closes after the engine: calls of runs that end meanwhile still say what they cost."""
         self.spans: Spans = spans(settings.otlp_endpoint, version=__version__)
         self.traces = Traces()
         self.meters = PrometheusMeters(__version__)
@@ -127,6 +135,23 @@ class Opening:
             self.task("what runs emit", functools.partial(service.listeners.follow, engine))
         return service, database
 
+    def agents(self, installation: wiring.Installation, cache: Cache, spending: Later) -> tuple[Agents, Database]:
+        """The service; from now on calls of runs are on somebody's account."""
+        database = open_database(self._url, "agents", trace=TRACEPARENT.get)
+        self.last.push_async_callback(database.close)
+        engine = installation.engine
+        ground = AgentsGround(
+            database=database,
+            engine=TracedEngine(engine, self.spans, self.traces) if self.spans.on else engine,
+            cache=cache,
+            clock=installation.clock,
+            functions=installation.table,
+            price=functools.lru_cache(1024)(functools.partial(_price, installation)),
+        )
+        service = Agents(ground)
+        spending.hand(service.accounts)
+        return service, database
+
     @property
     def _url(self) -> str:
         return self.settings.database_url or in_directory(self.directory)
@@ -155,7 +180,7 @@ class Opening:
             cache: Cache = RedisCache(self.settings.redis_url)
         else:
             cache = MemoryCache(clock)
-        self.stack.push_async_callback(cache.close)
+        self.last.push_async_callback(cache.close)
         return cache
 
     def bus(self, clock: Any, database: Database) -> Bus:
@@ -203,10 +228,10 @@ async def opened(
     """One process of the platform. Errors as of `wiring.installation`; Unavailable when a server cannot be reached."""
     log = LineLog(level=settings.log_level)
     bridge(log)
-    async with contextlib.AsyncExitStack() as stack:
-        opening = Opening(directory, settings, stack)
+    async with contextlib.AsyncExitStack() as last, contextlib.AsyncExitStack() as stack:
+        opening, spending = Opening(directory, settings, stack, last), Later()
         installation = wiring.installation(
-            directory, settings, modules=modules, secrets_file=secrets_file, environ=environ
+            directory, settings, modules=modules, secrets_file=secrets_file, environ=environ, spending=spending
         )
         installation.table.surround(opening.traced)
         await stack.enter_async_context(installation.open())
@@ -217,12 +242,13 @@ async def opened(
         await opening.prepare()
         identity, identity_database = await opening.identity(clock, sealing, fetch)
         workflows, workflows_database = await opening.workflows(installation, sealing)
-        bus = opening.bus(clock, workflows_database)
-        await bus.subscribe("workflows", "workflow.events", workflow_events.ANSWERING, workflows.listeners.answered)
-        for database in (identity_database, workflows_database):
-            await opening.relay(database, bus, clock)
         cache = opening.cache(clock)
-        models = edge.model_gateway(installation, settings, cache, Unlimited(), log)
+        agents, agents_database = opening.agents(installation, cache, spending)
+        bus = opening.bus(clock, workflows_database)
+        await _subscribe(bus, workflows, agents)
+        for database in (identity_database, workflows_database, agents_database):
+            await opening.relay(database, bus, clock)
+        models = edge.model_gateway(installation, settings, cache, agents.accounts, log)
         parts = Parts(
             identity=identity.who,
             cache=cache,
@@ -244,6 +270,26 @@ async def opened(
             version=__version__,
         )
         yield Platform(installation, build(parts), identity, log, settings.tenant, installation.warnings)
+
+
+async def _subscribe(bus: Bus, workflows: Workflows, agents: Agents) -> None:
+    """Who hears whom."""
+    place: Exchange = "workflow.events"
+    await bus.subscribe("workflows", place, workflow_events.ANSWERING, workflows.listeners.answered)
+    await bus.subscribe("inbox", place, tuple(workflow_events.ASKING), workflows.listeners.asked)
+    await bus.subscribe("agents", place, (agent_events.APPROVAL_DECIDED,), agents.listeners.decided)
+
+
+def _price(installation: wiring.Installation, model: str) -> float | None:
+    """The most that a token of a model costs; None when it is not known."""
+    assert installation.models is not None
+    million = {"inputTokens": 1_000_000, "outputTokens": 0}, {"inputTokens": 0, "outputTokens": 1_000_000}
+    try:
+        costs = [installation.models.priced(model, dict(usage)).get("cost") for usage in million]
+    except ModelFailed:
+        return None
+    known = [cost for cost in costs if isinstance(cost, int | float)]
+    return max(known) / 1_000_000 if known else None
 
 
 async def _engine_works(installation: wiring.Installation) -> None:

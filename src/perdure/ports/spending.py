@@ -1,5 +1,6 @@
 """On whose account a model is asked, and whether there is anything left on it."""
 
+import asyncio
 from collections.abc import Awaitable
 from typing import Any, Protocol
 
@@ -27,6 +28,8 @@ class Permit(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     held: float
     """US dollars."""
+    holds: tuple[tuple[str, int], ...] = ()
+    """Of whoever gave it: where it is held, and how much."""
 
 
 class Spending(Protocol):
@@ -57,3 +60,26 @@ class Unlimited:
 
     async def abandon(self, permit: Permit) -> None:
         return
+
+
+class Later:
+    """Somebody who is known later than those who ask: until then requests wait."""
+
+    def __init__(self) -> None:
+        self._there = asyncio.Event()
+        self._spending: Spending = Unlimited()
+
+    def hand(self, spending: Spending) -> None:
+        """From now on this is who counts."""
+        self._spending = spending
+        self._there.set()
+
+    async def begin(self, spender: Spender, *, model: str, tokens: int) -> Permit:
+        await self._there.wait()
+        return await self._spending.begin(spender, model=model, tokens=tokens)
+
+    async def end(self, permit: Permit, usage: dict[str, Any]) -> None:
+        await self._spending.end(permit, usage)
+
+    async def abandon(self, permit: Permit) -> None:
+        await self._spending.abandon(permit)

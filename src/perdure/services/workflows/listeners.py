@@ -49,6 +49,10 @@ class Listeners:
             return
         await self._ground.engine.deliver(tenant, {key: event[key] for key in event if key != "tenant"})
 
+    async def asked(self, event: dict[str, Any]) -> None:
+        """An event of `events.ASKING` on the bus: another service asks a person."""
+        await self._inbox.ask(event["tenant"], {key: event[key] for key in event if key != "tenant"})
+
     async def follow(self, engine: Emitting) -> None:
         """Take what runs of this engine emit, until cancelled; where it was is kept."""
         position = await self._until_there(_OUTGOING)

@@ -1,0 +1,1 @@
+"""The history of the agents service's tables, oldest step first."""

@@ -1,0 +1,46 @@
+"""What all use cases of the agents service stand on. They are split by noun: `agents.py`, `executions.py`, `contexts.py`,
+`chat.py`, `prompts.py`, `usage.py`, `budgets.py`; `spending.py` is what functions and the gateway ask before they spend.
+
+What wiring hands over is `Ground`; `whole.py: Agents(ground)` is the whole service. Wiring then
+
+- serves `routes.router(service)` under the API's prefix;
+- hands `service.accounts` to the functions that ask models (`ports/spending.py`);
+- runs `await service.executions.run()` as a task, in any number of processes at once, and cancels it at the end;
+- subscribes `service.listeners.decided` to `events.APPROVAL_DECIDED` on the exchange `workflow.events`.
+"""
+
+import os
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from perdure.interpreter.program import Functions
+from perdure.ports.cache import Cache
+from perdure.ports.clock import Clock
+from perdure.ports.database import Database
+from perdure.ports.engine import Engine
+from perdure.services.agents.models import new_id
+
+
+class Price(Protocol):
+    """The most that a token of a model costs, in US dollars; None when it is not known."""
+
+    def __call__(self, model: str) -> float | None: ...
+
+
+class Ground(msgspec.Struct, frozen=True, kw_only=True):
+    """This service's database, the engine, counters, the clock, the default catalog, prices, and chance."""
+
+    database: Database
+    engine: Engine
+    cache: Cache
+    clock: Clock
+    functions: Functions
+    price: Price
+    chance: Callable[[int], bytes] = os.urandom
+    recent: float = 2.0
+    """Seconds for which budgets, changed in another process, may be out of date here."""
+
+    def id(self, kind: str) -> str:
+        return new_id(kind, self.clock.now(), self.chance(10))

@@ -1,0 +1,182 @@
+"""Queries on what was spent, on budgets, and on what happened to them."""
+
+from typing import Any
+
+from sqlalchemy import Connection, Table, delete, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from perdure.services.agents.models import Budget, Mark, Sum, Usage
+from perdure.services.agents.store import add, budgets, made, marks, stopped, sums, usage, values
+
+KEYS = ("day", "model", "key", "agent", "project")
+"""What `sums` are added up by."""
+_ADDED = ("requests", "input", "output", "cached", "cost", "unpriced")
+
+
+def _unless_there(connection: Connection, table: Table, row: dict[str, Any]) -> bool:
+    """Insert a row; False when there is one with its key, or with its unique values."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    return connection.execute(dialect.insert(table).values(row).on_conflict_do_nothing()).rowcount > 0
+
+
+# Usage
+
+
+def add_usage(connection: Connection, tenant: str, one: Usage) -> bool:
+    """Record a request with its sums. False when it is recorded already: then nothing changes."""
+    assert one.tenant == tenant
+    if not _unless_there(connection, usage, values(usage, one)):
+        return False
+    key = {name: getattr(one, name) for name in KEYS}
+    more = {
+        "requests": 1, "input": one.input, "output": one.output, "cached": one.cached, "cost": one.cost or 0,
+        "unpriced": int(one.cost is None),
+    }  # fmt: skip
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(sums).values({"tenant": tenant, **key, **more})
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["tenant", *KEYS], set_={name: sums.c[name] + more[name] for name in _ADDED}
+        )
+    )
+    return True
+
+
+def has_usage(connection: Connection, tenant: str, call: str) -> bool:
+    query = select(usage.c.call).where(usage.c.tenant == tenant, usage.c.call == call)
+    return connection.execute(query).first() is not None
+
+
+def find_usage(
+    connection: Connection, tenant: str, *, where: dict[str, str], since: int | None, until: int | None,
+    before: tuple[int, str] | None, limit: int,
+) -> list[Usage]:  # fmt: skip
+    """The newest first, those before (at, call)."""
+    query = select(usage).where(usage.c.tenant == tenant, *(usage.c[name] == given for name, given in where.items()))
+    if since is not None:
+        query = query.where(usage.c.at >= since)
+    if until is not None:
+        query = query.where(usage.c.at < until)
+    if before is not None:
+        at, call = before
+        query = query.where((usage.c.at < at) | ((usage.c.at == at) & (usage.c.call < call)))
+    rows = connection.execute(query.order_by(usage.c.at.desc(), usage.c.call.desc()).limit(limit)).mappings()
+    return [made(usage, Usage, row) for row in rows]
+
+
+def sums_by(
+    connection: Connection, tenant: str, *, by: tuple[str, ...], where: dict[str, str], since: str, until: str, limit: int
+) -> list[Sum]:  # fmt: skip
+    """Added up by some of `KEYS`, of days from `since` to before `until` (empty: open), in the order of those keys."""
+    columns = [sums.c[name] for name in by]
+    totals = [func.coalesce(func.sum(sums.c[name]), 0).label(name) for name in _ADDED]
+    query = select(*columns, *totals).where(sums.c.tenant == tenant)
+    query = query.where(*(sums.c[name] == given for name, given in where.items()))
+    if since:
+        query = query.where(sums.c.day >= since)
+    if until:
+        query = query.where(sums.c.day < until)
+    rows = connection.execute(query.group_by(*columns).order_by(*columns).limit(limit)).mappings()
+    return [
+        Sum(by={name: row[name] for name in by}, **{name: int(row[name]) for name in _ADDED})
+        for row in rows
+        if by or row["requests"]
+    ]
+
+
+def spent(connection: Connection, tenant: str, budget: Budget, subject: str, window: str) -> int:
+    """What was spent on the account of a budget in a period: the truth that counters begin with."""
+    if budget.scope == "run":
+        table, where = usage, [usage.c.run == subject]
+    else:
+        table, where = sums, []
+        if budget.scope != "tenant":
+            where.append(sums.c[budget.scope] == subject)
+    if window != "total":
+        where.append(table.c.day.startswith(window, autoescape=True))
+    what = table.c.cost if budget.measure == "cost" else table.c.input + table.c.output
+    query = select(func.coalesce(func.sum(what), 0)).where(table.c.tenant == tenant, *where)
+    return int(connection.execute(query).scalar() or 0)
+
+
+# Budgets
+
+
+def budget(connection: Connection, tenant: str, id: str, *, lock: bool = False) -> Budget | None:
+    query = select(budgets).where(budgets.c.tenant == tenant, budgets.c.id == id)
+    if lock:
+        query = query.with_for_update()
+    row = connection.execute(query).mappings().first()
+    return None if row is None else made(budgets, Budget, row)
+
+
+def find_budgets(connection: Connection, tenant: str, *, after: str = "", limit: int = 10_000) -> list[Budget]:
+    """The newest first, those before the id `after`."""
+    query = select(budgets).where(budgets.c.tenant == tenant)
+    if after:
+        query = query.where(budgets.c.id < after)
+    return [
+        made(budgets, Budget, row)
+        for row in connection.execute(query.order_by(budgets.c.id.desc()).limit(limit)).mappings()
+    ]
+
+
+def put_budget(connection: Connection, tenant: str, found: Budget) -> None:
+    this = (budgets.c.tenant == tenant, budgets.c.id == found.id)
+    connection.execute(update(budgets).where(*this).values(values(budgets, found)))
+
+
+def add_budget(connection: Connection, tenant: str, found: Budget) -> None:
+    add(connection, tenant, budgets, found)
+
+
+def drop_budget(connection: Connection, tenant: str, id: str) -> bool:
+    """With everything that happened to it."""
+    mine = select(marks.c.id).where(marks.c.tenant == tenant, marks.c.budget == id)
+    connection.execute(delete(stopped).where(stopped.c.tenant == tenant, stopped.c.mark.in_(mine)))
+    connection.execute(delete(marks).where(marks.c.tenant == tenant, marks.c.budget == id))
+    gone = connection.execute(delete(budgets).where(budgets.c.tenant == tenant, budgets.c.id == id))
+    return gone.rowcount > 0
+
+
+# What happened to them
+
+
+def add_mark(connection: Connection, tenant: str, one: Mark) -> bool:
+    """False when there is one for this round."""
+    assert one.tenant == tenant
+    return _unless_there(connection, marks, values(marks, one))
+
+
+def mark(connection: Connection, tenant: str, id: str) -> Mark | None:
+    query = select(marks).where(marks.c.tenant == tenant, marks.c.id == id).with_for_update()
+    row = connection.execute(query).mappings().first()
+    return None if row is None else made(marks, Mark, row)
+
+
+def put_mark(connection: Connection, tenant: str, one: Mark) -> None:
+    this = (marks.c.tenant == tenant, marks.c.id == one.id)
+    connection.execute(update(marks).where(*this).values(values(marks, one)))
+
+
+def find_marks(connection: Connection, tenant: str, windows: tuple[str, ...]) -> list[Mark]:
+    """What happened in these periods, in order."""
+    query = select(marks).where(marks.c.tenant == tenant, marks.c.window.in_(windows)).order_by(marks.c.round)
+    return [made(marks, Mark, row) for row in connection.execute(query).mappings()]
+
+
+def marks_of(connection: Connection, tenant: str, budget: str, subject: str, window: str) -> list[Mark]:
+    query = select(marks).where(
+        marks.c.tenant == tenant, marks.c.budget == budget, marks.c.subject == subject, marks.c.window == window
+    )
+    return [made(marks, Mark, row) for row in connection.execute(query.order_by(marks.c.round)).mappings()]
+
+
+def stop(connection: Connection, tenant: str, mark: str, run: str) -> None:
+    """A run that goes on when this question is answered."""
+    _unless_there(connection, stopped, {"tenant": tenant, "mark": mark, "run": run})
+
+
+def stopped_by(connection: Connection, tenant: str, mark: str) -> list[str]:
+    query = select(stopped.c.run).where(stopped.c.tenant == tenant, stopped.c.mark == mark)
+    return list(connection.execute(query).scalars())

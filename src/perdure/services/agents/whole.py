@@ -1,0 +1,21 @@
+"""The whole service, made of its parts. Wiring makes one and hands it to `routes.py`."""
+
+from perdure.services.agents.budgets import Budgets
+from perdure.services.agents.listeners import Listeners
+from perdure.services.agents.service import Ground
+from perdure.services.agents.spending import Accounts
+from perdure.services.agents.usage import Records
+
+
+class Agents:
+    """Every use case of the service, by noun."""
+
+    def __init__(self, ground: Ground) -> None:
+        self.ground = ground
+        self.budgets = Budgets(ground)
+        self.records = Records(ground)
+        self.accounts = Accounts(ground, self.budgets, self.records)
+        self.listeners = Listeners(self.budgets)
+
+    def __repr__(self) -> str:
+        return f"Agents({self.ground.database!r}, {self.ground.engine!r})"

@@ -1,0 +1,111 @@
+"""The service on SQLite and the embedded engine: both real, with a model that says what the test told it to."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import pytest
+
+from perdure.adapters.clock import TestClock
+from perdure.adapters.database import open_database
+from perdure.adapters.memory_cache import MemoryCache
+from perdure.engines.embedded.engine import EmbeddedEngine
+from perdure.functions.agent import Agent
+from perdure.functions.approve import Approve
+from perdure.functions.embed import Embed
+from perdure.functions.infer import Infer
+from perdure.functions.model import Model
+from perdure.functions.table import Table
+from perdure.ports.database import EVERY
+from perdure.ports.model import Answer, Chunk, Request, TextDelta, Texts, ToolCall, Vectors
+from perdure.ports.spending import Later
+from perdure.services.agents.budgets import Budgets
+from perdure.services.agents.service import Ground
+from perdure.services.agents.spending import Accounts
+from perdure.services.agents.store import metadata
+from perdure.services.agents.usage import Records
+
+TENANT = "t"
+BY = "ana"
+PRICE = 0.001
+"""US dollars a token."""
+
+
+class Talker:
+    """A model of this process: says the lines it was given, one a request, the last for all that follow."""
+
+    def __init__(self) -> None:
+        self.lines: list[Any] = ["Good."]
+        self.requests: list[Request] = []
+        self.usage: dict[str, Any] = {"inputTokens": 6, "outputTokens": 4, "model": "talker", "cost": 0.01}
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def ask(self, request: Request) -> Answer:
+        self.requests.append(request)
+        line = self.lines[min(len(self.requests), len(self.lines)) - 1]
+        await self.gate.wait()
+        if isinstance(line, list):
+            calls = tuple(ToolCall(f"c{index}", name, given) for index, (name, given) in enumerate(line))
+            return Answer(text="", finish="tools", usage=dict(self.usage), tool_calls=calls)
+        return Answer(text=line, finish="stop", usage=dict(self.usage))
+
+    async def stream(self, request: Request) -> AsyncGenerator[Chunk, None]:
+        answer = await self.ask(request)
+        for start in range(0, len(answer.text), 4):
+            yield TextDelta(answer.text[start : start + 4])
+        yield answer
+
+    async def embed(self, texts: Texts) -> Vectors:
+        return Vectors(vectors=tuple((1.0,) for _ in texts.texts), usage=dict(self.usage))
+
+
+class World:
+    """One installation, as small as it gets."""
+
+    def __init__(self, clock: TestClock, database: Any, engine: EmbeddedEngine, table: Table, talker: Talker) -> None:
+        self.clock = clock
+        self.database = database
+        self.engine = engine
+        self.talker = talker
+        self.ground = Ground(
+            database=database, engine=engine, cache=MemoryCache(clock), clock=clock, functions=table,
+            price=lambda model: PRICE, recent=0.0,
+        )  # fmt: skip
+        self.budgets = Budgets(self.ground)
+        self.records = Records(self.ground)
+        self.accounts = Accounts(self.ground, self.budgets, self.records)
+
+    async def told(self) -> list[dict[str, Any]]:
+        """What the service told others so far, in order."""
+
+        def work(connection: Any) -> list[dict[str, Any]]:
+            rows = connection.exec_driver_sql("SELECT event FROM outbox ORDER BY seq").all()
+            return [json.loads(row[0]) for row in rows]
+
+        return await self.database.read(EVERY, work)
+
+    async def settle(self, run: str) -> Any:
+        return await asyncio.wait_for(self.engine.wait(TENANT, run), 10)
+
+
+@pytest.fixture
+async def world(tmp_path):
+    clock = TestClock()
+    database = open_database("sqlite://", "agents", metadata, clock=clock)
+    talker, spending = Talker(), Later()
+    table = Table(
+        [
+            Agent(),
+            Approve(),
+            Model(talker, ["p"], spending),
+            Infer(talker, ["p"], spending),
+            Embed(talker, ["p"], spending),
+        ]
+    )
+    async with EmbeddedEngine(tmp_path, table, clock=clock) as engine:
+        made = World(clock, database, engine, table, talker)
+        spending.hand(made.accounts)
+        yield made
+    await database.close()

@@ -1,0 +1,170 @@
+"""What is spent is counted once, and a hard budget lets nobody pass by more than one request."""
+
+import asyncio
+
+import pytest
+
+from perdure.adapters.memory_cache import MemoryCache
+from perdure.errors import Invalid
+from perdure.functions.model_providers import BUDGET
+from perdure.ports.spending import Spender
+from perdure.services.agents import events
+from perdure.services.agents.budgets import Budgets, Wanted
+from perdure.services.agents.models import NANO
+from perdure.services.agents.spending import Accounts, UsedUp
+from tests.unit.services.agents.conftest import BY, TENANT
+
+ONE = {"inputTokens": 6, "outputTokens": 4, "model": "m", "cost": 0.01}
+INFER = {
+    "document": {"dsl": "1.0.3", "namespace": "test", "name": "asks", "version": "1.0.0"},
+    "do": [{"ask": {"call": "infer", "with": {"instruction": "Say something."}}}],
+}
+
+
+def spender(call, **more):
+    return Spender(tenant=TENANT, call=call, **more)
+
+
+async def spend(accounts, who, usage=ONE):
+    permit = await accounts.begin(who, model="m", tokens=10)
+    await asyncio.sleep(0)
+    await accounts.end(permit, usage)
+
+
+async def test_a_request_is_recorded_once_with_its_price(world):
+    for _ in range(3):
+        await spend(
+            world.accounts, spender("c1", run="r", path="/do/0/ask", key="key_1"), {**ONE, "price": {"input": 1}}
+        )
+    rows = await world.records.rows(TENANT, where={})
+    assert [(row.call, row.input, row.output, row.cost, row.key, row.price) for row in rows] == [
+        ("c1", 6, 4, NANO // 100, "key_1", {"input": 1})
+    ]
+    [total] = await world.records.sums(TENANT, by=("day", "model"), where={})
+    assert (total.by["model"], total.requests, total.cost) == ("m", 1, NANO // 100)
+    assert await world.records.rows("other", where={}) == []
+
+
+@pytest.mark.parametrize("scope", ["tenant", "key", "run", "agent", "project"])
+async def test_fifty_at_once_pass_a_limit_by_one_request_at_most(world, scope):
+    await world.budgets.create(TENANT, BY, Wanted(scope=scope, amount=0.105))
+    whose = {} if scope == "tenant" else {scope: "mine"}
+
+    async def one(number):
+        try:
+            await spend(world.accounts, spender(f"c{number}", **whose))
+        except UsedUp:
+            return 0
+        return 1
+
+    done = await asyncio.gather(*(one(number) for number in range(50)))
+    assert sum(done) == 11  # ten are within the limit; the eleventh passes it
+    rows = await world.records.rows(TENANT, where={})
+    assert sum(row.cost for row in rows) == 11 * NANO // 100
+
+
+async def test_two_processes_share_counters_and_the_database_is_the_truth(world):
+    await world.budgets.create(TENANT, BY, Wanted(scope="tenant", measure="tokens", amount=25))
+    await spend(world.accounts, spender("a"))
+    other = Accounts(world.ground, Budgets(world.ground), world.records)
+    await spend(other, spender("b"))
+    world.ground.cache._values.clear()
+    await spend(world.accounts, spender("c"))
+    with pytest.raises(UsedUp, match="used up"):
+        await other.begin(spender("d"), model="m", tokens=1)
+
+
+async def test_an_abandoned_request_leaves_room(world):
+    await world.budgets.create(TENANT, BY, Wanted(scope="tenant", measure="tokens", amount=10))
+    permit = await world.accounts.begin(spender("a"), model="m", tokens=100)
+    waiting = asyncio.create_task(world.accounts.begin(spender("b"), model="m", tokens=100))
+    await asyncio.sleep(0.01)
+    assert not waiting.done()
+    await world.accounts.abandon(permit)
+    assert (await waiting).holds
+
+
+async def test_a_request_that_was_paid_for_is_not_refused_when_it_comes_again(world):
+    await world.budgets.create(TENANT, BY, Wanted(scope="tenant", amount=0.01))
+    await spend(world.accounts, spender("a"))
+    await spend(world.accounts, spender("a"))
+    with pytest.raises(UsedUp):
+        await world.accounts.begin(spender("b"), model="m", tokens=1)
+    assert len(await world.records.rows(TENANT, where={})) == 1
+
+
+async def test_a_warning_goes_out_once_a_period_and_a_soft_budget_refuses_nothing(world):
+    await world.budgets.create(TENANT, BY, Wanted(scope="tenant", per="day", amount=0.02, warn=50, hard=False))
+    for number in range(5):
+        await spend(world.accounts, spender(f"c{number}"))
+    assert [event["type"] for event in await world.told()].count(events.BUDGET_NEARED) == 1
+    world.clock.advance(86_400)
+    await spend(world.accounts, spender("next day"))
+    assert [event["type"] for event in await world.told()].count(events.BUDGET_NEARED) == 2
+
+
+async def test_a_budget_for_each_key_counts_each_for_itself(world):
+    await world.budgets.create(TENANT, BY, Wanted(scope="key", amount=0.01))
+    await spend(world.accounts, spender("a", key="k1"))
+    await spend(world.accounts, spender("b", key="k2"))
+    await spend(world.accounts, spender("c"))
+    with pytest.raises(UsedUp):
+        await world.accounts.begin(spender("d", key="k1"), model="m", tokens=1)
+
+
+async def test_another_tenant_pays_for_itself(world):
+    await world.budgets.create(TENANT, BY, Wanted(scope="tenant", amount=0.01))
+    await spend(world.accounts, spender("a"))
+    await spend(world.accounts, Spender(tenant="other", call="a"))
+    await spend(world.accounts, Spender(tenant="other", call="b"))
+    assert len(await world.records.rows("other", where={})) == 2
+
+
+async def test_a_run_faults_at_a_budget_and_goes_on_when_a_person_lifts_it(world):
+    made = await world.budgets.create(TENANT, BY, Wanted(scope="tenant", amount=0.01))
+    first = await world.settle(await world.engine.start(TENANT, INFER, {}))
+    assert first.status == "completed"
+    runs = [await world.engine.start(TENANT, INFER, {}) for _ in range(3)]
+    for run in runs:
+        ended = await world.settle(run)
+        assert (ended.status, ended.error["type"], ended.error["status"]) == ("faulted", BUDGET, 429)
+    [asked] = [event for event in await world.told() if event["type"] == events.APPROVAL_REQUESTED]
+    assert asked["data"]["details"]["limit"] == 0.01
+    assert len(world.talker.requests) == 1
+
+    await world.budgets.decided(TENANT, asked["id"], approved=True, by=BY, add=1.0)
+    await world.budgets.decided(TENANT, asked["id"], approved=True, by=BY, add=1.0)
+    for run in runs:
+        assert (await world.settle(run)).status == "completed"
+    assert len(world.talker.requests) == 4
+    standing = await world.budgets.standing(TENANT, made.id)
+    assert (standing.spent, standing.limit) == (4 * NANO // 100, 101 * NANO // 100)
+
+
+async def test_who_refuses_to_lift_is_not_asked_again(world):
+    await world.budgets.create(TENANT, BY, Wanted(scope="tenant", amount=0.01))
+    await spend(world.accounts, spender("a"))
+    for turn in range(3):
+        with pytest.raises(UsedUp):
+            await world.accounts.begin(spender(f"b{turn}", run="r"), model="m", tokens=1)
+        asked = [event for event in await world.told() if event["type"] == events.APPROVAL_REQUESTED]
+        assert len(asked) == 1
+        await world.budgets.decided(TENANT, asked[0]["id"], approved=False, by=BY, add=None)
+
+
+@pytest.mark.parametrize("wrong", [{"amount": 0}, {"amount": 1, "warn": 101}, {"amount": 1, "subject": "x"}])
+async def test_what_cannot_be_a_budget_is_refused(world, wrong):
+    with pytest.raises(Invalid):
+        await world.budgets.create(TENANT, BY, Wanted(scope="tenant", **wrong))
+
+
+async def test_counters_are_not_kept_for_ever(world):
+    await world.budgets.create(TENANT, BY, Wanted(scope="tenant", amount=1))
+    permit = await world.accounts.begin(spender("a"), model="m", tokens=10)
+    world.clock.advance(3600)
+    await world.accounts.end(permit, ONE)
+    assert isinstance(world.ground.cache, MemoryCache)
+    permit = await world.accounts.begin(spender("b"), model="m", tokens=10)
+    await world.accounts.abandon(permit)
+    standing = (await world.budgets.find(TENANT))[0]
+    assert (await world.budgets.standing(TENANT, standing.id)).spent == NANO // 100
