@@ -19,7 +19,7 @@ from perdure.engines.embedded.residents import Residents
 from perdure.engines.embedded.subscriptions import Subscriptions
 from perdure.engines.embedded.timers import Timers
 from perdure.engines.embedded.values import decode, encode, restored
-from perdure.engines.embedded.views import Views
+from perdure.engines.embedded.views import Ended, Views
 from perdure.engines.embedded.watchers import Watchers
 from perdure.engines.embedded.worker import Worker
 from perdure.engines.embedded.writer import Writer
@@ -123,6 +123,7 @@ class EmbeddedEngine:
         subscriptions = Subscriptions(lambda tenant, type: journal.read("subscriptions_of_type", (tenant, type)))
         self._programs = Programs(self._table, partial(stored, journal))
         self._views = Views(journal, self._programs)
+        self._ended = Ended()
         self._timers = Timers(
             clock,
             tuning.timers,
@@ -381,7 +382,11 @@ class EmbeddedEngine:
 
     async def describe(self, tenant: str, run: str) -> Run:
         self._ready(reading=True)
-        return self._views.describe(tenant, run)
+        known = self._ended.get(tenant, run)
+        if known is None:
+            known = self._views.describe(tenant, run)
+            self._ended.keep(tenant, known)
+        return known
 
     async def find(
         self,
