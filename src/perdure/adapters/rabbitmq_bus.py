@@ -8,13 +8,13 @@ connection is made anew for as long as it takes.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from perdure.adapters.subscriptions import PAUSES, matches, type_of
-from perdure.errors import Invalid, Unavailable
+from perdure.errors import Invalid, PerdureError, Unavailable
 from perdure.ports.bus import Exchange, Listener
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 KINDS = {"workflow.events": "topic", "agent.events": "topic", "system.events": "fanout"}
 DEAD = "dlx"
 _SECONDS = 10.0
+_FEWEST_SECONDS = 0.5
+"""Between two tries to connect, however many want to publish."""
 _AT_ONCE = 50
 """Events of one subscription that a process works on at the same time."""
 _LONGEST_PAUSE = 5.0
@@ -52,38 +54,48 @@ class RabbitBus:
         self._tasks: set[asyncio.Task[None]] = set()
         self._at_work: set[asyncio.Task[None]] = set()
         self._closed = False
+        self._not_before = 0.0
+        self._reason = ""
         _library()
 
     def __repr__(self) -> str:
         return f"RabbitBus({len(self._tasks)} subscriptions)"
 
     async def publish(self, exchange: Exchange, event: dict[str, Any]) -> None:
-        with self._reaching():
+        async with self._reaching():
             channel = await self._channel()
             target = await channel.get_exchange(exchange, ensure=False)
             await target.publish(self._message(event), type_of(event), mandatory=False, timeout=_SECONDS)
 
     async def subscribe(self, name: str, exchange: Exchange, types: tuple[str, ...], listener: Listener) -> None:
         subscription = _Subscription(name, exchange, types, listener)
-        with self._reaching():
+        async with self._reaching():
             channel = await self._consume(subscription)
         task = asyncio.create_task(self._stay(subscription, channel), name=f"bus {subscription.queue}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def redrive(self, name: str, limit: int = 1000) -> int:
-        with self._reaching():
+        async with self._reaching():
             channel = await self._channel()
             letters = await self._dead(channel, name)
-            count = 0
-            while count < limit and (letter := await letters.get(fail=False, timeout=_SECONDS)) is not None:
+        count = 0
+        while count < limit:
+            async with self._reaching():
+                letter = await letters.get(fail=False, timeout=_SECONDS)
+                if letter is None:
+                    break
                 origin = str(letter.headers.get("x-first-death-queue", ""))
-                event = msgspec.json.decode(letter.body)
-                message = self._message(event)
+                message = self._message(msgspec.json.decode(letter.body))
                 await channel.default_exchange.publish(message, origin, mandatory=True, timeout=_SECONDS)
                 await letter.ack()
                 count += 1
-            return count
+        return count
+
+    async def check(self) -> None:
+        """Unavailable when the broker cannot be reached now."""
+        async with self._reaching():
+            await self._channel()
 
     async def close(self) -> None:
         """Take nothing more; a listener at work may finish for a moment, else its event comes again elsewhere."""
@@ -105,8 +117,16 @@ class RabbitBus:
                 raise Unavailable("The bus is closed.")
             if self._connection is None or not self._connection.connected.is_set():
                 await self._drop()
-                self._connection = await aio_pika.connect(self._url, timeout=_SECONDS)
-                async with self._connection.channel() as channel:
+                if asyncio.get_running_loop().time() < self._not_before:
+                    raise ConnectionError(self._reason)
+                try:
+                    connection = await aio_pika.connect(self._url, timeout=_SECONDS)
+                except _lost() as error:
+                    self._reason = str(error)
+                    self._not_before = asyncio.get_running_loop().time() + _FEWEST_SECONDS
+                    raise
+                self._connection = connection
+                async with connection.channel() as channel:
                     for name, kind in {**KINDS, DEAD: "direct"}.items():
                         await channel.declare_exchange(name, aio_pika.ExchangeType(kind), durable=True)
             return self._connection
@@ -115,7 +135,7 @@ class RabbitBus:
         lost, self._connection, self._publishing = self._connection, None, None
         if lost is not None:
             with contextlib.suppress(Exception):  # it is gone; what was not acknowledged comes again
-                await lost.close()
+                await asyncio.wait_for(lost.close(), _SECONDS / 2)
 
     async def _channel(self) -> "AbstractChannel":
         """The channel for publishing, whose every message is confirmed."""
@@ -133,6 +153,14 @@ class RabbitBus:
     async def _consume(self, subscription: _Subscription) -> "AbstractChannel":
         """Declare the queue, bind it and begin to take from it."""
         channel = await (await self._connected()).channel()
+        try:
+            await self._begin(subscription, channel)
+        except BaseException:  # also when it takes too long: nobody else must find this channel half made
+            await _closed(channel)
+            raise
+        return channel
+
+    async def _begin(self, subscription: _Subscription, channel: "AbstractChannel") -> None:
         await channel.set_qos(prefetch_count=_AT_ONCE)
         await self._dead(channel, subscription.name)
         queue = await channel.declare_queue(
@@ -160,7 +188,6 @@ class RabbitBus:
                 self._at_work.discard(task)
 
         await queue.consume(take)
-        return channel
 
     async def _stay(self, subscription: _Subscription, channel: "AbstractChannel") -> None:
         """Subscribe anew whenever the channel is lost."""
@@ -169,7 +196,7 @@ class RabbitBus:
             pause = 0.1
             while True:
                 try:
-                    with self._reaching():
+                    async with self._reaching():
                         channel = await self._consume(subscription)
                     break
                 except Unavailable as error:
@@ -208,13 +235,16 @@ class RabbitBus:
             type=type_of(event),
         )
 
-    @contextlib.contextmanager
-    def _reaching(self) -> Iterator[None]:
-        """Errors of the library as ours."""
+    @contextlib.asynccontextmanager
+    async def _reaching(self) -> AsyncIterator[None]:
+        """Errors of the library as ours, and no wait for ever: a broker that has just started may leave a question about
+        a quorum queue without an answer."""
         try:
-            yield
-        except _lost() as error:
-            self._publishing = None
+            async with asyncio.timeout(_SECONDS):
+                yield
+        except PerdureError:
+            raise
+        except Exception as error:  # the library says some of what happens to a connection by a bare Exception
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise Unavailable(f"RabbitMQ cannot be reached: {reason}.") from error
 
@@ -224,6 +254,11 @@ def binding(pattern: str) -> str:
     if pattern.endswith(".*") and "*" not in pattern[:-1]:
         return pattern[:-1] + "#"
     return "#" if "*" in pattern else pattern
+
+
+async def _closed(channel: "AbstractChannel") -> None:
+    with contextlib.suppress(Exception):  # it may be gone already
+        await asyncio.wait_for(channel.close(), 1.0)
 
 
 def _lost() -> tuple[type[BaseException], ...]:
