@@ -28,6 +28,8 @@ def providers(file: str) -> tuple[Provider, ...]:
     except msgspec.ValidationError as error:
         hint = "Write `providers:` and a list of {issuer, audience, tenant or tenant_claim}; see docs/operate.md."
         raise Invalid(f"The file {file} of PERDURE_OIDC does not fit: {error}.", hint=hint) from None
+    if len({one.issuer for one in made}) < len(made):
+        raise Invalid(f"The file {file} of PERDURE_OIDC names an issuer twice.", hint="Use `tenant_claim` for tenants.")
     for one in made:
         if bool(one.tenant) == bool(one.tenant_claim):
             raise Invalid(f"The provider {one.issuer} needs either `tenant` or `tenant_claim`.")

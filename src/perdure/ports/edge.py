@@ -42,6 +42,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     subject: str
     """A user, or `key:<id>` of an API key."""
     roles: frozenset[str] = frozenset()
+    """The role that the caller has, and those that it holds."""
     permissions: frozenset[str] = frozenset()
     project: str = ""
     """Empty: every project of the tenant."""
@@ -49,6 +50,8 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """The id of the API key that was used, or empty."""
     by: str = ""
     """How: `key`, `session`, `token`."""
+    email: str = ""
+    """The caller's verified e-mail address in lower case, where it is known: questions may name people by it."""
 
 
 def permission(name: str) -> dict[str, Any]:

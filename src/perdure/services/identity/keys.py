@@ -3,7 +3,7 @@
 import msgspec
 from sqlalchemy import Connection
 
-from perdure.errors import Invalid, NotFound
+from perdure.errors import Denied, Invalid, NotFound
 from perdure.ports.database import EVERY, Transaction
 from perdure.ports.edge import Caller
 from perdure.services.identity import events, store
@@ -15,6 +15,7 @@ from perdure.services.identity.models import (
     checked_permissions,
     digest,
     granted,
+    held,
     lower,
     new_secret,
 )
@@ -42,13 +43,15 @@ class Keys:
 
         With `user` it is that user's own, and lives no longer than he does here.
         """
-        refuse_more(by, wish.role) if not wish.permissions else _refuse_beyond(by, wish)
+        ground, now = self._ground, self._ground.clock.now()
+        refuse_more(by, wish.role, ground.home) if not wish.permissions else _refuse_beyond(by, wish)
+        if by.project and wish.project not in ("", by.project):
+            raise Denied(f"You are bound to the project {by.project!r}, and so is every key that you make.")
         name = wish.name.strip()
         if not 1 <= len(name) <= 200:
             raise Invalid("A name has 1 to 200 characters.")
         if not 0 <= wish.days <= 3650:
             raise Invalid("A key expires in 1 to 3650 days, or never (0).")
-        ground, now = self._ground, self._ground.clock.now()
         secret = new_secret(KEY_PREFIX, ground.chance(32))
         made = Key(
             tenant=by.tenant, id=ground.id("key"), name=name, role=wish.role, permissions=wish.permissions,
@@ -78,13 +81,18 @@ class Keys:
         return found
 
     async def revoke(self, by: Caller, id: str, *, user: str = "") -> Key:
-        """End a key, or only one of a user's own; every process refuses it within seconds. Again: nothing happens."""
-        at = self._ground.clock.now()
+        """End a key, or only one of a user's own; every process refuses it within seconds. Again: nothing happens.
+
+        Denied for one that may do more than who asks: an administrator does not shut out the owners.
+        """
+        at, home = self._ground.clock.now(), self._ground.home
 
         def work(tx: Transaction) -> Key | None:
             key = store.key(tx.connection, by.tenant, id)
             if key is None or (user and key.user != user):
                 return None
+            if not _is_own(by, key):
+                refuse_more(by, key.role, home) if not key.permissions else _refuse_stronger(by, key)
             if store.revoke_key(tx.connection, by.tenant, id, at):
                 tx.tell(events.key_revoked(id, by.subject))
             return store.key(tx.connection, by.tenant, id)
@@ -103,21 +111,30 @@ class Keys:
         now = self._ground.clock.now()
         if found is None or found[0].revoked is not None or (found[0].expires is not None and found[0].expires <= now):
             return None
-        key, role = found
+        key, role, email = found
         permissions = granted(role, wanted=key.permissions, is_home=key.tenant == self._ground.home)
         return Caller(
-            tenant=key.tenant, subject=key.user or f"key:{key.id}", roles=frozenset([role]), permissions=permissions,
-            project=key.project, key=key.id, by="key",
+            tenant=key.tenant, subject=key.user or f"key:{key.id}", roles=held(role), permissions=permissions,
+            project=key.project, key=key.id, by="key", email=email,
         )  # fmt: skip
 
 
-def _owned(connection: Connection, shown: bytes) -> tuple[Key, Role] | None:
-    """The key of this digest, and the role it has now: never above that of the user whose own it is."""
+def _owned(connection: Connection, shown: bytes) -> tuple[Key, Role, str] | None:
+    """The key of this digest, and the role it has now: never above that of the user whose own it is, with his address."""
     key = store.key_of_digest(connection, EVERY, shown)
     if key is None or not key.user:
-        return None if key is None else (key, key.role)
+        return None if key is None else (key, key.role, "")
     user = store.user(connection, key.tenant, key.user)
-    return None if user is None or user.disabled is not None else (key, lower(key.role, user.role))
+    return None if user is None or user.disabled is not None else (key, lower(key.role, user.role), user.email)
+
+
+def _is_own(by: Caller, key: Key) -> bool:
+    return key.id == by.key or (bool(key.user) and key.user == by.subject)
+
+
+def _refuse_stronger(by: Caller, key: Key) -> None:
+    if not granted(key.role, wanted=key.permissions) <= by.permissions:
+        raise Denied("The key may do more than you may, so you cannot end it.")
 
 
 def _refuse_beyond(by: Caller, wish: Wish) -> None:

@@ -37,6 +37,9 @@ EVERYTHING = _OWNER | INSTALLATION
 KEY_PREFIX = "pdk_"
 SESSION_PREFIX = "pds_"
 REFRESH_PREFIX = "pdr_"
+FAILURES = 10
+"""Failures from one address after which an account takes no password from there for a while."""
+FAILURES_MS = 15 * 60_000
 PENDING = b"?"
 """In front of a sealed TOTP secret that its owner has not confirmed yet: it is not asked for at sign-in."""
 _ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
@@ -135,9 +138,18 @@ def lower(one: Role, other: Role) -> Role:
     return min(one, other, key=ORDER.index)
 
 
-def may_give(giver: frozenset[str], role: Role) -> bool:
-    """Nobody gives what he does not have."""
-    return ROLES[role] <= giver
+def held(role: Role) -> frozenset[str]:
+    """A role with all those below it: what is asked of an operator may be answered by an admin too."""
+    return frozenset(ORDER[: ORDER.index(role) + 1])
+
+
+def highest(roles: frozenset[str]) -> Role | None:
+    return next((role for role in reversed(ORDER) if role in roles), None)
+
+
+def may_give(giver: frozenset[str], role: Role, *, is_home: bool = False) -> bool:
+    """Nobody gives what he does not have: an owner of the home tenant sees to the installation besides."""
+    return granted(role, is_home=is_home) <= giver
 
 
 def new_id(kind: str, now: int, chance: bytes) -> str:

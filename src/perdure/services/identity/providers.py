@@ -1,7 +1,8 @@
 """Tokens of OpenID providers that the administrator trusts: whose they are, and what their claims mean here.
 
 Keys come from the provider's JWKS, found through its discovery document, and are read again when a token names one that is
-not known (OpenID Connect Discovery 1.0; RFC 9068). Issuer, audience and times are compared parsed and whole.
+not known (OpenID Connect Discovery 1.0; RFC 9068), and every few minutes: a key that a provider took back ends so long
+after at the latest. Issuer, audience and times are compared parsed and whole.
 """
 
 import asyncio
@@ -16,14 +17,23 @@ from joserfc.jwk import KeySet
 from perdure.errors import Unavailable
 from perdure.ports.clock import Clock
 from perdure.ports.edge import Caller
-from perdure.services.identity.models import ORDER, ROLES, Role
+from perdure.services.identity.models import ORDER, ROLES, Role, held
 
 ALGORITHMS = ["RS256", "PS256", "ES256", "ES384", "Ed25519", "EdDSA"]
 """No symmetric one: a provider's public key must never serve as a shared secret."""
 _LEEWAY = 30
-_OLD_MS = 3_600_000
+_OLD_MS = 300_000
+_OUTDATED_MS = 86_400_000
+"""While a provider cannot be reached its keys are believed for so long."""
 _AGAIN_MS = 10_000
 """A token with a key that nobody knows makes us ask at most this often."""
+
+SHARED = frozenset({"realm_access.roles", "groups"})
+"""Claims whose names are of a whole organisation, not of this application."""
+NOT_ACCESS = frozenset({"id", "refresh", "offline", "logout"})
+"""What the claim `typ` says of tokens that are not for an API (Keycloak)."""
+_AMISS = (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
+"""What a token that is none makes of the library: it is a stranger's text."""
 
 Fetch = Callable[[str], Awaitable[bytes]]
 """Reads a document of a provider. Unavailable when it cannot be had."""
@@ -32,7 +42,8 @@ Fetch = Callable[[str], Awaitable[bytes]]
 class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One provider, as settings have it. Either `tenant` or the claim `tenant_claim` says whose the token is.
 
-    `roles` maps what the provider calls a role to ours; our own names, and `perdure-<role>`, need no entry.
+    `roles` maps what the provider calls a role to ours. `perdure-<role>` needs no entry, and nor do our plain names among
+    the roles of this very audience; in `SHARED` claims, where "admin" means a hundred things, they mean nothing.
     """
 
     issuer: str
@@ -76,12 +87,14 @@ class _Trusted:
     async def verify(self, token: str) -> Caller | None:
         try:
             kid = jws.extract_compact(token.encode()).headers().get("kid")
-        except (JoseError, ValueError):
+        except _AMISS:
+            return None
+        if kid is not None and not isinstance(kid, str):
             return None
         keys = await self._keys_for(kid)
         try:
             decoded = jwt.decode(token, keys, algorithms=ALGORITHMS)
-        except (JoseError, ValueError):
+        except _AMISS:
             return None
         return self._caller(decoded.claims) if self._is_valid(decoded.claims) else None
 
@@ -94,6 +107,7 @@ class _Trusted:
             and self._provider.audience in audiences
             and isinstance(expires, int | float)
             and isinstance(begins, int | float)
+            and str(claims.get("typ", "")).lower() not in NOT_ACCESS
             and expires > now - _LEEWAY
             and begins <= now + _LEEWAY
         )
@@ -102,21 +116,26 @@ class _Trusted:
         provider = self._provider
         tenant = provider.tenant or _at(claims, provider.tenant_claim)
         subject = claims.get(provider.subject_claim)
-        role = _role(provider, claims)
+        role, email = _role(provider, claims), claims.get("email")
         if not (isinstance(tenant, str) and tenant and tenant != "*" and isinstance(subject, str) and subject and role):
             return None
         return Caller(
-            tenant=tenant, subject=f"{provider.issuer}#{subject}", roles=frozenset([role]), permissions=ROLES[role],
-            by="token",
+            tenant=tenant, subject=f"{provider.issuer}#{subject}", roles=held(role), permissions=ROLES[role], by="token",
+            email=email.lower() if isinstance(email, str) and claims.get("email_verified") is True else "",
         )  # fmt: skip
 
     async def _keys_for(self, kid: str | None) -> KeySet:
-        """The keys; read anew when they are old, or when the one that is asked for is not among them."""
+        """The keys; read anew when they are old, or when the one that is asked for is not among them.
+
+        Who shows a key that is known does not wait while a slow provider is asked for another.
+        """
+        keys = self._good(kid, _OUTDATED_MS if self._turn.locked() else _OLD_MS)
+        if keys is not None:
+            return keys
         async with self._turn:
-            now = self._clock.now()
-            is_known = self._keys is not None and (kid is None or any(key.kid == kid for key in self._keys.keys))
-            if self._keys is not None and is_known and now - self._read_at < _OLD_MS:
-                return self._keys
+            now, keys = self._clock.now(), self._good(kid, _OLD_MS)
+            if keys is not None:
+                return keys
             if now - self._tried_at >= _AGAIN_MS:
                 self._tried_at = now
                 try:
@@ -125,9 +144,14 @@ class _Trusted:
                 except Unavailable:
                     if self._keys is None:
                         raise
-            if self._keys is None:
+            if self._keys is None or now - self._read_at > _OUTDATED_MS:
                 raise Unavailable(f"The keys of {self._provider.issuer} cannot be read at the moment.")
             return self._keys
+
+    def _good(self, kid: str | None, age: int) -> KeySet | None:
+        if self._keys is None or self._clock.now() - self._read_at >= age:
+            return None
+        return self._keys if kid is None or any(key.kid == kid for key in self._keys.keys) else None
 
     async def _read(self) -> KeySet:
         issuer = self._provider.issuer
@@ -142,18 +166,20 @@ class _Trusted:
 
 def _role(provider: Provider, claims: Mapping[str, Any]) -> Role | None:
     """The highest role that any of the claims gives."""
-    names: set[str] = set()
+    found: set[Role | None] = {provider.default_role}
     for claim in provider.role_claims:
         given = _at(claims, claim.replace("{audience}", provider.audience.replace(".", "\0")))
-        names |= {name for name in (given if isinstance(given, list) else [given]) if isinstance(name, str)}
-    found = {_meant(provider, name) for name in names} | {provider.default_role}
+        names = [name for name in (given if isinstance(given, list) else [given]) if isinstance(name, str)]
+        found |= {_meant(provider, name, is_shared=claim in SHARED) for name in names}
     return next((role for role in reversed(ORDER) if role in found), None)
 
 
-def _meant(provider: Provider, name: str) -> Role | None:
+def _meant(provider: Provider, name: str, *, is_shared: bool) -> Role | None:
     if name in provider.roles:
         return provider.roles[name]
     plain = name.removeprefix("perdure-")
+    if is_shared and plain == name:
+        return None
     return next((role for role in ORDER if role == plain), None)
 
 

@@ -8,7 +8,7 @@ from perdure.errors import Denied, NotFound
 from perdure.ports.edge import IDEMPOTENCY, LIMIT, SELF, Caller, caller, permission, public
 from perdure.services.identity import shapes
 from perdure.services.identity.keys import Keys, Wish
-from perdure.services.identity.models import ORDER, Role
+from perdure.services.identity.models import highest
 from perdure.services.identity.service import Tenants
 from perdure.services.identity.sessions import Sessions, Shown
 from perdure.services.identity.tokens import Tokens
@@ -89,8 +89,9 @@ def _self(sessions: Sessions, users: Users) -> APIRouter:
     @routes.get("/me", openapi_extra=anybody)
     async def me(by: By) -> shapes.Me:
         """Who you are here, and what you may do."""
+        role = highest(by.roles)
         return shapes.Me(
-            tenant=by.tenant, subject=by.subject, project=by.project, roles=sorted(by.roles),
+            tenant=by.tenant, subject=by.subject, project=by.project, roles=[role] if role else [],
             permissions=sorted(by.permissions), signed_in_by=by.by,
         )  # fmt: skip
 
@@ -154,7 +155,8 @@ def _own_keys(keys: Keys) -> APIRouter:
     async def create(given: shapes.OwnKey, by: By) -> shapes.KeyOnce:
         """A key of your own: it can do what you can, and nothing once you are shut out."""
         _person(by)
-        role: Role = next(role for role in reversed(ORDER) if role in by.roles)
+        role = highest(by.roles)
+        assert role is not None, "a user has a role"
         wish = Wish(name=given.name, role=role, project=by.project, days=given.days)
         key, secret = await keys.create(by, wish, user=by.subject)
         return shapes.KeyOnce(key=shapes.KeyShape.of(key), secret=secret)

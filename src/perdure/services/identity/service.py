@@ -52,31 +52,42 @@ class Tenants:
 
     async def first_key(self, tenant: str) -> str | None:
         """The owner key of a new installation, shown this once. None when the tenant has keys already."""
-        ground = self._ground
-        secret = new_secret(KEY_PREFIX, ground.chance(32))
-        made = Key(
-            tenant=tenant, id=ground.id("key"), name="owner", role="owner", ending=secret[-4:],
-            created=ground.clock.now(), created_by="installation",
-        )  # fmt: skip
+        made = Tenant(id=checked_id(tenant, "tenant"), name=tenant, created=self._ground.clock.now())
+        key, secret = self._owner_key(tenant)
 
         def work(tx: Transaction) -> bool:
             if store.has_keys(tx.connection, tenant):
                 return False
             if store.tenant(tx.connection, tenant) is None:
-                store.add_tenant(tx.connection, tenant, Tenant(id=tenant, name=tenant, created=made.created))
-            store.add_key(tx.connection, tenant, made, digest(secret))
-            tx.tell(events.key_created(made))
+                store.add_tenant(tx.connection, tenant, made)
+            _add_key(tx, key, secret)
             return True
 
-        return secret if await ground.database.write(checked_id(tenant, "tenant"), work) else None
+        try:
+            return secret if await self._ground.database.write(tenant, work) else None
+        except IntegrityError:  # another process made it at the same moment
+            return None
 
     async def create(self, by: Caller, id: str, name: str) -> tuple[Tenant, str]:
         """A new tenant, and its owner key, shown this once. Conflict when there is one of that id."""
         made = Tenant(id=checked_id(id, "tenant"), name=_named(name), created=self._ground.clock.now())
-        await self._write(id, lambda tx: _add(tx, made), f"There is a tenant {id!r} already.")
-        secret = await self.first_key(id)
-        assert secret is not None
+        key, secret = self._owner_key(id)
+
+        def work(tx: Transaction) -> None:
+            _add(tx, made)
+            _add_key(tx, key, secret)
+
+        await self._write(id, work, f"There is a tenant {id!r} already.")
         return made, secret
+
+    def _owner_key(self, tenant: str) -> tuple[Key, str]:
+        ground = self._ground
+        secret = new_secret(KEY_PREFIX, ground.chance(32))
+        key = Key(
+            tenant=tenant, id=ground.id("key"), name="owner", role="owner", ending=secret[-4:],
+            created=ground.clock.now(), created_by="installation",
+        )  # fmt: skip
+        return key, secret
 
     async def find(self, by: Caller, *, after: str = "", limit: int = 100) -> list[Tenant]:
         return await self._ground.database.read(
@@ -136,6 +147,11 @@ def _add(tx: Transaction, made: Tenant) -> None:
     tx.tell(Told(type=events.TENANT_CREATED, subject=made.id, data={"tenant": made.id}))
 
 
+def _add_key(tx: Transaction, key: Key, secret: str) -> None:
+    store.add_key(tx.connection, key.tenant, key, digest(secret))
+    tx.tell(events.key_created(key))
+
+
 def _named(name: str) -> str:
     plain = name.strip()
     if not 1 <= len(plain) <= 200:
@@ -143,7 +159,7 @@ def _named(name: str) -> str:
     return plain
 
 
-def refuse_more(by: Caller, role: Role) -> None:
-    """Denied when somebody would give a role that may do more than he may."""
-    if not may_give(by.permissions, role):
+def refuse_more(by: Caller, role: Role, home: str) -> None:
+    """Denied when somebody would give a role, or touch who has it, that may do more than he may."""
+    if not may_give(by.permissions, role, is_home=by.tenant == home):
         raise Denied(f"You may not give the role {role!r}: it may do more than you may.")

@@ -1,7 +1,7 @@
 """Signing in with a password, staying signed in, signing out.
 
-Refresh tokens are used once: showing one twice ends its session (RFC 9700, 4.14.2). Cookies carry an opaque secret.
-Every attempt is in the record of sign-ins.
+Refresh tokens are used once: showing one twice ends its session (RFC 9700, 4.14.2), but for a client that did not hear the
+answer and asks again at once. Cookies carry an opaque secret. Every attempt is in the record of sign-ins.
 """
 
 from functools import partial
@@ -14,6 +14,8 @@ from perdure.ports.database import EVERY, Transaction
 from perdure.ports.edge import Caller
 from perdure.services.identity import events, store
 from perdure.services.identity.models import (
+    FAILURES,
+    FAILURES_MS,
     REFRESH_PREFIX,
     SESSION_PREFIX,
     Refused,
@@ -24,6 +26,7 @@ from perdure.services.identity.models import (
     checked_email,
     digest,
     granted,
+    held,
     new_secret,
 )
 from perdure.services.identity.service import Ground
@@ -32,8 +35,14 @@ from perdure.services.identity.users import Passwords, Users, asks_for_code
 
 _COOKIE_MS = 12 * 3_600_000
 _REFRESH_MS = 30 * 86_400_000
-_FAILURES = 10
-_FAILURES_MS = 15 * 60_000
+_FAILURES_ANYWHERE = 50
+"""Failures from all addresses after which it takes none but from addresses where it has signed in before: who only wants
+to shut somebody out does not get so far (OWASP, "blocking brute force attacks")."""
+_FAMILIAR_MS = 60 * 86_400_000
+_AGAIN_MS = 10_000
+"""For so long a used refresh token gives another one, as long as none of those that it gave was used."""
+_RECORD_MS = 400 * 86_400_000
+"""How long the record of sign-ins is kept."""
 _KNOWN_MS = 5_000
 """How long an access token is believed without looking whether its session has ended."""
 _NO = "The e-mail address, the password or the code is not right."
@@ -78,12 +87,8 @@ class Sessions:
 
     async def sign_in(self, shown: Shown, kind: Literal["cookie", "refresh"]) -> Granted:
         """Refused with one sentence for every reason; TooMany after ten failures in a quarter of an hour."""
-        subject = _plain(shown.email)
-        since = self._ground.clock.now() - _FAILURES_MS
-        failed = await self._ground.database.read(
-            shown.tenant, lambda connection: store.failures(connection, shown.tenant, subject, since)
-        )
-        if failed >= _FAILURES:
+        subject, now = _plain(shown.email), self._ground.clock.now()
+        if await self._ground.database.read(shown.tenant, lambda connection: _is_held(connection, shown, subject, now)):
             raise TooMany
         found = await self._ground.database.read(
             shown.tenant, lambda connection: store.user_of_email(connection, shown.tenant, subject)
@@ -109,6 +114,8 @@ class Sessions:
         )  # fmt: skip
 
         def work(tx: Transaction) -> bool:
+            if _is_held(tx.connection, shown, user.email, now):  # others failed while this one's password was hashed
+                raise TooMany
             if step < 0 or (step and not store.use_totp_step(tx.connection, user.tenant, user.id, step)):
                 return False
             current = store.tenant(tx.connection, user.tenant)
@@ -136,6 +143,10 @@ class Sessions:
             raise Refused("The refresh token is not valid.")
         session = found[0]
         secret = new_secret(REFRESH_PREFIX, self._ground.chance(32))
+        reused = SignIn(
+            tenant=session.tenant, id=self._ground.id("sgn"), at=now, subject=session.user, how="refresh",
+            outcome="reused",
+        )  # fmt: skip
 
         def work(tx: Transaction) -> User | None:
             connection, tenant = tx.connection, session.tenant
@@ -146,11 +157,12 @@ class Sessions:
                 return None
             if user.disabled is not None or owner is None or owner.disabled is not None:
                 return None
-            if not store.use_session_secret(connection, tenant, shown, now):
+            if not _may_follow(connection, tenant, shown, now, current[1]):
                 store.end_sessions(connection, tenant, now, session=session.id)
+                store.add_sign_in(connection, tenant, reused)
                 tx.tell(events.session_reused(session.id, user.id))
                 return None
-            store.add_session_secret(connection, tenant, session.id, digest(secret))
+            store.add_session_secret(connection, tenant, session.id, digest(secret), parent=shown)
             return user
 
         user = await self._ground.database.write(session.tenant, work)
@@ -201,12 +213,18 @@ class Sessions:
         who = None
         if user is not None:
             permissions = granted(user.role, is_home=tenant == self._ground.home)
-            roles = frozenset([user.role])
-            who = Caller(tenant=tenant, subject=user.id, roles=roles, permissions=permissions, by=by)
+            who = Caller(
+                tenant=tenant, subject=user.id, roles=held(user.role), permissions=permissions, by=by, email=user.email
+            )
         if len(self._known) > 10_000:
             self._known.clear()
         self._known[tenant, session] = (now, who)
         return who
+
+    async def admits(self, tenant: str) -> bool:
+        """Whether there is such a tenant, and it is not shut."""
+        found = await self._ground.database.read(tenant, lambda connection: store.tenant(connection, tenant))
+        return found is not None and found.disabled is None
 
     async def find_sign_ins(self, tenant: str, *, before: str = "", limit: int = 100) -> list[SignIn]:
         def work(connection: Connection) -> list[SignIn]:
@@ -215,10 +233,9 @@ class Sessions:
         return await self._ground.database.read(tenant, work)
 
     async def sweep(self) -> None:
-        """Forget, once an hour and for ever, what ended more than a week ago."""
+        """Forget, once an hour and for ever, sessions that ended more than a week ago, and sign-ins of earlier years."""
         while True:
-            before = self._ground.clock.now() - 7 * 86_400_000
-            await self._ground.database.write(EVERY, partial(_forget, before=before))
+            await self._ground.database.write(EVERY, partial(_forget, now=self._ground.clock.now()))
             await self._ground.clock.sleep(3600)
 
     async def _note(self, shown: Shown, subject: str, outcome: Literal["granted", "denied"]) -> None:
@@ -239,8 +256,34 @@ def _user(connection: Connection, tenant: str, session: str, now: int) -> User |
     return user if is_in else None
 
 
-def _forget(tx: Transaction, *, before: int) -> None:
-    store.forget_sessions(tx.connection, EVERY, before)
+def _forget(tx: Transaction, *, now: int) -> None:
+    store.forget_sessions(tx.connection, EVERY, now - 7 * 86_400_000)
+    store.forget_sign_ins(tx.connection, EVERY, now - _RECORD_MS)
+
+
+def _is_held(connection: Connection, shown: Shown, subject: str, now: int) -> bool:
+    """Whether an account takes no password from this address for now; the same for one that does not exist."""
+    failed = store.failures(connection, shown.tenant, subject, now - FAILURES_MS)
+    if failed.count(shown.address) >= FAILURES:
+        return True
+    if len(failed) < _FAILURES_ANYWHERE:
+        return False
+    found = store.user_of_email(connection, shown.tenant, subject)
+    return found is None or not store.has_come_from(
+        connection, shown.tenant, found[0].id, shown.address, now - _FAMILIAR_MS
+    )
+
+
+def _may_follow(connection: Connection, tenant: str, shown: bytes, now: int, used: int | None) -> bool:
+    """Use up a refresh token: False when somebody else has a copy of it.
+
+    A client whose answer was lost shows the same one again, and gets another; so do two that ask at once. From then on
+    one branch goes on: as soon as a token of one was used, one of another ends the session.
+    """
+    if store.use_session_secret(connection, tenant, shown, now):
+        return not store.is_forked(connection, tenant, shown)
+    at = now if used is None else used
+    return now - at <= _AGAIN_MS and not store.is_followed(connection, tenant, shown)
 
 
 def _plain(email: str) -> str:

@@ -15,6 +15,7 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     RowMapping,
+    Select,
     Table,
     Text,
     UniqueConstraint,
@@ -90,6 +91,7 @@ session_secrets = Table(
     Column("tenant", Text, nullable=False),
     Column("session", Text, nullable=False),
     Column("used", BigInteger),
+    Column("parent", LargeBinary),
     Index("session_secrets_session", "tenant", "session"),
 )  # fmt: skip
 sign_ins = Table(
@@ -102,6 +104,7 @@ sign_ins = Table(
     Column("outcome", Text, nullable=False),
     Column("address", Text, nullable=False),
     Column("agent", Text, nullable=False),
+    Index("sign_ins_subject", "tenant", "subject", "at"),
 )  # fmt: skip
 issuer_keys = Table(
     "issuer_keys", metadata,
@@ -278,8 +281,35 @@ def add_session(connection: Connection, tenant: str, made: Session, digest: byte
     add_session_secret(connection, tenant, made.id, digest)
 
 
-def add_session_secret(connection: Connection, tenant: str, session: str, digest: bytes) -> None:
-    connection.execute(insert(session_secrets).values(digest=digest, tenant=tenant, session=session))
+def add_session_secret(
+    connection: Connection, tenant: str, session: str, digest: bytes, *, parent: bytes | None = None
+) -> None:
+    """`parent`: the digest of the refresh token in whose place this one comes."""
+    values = {"digest": digest, "tenant": tenant, "session": session, "parent": parent}
+    connection.execute(insert(session_secrets).values(**values))
+
+
+def is_forked(connection: Connection, tenant: str, digest: bytes) -> bool:
+    """Whether another token that came in the place of the same one was used: then two hold copies of it."""
+    own = select(session_secrets.c.parent).where(
+        session_secrets.c.digest == digest, session_secrets.c.tenant == tenant, session_secrets.c.parent.is_not(None)
+    )
+    query = _used_child(tenant).where(
+        session_secrets.c.digest != digest, session_secrets.c.parent == own.scalar_subquery()
+    )
+    return connection.execute(query.limit(1)).first() is not None
+
+
+def is_followed(connection: Connection, tenant: str, digest: bytes) -> bool:
+    """Whether a token that came in the place of this one was used."""
+    query = _used_child(tenant).where(session_secrets.c.parent == digest)
+    return connection.execute(query.limit(1)).first() is not None
+
+
+def _used_child(tenant: str) -> Select[tuple[Any]]:
+    return select(session_secrets.c.digest).where(
+        session_secrets.c.tenant == tenant, session_secrets.c.used.is_not(None)
+    )
 
 
 def session_of_digest(connection: Connection, tenant: str, digest: bytes) -> tuple[Session, int | None] | None:
@@ -346,13 +376,32 @@ def all_sign_ins(connection: Connection, tenant: str, *, before: str = "", limit
     return [_made(SignIn, row) for row in connection.execute(query).mappings()]
 
 
-def failures(connection: Connection, tenant: str, subject: str, since: int) -> int:
-    """Refused password sign-ins of a subject since a time, at most 100."""
-    query = select(sign_ins.c.id).where(
+def failures(connection: Connection, tenant: str, subject: str, since: int) -> list[str]:
+    """The addresses of refused password sign-ins of a subject since a time, at most 1,000."""
+    query = _tries(tenant, subject, "denied", since)
+    return [row.address for row in connection.execute(query.limit(1000)).all()]
+
+
+def has_come_from(connection: Connection, tenant: str, subject: str, address: str, since: int) -> bool:
+    """Whether a password sign-in of a subject from an address was granted since a time."""
+    query = _tries(tenant, subject, "granted", since).where(sign_ins.c.address == address)
+    return connection.execute(query.limit(1)).first() is not None
+
+
+def _tries(tenant: str, subject: str, outcome: str, since: int) -> Select[tuple[str]]:
+    return select(sign_ins.c.address).where(
         sign_ins.c.tenant == tenant, sign_ins.c.subject == subject, sign_ins.c.how == "password",
-        sign_ins.c.outcome == "denied", sign_ins.c.at >= since,
+        sign_ins.c.outcome == outcome, sign_ins.c.at >= since,
     )  # fmt: skip
-    return len(connection.execute(query.limit(100)).all())
+
+
+def forget_sign_ins(connection: Connection, tenant: str, before: int) -> None:
+    """For EVERY: drop what was tried before a time."""
+    old = select(sign_ins.c.tenant, sign_ins.c.id).where(sign_ins.c.at < before)
+    if tenant != "*":
+        old = old.where(sign_ins.c.tenant == tenant)
+    for row in connection.execute(old.limit(10_000)).all():
+        connection.execute(delete(sign_ins).where(sign_ins.c.tenant == row.tenant, sign_ins.c.id == row.id))
 
 
 # The issuer

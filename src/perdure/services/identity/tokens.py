@@ -52,8 +52,8 @@ class Tokens:
         await self._refresh()
         try:
             decoded = jwt.decode(token, self._verifying, algorithms=[ALGORITHM])
-        except (JoseError, ValueError):
-            return None
+        except (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            return None  # a stranger's text, of any shape
         claims, now = decoded.claims, self._ground.clock.now() // 1000
         is_right = (
             decoded.header.get("typ") == "at+jwt"

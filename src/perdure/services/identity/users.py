@@ -12,7 +12,17 @@ from perdure.errors import Conflict, Denied, Invalid, NotFound
 from perdure.ports.database import Transaction
 from perdure.ports.edge import Caller
 from perdure.services.identity import events, store
-from perdure.services.identity.models import PENDING, Role, User, checked_email, checked_password
+from perdure.services.identity.models import (
+    FAILURES,
+    FAILURES_MS,
+    PENDING,
+    Role,
+    SignIn,
+    TooMany,
+    User,
+    checked_email,
+    checked_password,
+)
 from perdure.services.identity.service import Ground, refuse_more
 
 _TOTP = "users/{}/totp"
@@ -52,7 +62,7 @@ class Users:
 
     async def create(self, by: Caller, *, email: str, name: str, role: Role, password: str | None) -> User:
         """A user. Without a password he signs in through an OpenID provider only. Conflict when the address is taken."""
-        refuse_more(by, role)
+        refuse_more(by, role, self._ground.home)
         made = User(
             tenant=by.tenant, id=self._ground.id("usr"), email=checked_email(email), name=name.strip()[:200],
             role=role, created=self._ground.clock.now(), has_password=password is not None,
@@ -89,12 +99,12 @@ class Users:
             user = store.user(tx.connection, by.tenant, id)
             if user is None:
                 raise NotFound(f"There is no user {id!r}.")
-            refuse_more(by, user.role)
+            refuse_more(by, user.role, self._ground.home)
             loses = user.role == "owner" and (role not in (None, "owner") or disabled)
             if loses and store.count_owners(tx.connection, by.tenant) < 2:
                 raise Conflict("This is the last owner.", hint="Make somebody else an owner first.")
             if role is not None:
-                refuse_more(by, role)
+                refuse_more(by, role, self._ground.home)
                 store.change_user(tx.connection, by.tenant, id, role=role)
                 tx.tell(events.user_changed(id, "role", by.subject))
             if disabled is not None:
@@ -111,11 +121,9 @@ class Users:
         """One's own with the current one; somebody else's as who may give his role. All his sessions end."""
         user = await self.get(by.tenant, id)
         if by.subject == id:
-            found = await self._read(by.tenant, user.email)
-            if not await self._passwords.is_right(found[1], current or ""):
-                raise Denied("The current password is not right.")
+            await self._check_current(by, user, current or "")
         else:
-            refuse_more(by, user.role)
+            refuse_more(by, user.role, self._ground.home)
             if "users:write" not in by.permissions:
                 raise Denied("You may change your own password only.")
         kept = await self._passwords.hash(checked_password(password))
@@ -127,6 +135,24 @@ class Users:
             tx.tell(events.user_changed(id, "password", by.subject))
 
         await self._ground.database.write(by.tenant, work)
+
+    async def _check_current(self, by: Caller, user: User, current: str) -> None:
+        """Who holds a stolen session must not guess the password in peace: a failure counts as one to sign in."""
+        ground, now = self._ground, self._ground.clock.now()
+
+        def work(connection: Connection) -> int:
+            return store.failures(connection, by.tenant, user.email, now - FAILURES_MS).count("")
+
+        if await ground.database.read(by.tenant, work) >= FAILURES:
+            raise TooMany
+        found = await self._read(by.tenant, user.email)
+        if await self._passwords.is_right(found[1], current):
+            return
+        failed = SignIn(
+            tenant=by.tenant, id=ground.id("sgn"), at=now, subject=user.email, how="password", outcome="denied"
+        )
+        await ground.database.write(by.tenant, lambda tx: store.add_sign_in(tx.connection, by.tenant, failed))
+        raise Denied("The current password is not right.")
 
     # The second factor
 
@@ -163,7 +189,7 @@ class Users:
         """One's own, or that of a user who lost his device, by who may give his role."""
         user = await self.get(by.tenant, id)
         if by.subject != id:
-            refuse_more(by, user.role)
+            refuse_more(by, user.role, self._ground.home)
             if "users:write" not in by.permissions:
                 raise Denied("You may remove your own second factor only.")
 

@@ -31,7 +31,9 @@ class Who:
         if issuer == self._tokens.issuer:
             found = await self._tokens.verify(token)
             return None if found is None else await self._sessions.caller(*found, "token")
-        return await self._providers.verify(issuer, token)
+        caller = await self._providers.verify(issuer, token)
+        # A provider's word does not open a tenant that is shut here, or that there never was.
+        return caller if caller is not None and await self._sessions.admits(caller.tenant) else None
 
     async def by_session(self, session: str) -> Caller | None:
         found = await self._sessions.by_session(session)
@@ -45,7 +47,7 @@ def _issuer(token: str) -> str | None:
         return None
     try:
         claims = msgspec.json.decode(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-    except (binascii.Error, msgspec.DecodeError, ValueError):
+    except (binascii.Error, msgspec.DecodeError, ValueError, RecursionError):
         return None
     issuer = claims.get("iss") if isinstance(claims, dict) else None
     return issuer if isinstance(issuer, str) else None

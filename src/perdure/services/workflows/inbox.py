@@ -7,6 +7,7 @@ themselves when their deadline passes or their run has ended.
 
 import asyncio
 import logging
+import re
 from datetime import datetime
 from typing import Any
 
@@ -40,6 +41,8 @@ _AT_ONCE = 100
 _PAUSE = 1.0
 _OPEN = frozenset[ItemState]({"open"})
 _TITLE = 300
+_MAIL = re.compile(r"user:[^\s#/:@]+@[^\s#/:@]+")
+"""An address, which is compared in lower case; the subject that a provider gives is not."""
 
 
 class Person(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,11 +50,14 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
 
     subject: str
     roles: frozenset[str] = frozenset()
+    """With those that the person's own role holds: what is asked of an operator may be decided by an admin."""
+    email: str = ""
 
     @property
     def names(self) -> list[str]:
         """By what a question may call this person."""
-        return [f"user:{self.subject}", *(f"role:{role}" for role in sorted(self.roles))]
+        users = [f"user:{name}" for name in (self.subject, self.email) if name]
+        return [*users, *(f"role:{role}" for role in sorted(self.roles))]
 
     def may_decide(self, item: Item) -> bool:
         return not item.to or bool(set(self.names) & set(item.to))
@@ -242,14 +248,16 @@ def item_of(tenant: str, id: str, event: dict[str, Any], now: int) -> Item:
 
 
 def addressees(to: list[str]) -> tuple[str, ...]:
-    """Names as they are compared: `role:<name>`, `user:<id>`; a bare name is a user's. Invalid for anything else."""
+    """Names as they are compared: `role:<name>`, `user:<id or e-mail address>`; a bare name is a user's. Invalid for
+    anything else."""
     found: dict[str, None] = {}
     for name in to:
         checked_text(name, "name", 200)
         kind, colon, rest = name.partition(":")
         if not name or (colon and kind in {"user", "role"} and not rest):
             raise Invalid(f"{name[:80]!r} names nobody.", hint="Write user:<id> or role:<name>.")
-        found[name if colon and kind in {"user", "role"} else f"user:{name}"] = None
+        full = name if colon and kind in {"user", "role"} else f"user:{name}"
+        found[full.lower() if _MAIL.fullmatch(full) else full] = None
     return tuple(found)
 
 

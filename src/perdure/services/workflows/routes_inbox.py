@@ -55,4 +55,4 @@ def router(inbox: Inbox) -> APIRouter:
 
 
 def _person(by: Caller) -> Person:
-    return Person(subject=by.subject, roles=by.roles)
+    return Person(subject=by.subject, roles=by.roles, email=by.email)

@@ -1,12 +1,18 @@
 """API keys are recognised while they are good, and give no more than their maker has."""
 
+import asyncio
 import itertools
 
 import pytest
 
+from perdure.adapters.clock import TestClock
+from perdure.adapters.database import open_database
+from perdure.adapters.sealing import KeySealing
 from perdure.errors import Denied, Invalid, NotFound
+from perdure.services.identity import store
 from perdure.services.identity.keys import Wish
-from perdure.services.identity.models import INSTALLATION, ROLES, granted
+from perdure.services.identity.models import INSTALLATION, ROLES, granted, held
+from perdure.services.identity.service import Ground, Tenants
 from tests.unit.services.identity.conftest import somebody
 
 
@@ -93,6 +99,53 @@ async def test_a_key_is_bound_to_a_project_that_exists(identity):
     assert (await identity.keys.recognise(secret)).project == "mail"
 
 
+async def test_who_is_bound_to_a_project_makes_no_key_for_another(identity):
+    for id in ("mail", "shop"):
+        await identity.tenants.create_project("default", id, id)
+    _, secret = await identity.keys.create(somebody(), Wish(name="x", role="admin", project="mail"))
+    bound = await identity.keys.recognise(secret)
+    with pytest.raises(Denied, match="'mail'"):
+        await identity.keys.create(bound, Wish(name="y", role="viewer", project="shop"))
+    made, _ = await identity.keys.create(bound, Wish(name="y", role="viewer"))
+    assert made.project == "mail"
+
+
+async def test_an_owner_without_the_installation_does_not_give_it(identity):
+    """One who signs in through a provider is such an owner of the home tenant: a key of his would be more than he is."""
+    owner = somebody(is_home=False)
+    with pytest.raises(Denied):
+        await identity.keys.create(owner, Wish(name="x", role="owner"))
+    with pytest.raises(Denied):
+        await identity.users.create(owner, email="o@example.com", name="", role="owner", password=None)
+    _, secret = await identity.keys.create(somebody(tenant="acme", is_home=False), Wish(name="x", role="owner"))
+    assert secret
+
+
+async def test_an_administrator_ends_no_key_that_may_more_than_he(identity):
+    owners, _ = await identity.keys.create(somebody(), Wish(name="x", role="owner"))
+    small = frozenset(["runs:read"])
+    little, _ = await identity.keys.create(somebody(), Wish(name="x", role="owner", permissions=small))
+    admin = somebody("admin")
+    with pytest.raises(Denied):
+        await identity.keys.revoke(admin, owners.id)
+    assert (await identity.keys.revoke(admin, little.id)).revoked is not None
+    assert (await identity.keys.revoke(somebody(), owners.id)).revoked is not None
+
+
+async def test_two_processes_that_start_at_once_show_one_owner_key(tmp_path):
+    path = f"sqlite:///{tmp_path}/identity.db"
+    databases = [open_database(path, "identity", store.metadata if not index else None) for index in range(2)]
+    try:
+        for turn in range(10):
+            grounds = [Ground(database=one, clock=TestClock(), sealing=KeySealing((bytes(32),))) for one in databases]
+            tenants = [Tenants(ground) for ground in grounds]
+            made = await asyncio.gather(*(one.first_key(f"t{turn}") for one in tenants))
+            assert sorted(secret is None for secret in made) == [False, True]
+    finally:
+        for one in databases:
+            await one.close()
+
+
 def test_roles_hold_one_another():
     roles = list(ROLES.values())
     assert all(lower < higher for lower, higher in itertools.pairwise(roles))
@@ -105,7 +158,7 @@ async def test_an_own_key_does_what_its_user_can_now(identity):
     me = somebody("editor", subject=ana.id)
     key, secret = await identity.keys.create(me, Wish(name="mine", role="editor"), user=ana.id)
     caller = await identity.keys.recognise(secret)
-    assert (caller.subject, caller.roles) == (ana.id, {"editor"})
+    assert (caller.subject, caller.roles, caller.email) == (ana.id, held("editor"), "a@example.com")
     assert [one.id for one in await identity.keys.find("default", user=ana.id)] == [key.id]
     await identity.users.change(somebody(), ana.id, role="viewer")
     assert (await identity.keys.recognise(secret)).permissions == ROLES["viewer"]

@@ -1,10 +1,12 @@
 """Signing in, staying signed in, and being thrown out."""
 
+import asyncio
+
 import pyotp
 import pytest
 
 from perdure.errors import Conflict, Denied, Invalid
-from perdure.services.identity.models import Refused, TooMany
+from perdure.services.identity.models import Refused, TooMany, held
 from perdure.services.identity.sessions import Shown
 from tests.unit.services.identity.conftest import somebody
 
@@ -26,7 +28,7 @@ async def test_a_sign_in_gives_a_token_that_says_who_it_is(identity, ana):
     granted = await identity.sessions.sign_in(shown(), "refresh")
     tenant, session = await identity.tokens.verify(granted.access)
     caller = await identity.sessions.caller(tenant, session, "token")
-    assert (caller.subject, caller.roles) == (ana.id, {"editor"})
+    assert (caller.subject, caller.roles, caller.email) == (ana.id, held("editor"), "ana@example.com")
     assert granted.secret not in repr(granted)
 
 
@@ -58,6 +60,32 @@ async def test_a_disabled_user_is_out_at_once(identity, ana):
         await identity.sessions.sign_in(shown(), "refresh")
 
 
+async def test_failures_of_others_do_not_keep_somebody_out_from_where_he_has_signed_in_before(identity, ana):
+    await identity.sessions.sign_in(shown(address="192.0.2.1"), "refresh")
+    for number in range(50):
+        with pytest.raises(Refused):
+            await identity.sessions.sign_in(shown(password="wrong", address=f"198.51.100.{number % 6}"), "refresh")
+    with pytest.raises(TooMany):
+        await identity.sessions.sign_in(shown(address="198.51.100.7"), "refresh")
+    assert await identity.sessions.sign_in(shown(address="192.0.2.1"), "refresh")
+
+
+async def test_guesses_at_the_same_moment_are_counted_too(identity, ana):
+    many = [identity.sessions.sign_in(shown(password="wrong"), "refresh") for _ in range(30)]
+    right = identity.sessions.sign_in(shown(), "refresh")
+    *_, last = await asyncio.gather(*many, right, return_exceptions=True)
+    assert isinstance(last, TooMany)
+
+
+async def test_the_current_password_is_not_guessed_in_peace(identity, ana):
+    me = somebody("editor", subject=ana.id)
+    for _ in range(10):
+        with pytest.raises(Denied, match="current"):
+            await identity.users.set_password(me, ana.id, password="another password", current="wrong")
+    with pytest.raises(TooMany):
+        await identity.users.set_password(me, ana.id, password="another password", current=PASSWORD)
+
+
 async def test_ten_failures_make_everybody_wait(identity, ana):
     for _ in range(10):
         with pytest.raises(Refused):
@@ -71,6 +99,38 @@ async def test_ten_failures_make_everybody_wait(identity, ana):
 async def test_a_refresh_token_works_once_and_showing_it_twice_ends_the_session(identity, ana):
     first = await identity.sessions.sign_in(shown(), "refresh")
     second = await identity.sessions.refresh(first.secret)
+    identity.clock.jump(11)
+    with pytest.raises(Refused):
+        await identity.sessions.refresh(first.secret)
+    with pytest.raises(Refused):
+        await identity.sessions.refresh(second.secret)
+    found = (await identity.sessions.find_sign_ins("default"))[0]
+    assert (found.subject, found.how, found.outcome) == (ana.id, "refresh", "reused")
+
+
+async def test_a_client_that_did_not_hear_the_answer_asks_again(identity, ana):
+    first = await identity.sessions.sign_in(shown(), "refresh")
+    await identity.sessions.refresh(first.secret)
+    heard = await identity.sessions.refresh(first.secret)
+    third = await identity.sessions.refresh(heard.secret)
+    assert await identity.sessions.refresh(third.secret)
+
+
+async def test_of_two_that_refresh_at_once_one_branch_goes_on(identity, ana):
+    """Two tabs keep what came last and go on; a thief and his victim do not both."""
+    first = await identity.sessions.sign_in(shown(), "refresh")
+    one, other = await asyncio.gather(*(identity.sessions.refresh(first.secret) for _ in range(2)))
+    going_on = await identity.sessions.refresh(one.secret)
+    with pytest.raises(Refused):
+        await identity.sessions.refresh(other.secret)
+    with pytest.raises(Refused):
+        await identity.sessions.refresh(going_on.secret)
+
+
+async def test_a_stolen_token_is_found_out_though_its_owner_was_here_a_moment_ago(identity, ana):
+    first = await identity.sessions.sign_in(shown(), "refresh")
+    second = await identity.sessions.refresh(first.secret)
+    await identity.sessions.refresh(second.secret)
     with pytest.raises(Refused):
         await identity.sessions.refresh(first.secret)
     with pytest.raises(Refused):
