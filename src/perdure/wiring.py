@@ -38,6 +38,7 @@ from perdure.language.values import Json
 from perdure.ports.blobs import Blobs
 from perdure.ports.clock import Clock
 from perdure.ports.function import Function
+from perdure.ports.outlet import Outlet
 from perdure.ports.secrets import Secrets
 from perdure.ports.spending import Spending
 from perdure.settings import Settings
@@ -119,20 +120,22 @@ def installation(
     secrets_file: str | None = None,
     environ: Mapping[str, str] | None = None,
     spending: Spending | None = None,
+    has_outlet: bool = False,
 ) -> Installation:
-    """The engine that the settings name, not open yet.
+    """The engine that the settings name, not open yet. `has_outlet`: around it is a platform, which takes what runs emit.
 
     `environ` is looked through for secrets only; those of a file come first. `spending` is asked before each request to
     a model; nobody counts without it. Invalid when a part cannot be built.
     """
     made = embedded(directory, settings, modules=modules, secrets_file=secrets_file, environ=environ, spending=spending)
     if settings.engine == "temporal":
-        made.engine = temporal_engine(directory, settings, made.table)
+        made.engine = temporal_engine(directory, settings, made.table, has_outlet=has_outlet)
     return made
 
 
-def temporal_engine(directory: Path, settings: Settings, table: Table) -> "TemporalEngine":
-    """The client of a Temporal server. Invalid when its libraries are not installed."""
+def temporal_engine(directory: Path, settings: Settings, table: Table, *, has_outlet: bool = False) -> "TemporalEngine":
+    """The client of a Temporal server. With a database that processes share, runs that begin at a shell belong to the platform
+    too. Invalid when its libraries are not installed."""
     try:  # heavy, and installed only with the extra
         from perdure.engines.temporal.connection import Address
         from perdure.engines.temporal.engine import TemporalEngine
@@ -162,11 +165,19 @@ def temporal_engine(directory: Path, settings: Settings, table: Table) -> "Tempo
             calls=settings.temporal_calls,
             open_days=settings.temporal_open_days,
         ),
+        has_outlet=has_outlet or bool(settings.database_url),
     )
 
 
 def temporal_worker(
-    installation: Installation, directory: Path, settings: Settings, *, queues: Sequence[str], calls: int, drain: float
+    installation: Installation,
+    directory: Path,
+    settings: Settings,
+    *,
+    queues: Sequence[str],
+    calls: int,
+    drain: float,
+    outlet: Outlet | None = None,
 ) -> "TemporalWorker":
     """A worker on the connection of an installation that is open. Invalid for a queue that does not exist."""
     from perdure.engines.temporal.engine import TemporalEngine  # as above
@@ -183,6 +194,7 @@ def temporal_worker(
         queues=queues,
         calls=calls,
         drain=drain,
+        outlet=outlet,
     )
 
 

@@ -98,6 +98,12 @@ class KafkaBus:
             finally:
                 await consumer.stop()
 
+    async def check(self) -> None:
+        """Unavailable when the broker cannot be reached now."""
+        with _reaching():
+            producer = await self._started()
+            await asyncio.wait_for(producer.client.fetch_all_metadata(), _SECONDS)
+
     async def close(self) -> None:
         """Take nothing more; a listener at work may finish for a moment, else its event comes again elsewhere."""
         self._closed = True

@@ -119,9 +119,11 @@ class RabbitBus:
                 await self._drop()
                 if asyncio.get_running_loop().time() < self._not_before:
                     raise ConnectionError(self._reason)
+                connection = aio_pika.Connection(aio_pika.connection.make_url(self._url))
                 try:
-                    connection = await aio_pika.connect(self._url, timeout=_SECONDS)
+                    await connection.connect(timeout=_SECONDS)
                 except _lost() as error:
+                    await connection.close()  # else it would be closed when it is forgotten, in whatever thread that is
                     self._reason = str(error)
                     self._not_before = asyncio.get_running_loop().time() + _FEWEST_SECONDS
                     raise

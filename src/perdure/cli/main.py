@@ -30,6 +30,7 @@ COMMANDS = (
     Command("runs", "perdure.cli.runs", "List, show and mend runs: resume, cancel, retry, skip, fork, delete."),
     Command("events", "perdure.cli.events", "Send an event to the runs that wait for it."),
     Command("up", "perdure.cli.up", "Serve the whole platform from this process."),
+    Command("serve", "perdure.cli.serve", "Serve the platform beside others, on servers that all of them share."),
     Command("worker", "perdure.cli.worker", "Work on the queues of a Temporal server until told to stop."),
     Command("doctor", "perdure.cli.doctor", "Look at every configured part, and say what is wrong with it."),
     Command("workflows", "perdure.cli.workflows", "Publish documents on a server, and see to what is published."),

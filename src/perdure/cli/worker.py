@@ -1,4 +1,7 @@
-"""`perdure worker`: works on the queues of a Temporal server until SIGTERM or Ctrl-C, then lets calls finish."""
+"""`perdure worker`: works on the queues of a Temporal server until SIGTERM or Ctrl-C, then lets calls finish.
+
+With a database that processes share it is a worker of the platform as well: what goes on there by itself goes on here.
+"""
 
 import argparse
 import asyncio
@@ -6,18 +9,22 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, TypeVar
 
 from perdure.cli import drive
 from perdure.errors import Invalid, Unavailable
 
 if TYPE_CHECKING:
-    from perdure.wiring import Installation
+    from perdure.platform.process import Platform
+
+_Opened = TypeVar("_Opened")
 
 _EPILOG = """\
 The queues: workflows (decisions), functions (your own), http (http and openapi), models (infer). A worker needs the
-functions and secrets of the calls that it makes; new documents need no new worker.
+functions and secrets of the calls that it makes; new documents need no new worker. With PERDURE_DATABASE_URL there is one
+more queue, platform: what runs emit, schedules, questions, bulk actions and events between services, in any number of workers.
 
 examples:
   perdure worker --engine temporal
@@ -67,19 +74,33 @@ def execute(options: argparse.Namespace) -> int:
 
 
 async def _work(desk: drive.Desk, options: argparse.Namespace) -> int:
+    from perdure.engines.temporal.protocol import PLATFORM, QUEUES  # only here
+
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         if os.name == "posix":
             asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    every = [*QUEUES, PLATFORM] if desk.settings.database_url else QUEUES
+    queues = [name.strip() for name in options.queues.split(",")] if options.queues else every
+    if PLATFORM not in queues:
+        return await _work_alone(desk, options, queues, stop)
+    if not desk.settings.database_url:
+        raise Invalid(
+            f"The queue {PLATFORM} is that of a platform, and none is set.",
+            hint="Set PERDURE_DATABASE_URL=postgresql://USER@HOST/NAME.",
+        )
+    return await _work_for_platform(desk, options, [name for name in queues if name != PLATFORM], stop)
+
+
+async def _work_alone(desk: drive.Desk, options: argparse.Namespace, queues: Sequence[str], stop: asyncio.Event) -> int:
+    """Runs and calls alone, which know no platform."""
     is_working = asyncio.Event()
     async with _health(options.health, is_working), contextlib.AsyncExitStack() as stack:
-        installation = await _reached(desk, stack, stop)
+        installation = await _reached(desk.opened, stack, stop)
         if installation is None:
             return 0
         from perdure import wiring  # heavy; loaded already by now
-        from perdure.engines.temporal.protocol import QUEUES
 
-        queues = [name.strip() for name in options.queues.split(",")] if options.queues else QUEUES
         worker = wiring.temporal_worker(
             installation, desk.directory, desk.settings, queues=queues, calls=options.calls, drain=options.drain
         )
@@ -93,12 +114,69 @@ async def _work(desk: drive.Desk, options: argparse.Namespace) -> int:
     return 0
 
 
-async def _reached(desk: drive.Desk, stack: contextlib.AsyncExitStack, stop: asyncio.Event) -> "Installation | None":
-    """The installation, open, as soon as the server can be reached; None when told to stop before."""
+async def _work_for_platform(
+    desk: drive.Desk, options: argparse.Namespace, queues: Sequence[str], stop: asyncio.Event
+) -> int:
+    try:
+        from perdure.platform import process  # heavy, and part of an extra
+        from perdure.platform.working import Work
+    except ImportError as error:
+        raise Invalid(
+            f"A worker of the platform needs libraries that are not installed ({error.name}).",
+            hint="Install them with `pip install 'perdure[server]'`.",
+        ) from None
+    work = Work(queues=tuple(queues), calls=options.calls, drain=options.drain)
+
+    def opened() -> AbstractAsyncContextManager["Platform"]:
+        return process.opened(
+            desk.directory, desk.settings, modules=options.functions, secrets_file=options.secrets, environ=os.environ,
+            role="worker", work=work,
+        )  # fmt: skip
+
+    async with contextlib.AsyncExitStack() as stack:
+        async with _health(options.health, asyncio.Event()):
+            platform = await _reached(opened, stack, stop)
+        if platform is None:
+            return 0
+        for line in platform.warnings:
+            _say(line)
+        async with _watched(platform, options.health):
+            _say(f"Working on {', '.join([*queues, 'platform'])} at {desk.settings.temporal_address}.")
+            await stop.wait()
+            platform.edge.standing.drain()
+            _say("Stopping; calls under way may finish.")
+            await stack.aclose()
+    return 0
+
+
+@contextlib.asynccontextmanager
+async def _watched(platform: "Platform", place: str | None) -> AsyncIterator[None]:
+    """The health of a worker of the platform, part by part, and its numbers."""
+    if not place:
+        yield
+        return
+    from perdure.gateway.server import Place, Server  # heavy; loaded already by now
+
+    host, _, port = place.rpartition(":")
+    server = Server(platform.edge, Place(host=host or "127.0.0.1", port=int(port), drain=1.0), platform.log)
+    serving = asyncio.create_task(server.run(signals=False))
+    try:
+        yield
+    finally:
+        server.stop()
+        await serving
+
+
+async def _reached(
+    opened: Callable[[], AbstractAsyncContextManager[_Opened]],
+    stack: contextlib.AsyncExitStack,
+    stop: asyncio.Event,
+) -> _Opened | None:
+    """What is opened, as soon as all servers can be reached; None when told to stop before."""
     told = ""
     while True:
         try:
-            return await stack.enter_async_context(desk.opened())
+            return await stack.enter_async_context(opened())
         except Unavailable as error:
             if str(error) != told:
                 told = str(error)

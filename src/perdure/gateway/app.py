@@ -61,6 +61,8 @@ class Parts:
     """How errors are told on routes that name such a form (`ports/edge.PROBLEMS`)."""
     checks: Mapping[str, Check] = field(default_factory=dict)
     """What must work for this process to be ready, by name."""
+    watched: Mapping[str, Check] = field(default_factory=dict)
+    """What is told of beside it, though requests can be taken without."""
     runs: bff.Runs | None = None
     """For the pages that ask the workflows service's routes in one round; without it they are not there."""
     rules: Rules = field(default_factory=Rules)
@@ -130,6 +132,6 @@ def _api(parts: Parts, standing: Standing) -> FastAPI:
         api.include_router(router, prefix=PREFIX)
     for prefix, router in parts.others:
         api.include_router(router, prefix=prefix)
-    state = Health(parts.checks, standing, parts.clock)
+    state = Health(parts.checks, standing, parts.clock, parts.watched)
     api.include_router(health.router(state, parts.meters, metrics_open=parts.rules.metrics_open))
     return api

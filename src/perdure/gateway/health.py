@@ -22,8 +22,12 @@ _OPEN = {**public("Says only whether the process works; load balancers have no c
 class Health:
     """Asks the parts at most once a second, however many ask us."""
 
-    def __init__(self, checks: Mapping[str, Check], standing: Standing, clock: Clock) -> None:
-        self._checks = dict(checks)
+    def __init__(
+        self, checks: Mapping[str, Check], standing: Standing, clock: Clock, watched: Mapping[str, Check] | None = None
+    ) -> None:
+        """`watched` are told of as well; while one of them fails the process takes requests all the same."""
+        self._checks = {**checks, **(watched or {})}
+        self._needed = frozenset(checks)
         self._standing = standing
         self._clock = clock
         self._known: tuple[float, dict[str, str]] = (float("-inf"), {})
@@ -44,7 +48,7 @@ class Health:
         if self._standing.draining:
             return JSONResponse({"status": "draining"}, 503, headers={"Retry-After": "1"})
         parts = await self.parts()
-        works = all(state == "ok" for state in parts.values())
+        works = all(parts[name] == "ok" for name in self._needed)
         status = {"status": "ready" if works else "not ready", "parts": parts}
         return JSONResponse(status, 200 if works else 503, headers={} if works else {"Retry-After": "1"})
 

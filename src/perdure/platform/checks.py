@@ -166,7 +166,7 @@ async def _redis(settings: Settings) -> Finding:
 async def _broker(settings: Settings) -> Finding:
     bus = broker(settings.bus_url)
     try:
-        await bus.redrive("doctor", 0)
+        await bus.check()
     finally:
         await bus.close()
     return Finding("", "ok", "The broker answers.")

@@ -5,6 +5,7 @@ Which adapter stands behind a port is decided here, by settings alone.
 
 import asyncio
 import contextlib
+import dataclasses
 import functools
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
@@ -20,21 +21,26 @@ from perdure.adapters.egress import HttpEgress
 from perdure.adapters.logs import LineLog, bridge
 from perdure.adapters.memory_bus import MemoryBus
 from perdure.adapters.memory_cache import MemoryCache
+from perdure.adapters.memory_locks import MemoryLocks
 from perdure.adapters.metrics import PrometheusMeters
 from perdure.adapters.relay import Relay
 from perdure.adapters.sealing import KeySealing, key_of_file, keys_from
 from perdure.adapters.telemetry import spans
 from perdure.adapters.tracing import TracedEngine, TracedFunction, Traces
 from perdure.engines.embedded.engine import EmbeddedEngine
-from perdure.errors import Invalid, Unavailable
+from perdure.errors import Invalid
 from perdure.gateway.app import Edge, Parts, build
 from perdure.migrations import histories
-from perdure.platform import edge, trust
+from perdure.platform import edge, readiness, roles, trust, working
 from perdure.platform.brokers import broker
+from perdure.platform.roles import Role
+from perdure.platform.working import Work
 from perdure.ports.bus import Bus, Exchange
 from perdure.ports.cache import Cache
 from perdure.ports.function import Function
+from perdure.ports.locks import Locks
 from perdure.ports.model import ModelFailed
+from perdure.ports.outlet import Outlet
 from perdure.ports.spans import TRACEPARENT, Spans
 from perdure.ports.spending import Later
 from perdure.services.agents import events as agent_events
@@ -99,10 +105,16 @@ class Opening:
         self.stack = stack
         self.last = last
         """What closes after the engine: calls of runs that end meanwhile still say what they cost."""
+        self.role: Role = "everything"
         self.spans: Spans = spans(settings.otlp_endpoint, version=__version__)
         self.traces = Traces()
         self.meters = PrometheusMeters(__version__)
         stack.callback(self.spans.close)
+
+    @property
+    def works(self) -> bool:
+        """Whether what goes on by itself goes on here: schedules, questions, jobs, listeners, runs."""
+        return self.role != "gateway"
 
     def traced(self, function: Function) -> Function:
         """The function with a span around each call, and the run's id on log lines meanwhile."""
@@ -127,6 +139,8 @@ class Opening:
             resolve=installation.resolve,
         )
         service = Workflows(ground)
+        if not self.works:
+            return service, database
         await service.definitions.restore()
         self.task("schedules", service.firing.run)
         self.task("inbox", service.inbox.run)
@@ -183,6 +197,16 @@ class Opening:
         self.last.push_async_callback(cache.close)
         return cache
 
+    def locks(self, clock: Any) -> Locks:
+        if self.settings.redis_url:
+            from perdure.adapters.redis_locks import RedisLocks  # an extra, and slow to import
+
+            locks: Locks = RedisLocks(self.settings.redis_url)
+        else:
+            locks = MemoryLocks(clock)
+        self.stack.push_async_callback(locks.close)
+        return locks
+
     def bus(self, clock: Any, database: Database) -> Bus:
         bus: Bus
         if self.settings.bus_url:
@@ -193,7 +217,9 @@ class Opening:
         return bus
 
     async def relay(self, database: Database, bus: Bus, clock: Any) -> None:
-        """Begin to publish what a service tells."""
+        """Begin to publish what a service tells. A bus inside the process reaches only those who listen in it."""
+        if not self.works and isinstance(bus, MemoryBus):
+            return
         relay = Relay(database, bus, "workflow.events", clock=clock)
         await relay.open()
         self.stack.push_async_callback(relay.close)
@@ -212,8 +238,25 @@ class Opening:
         tokens = Tokens(ground, settings.public_url or "urn:perdure")
         sessions = Sessions(ground, passwords, users, tokens)
         who = Who(keys, sessions, tokens, Providers(trust.providers(settings.oidc), fetch, clock))
-        self.task("sessions", sessions.sweep)
+        if self.works:
+            self.task("sessions", sessions.sweep)
         return Identity(tenants, keys, users, sessions, tokens, who), database
+
+    async def temporal(self, installation: wiring.Installation, tenants: Tenants, work: Work, outlet: Outlet) -> None:
+        """Begin to work on the queues of a Temporal server, if there is one; it ends first, when calls have finished."""
+        engine = installation.engine
+        if isinstance(engine, EmbeddedEngine):
+            return
+        clock = installation.clock
+        self.task(
+            "sweep", functools.partial(working.sweep, engine, tenants, self.locks(clock), clock, self.settings.tenant)
+        )
+        worker = wiring.temporal_worker(
+            installation, self.directory, self.settings, queues=work.queues, calls=work.calls, drain=work.drain,
+            outlet=outlet,
+        )  # fmt: skip
+        await worker.open()
+        self.stack.push_async_callback(worker.close)
 
 
 @contextlib.asynccontextmanager
@@ -224,15 +267,26 @@ async def opened(
     modules: Iterable[str] = (),
     secrets_file: str | None = None,
     environ: Mapping[str, str] | None = None,
+    role: Role = "everything",
+    work: Work = Work(),
 ) -> AsyncIterator[Platform]:
-    """One process of the platform. Errors as of `wiring.installation`; Unavailable when a server cannot be reached."""
+    """One process of the platform. Errors as of `roles.check` and `wiring.installation`; Unavailable when a server cannot be
+    reached, or a database must be migrated first."""
+    warnings = roles.check(role, settings)
     log = LineLog(level=settings.log_level)
     bridge(log)
     async with contextlib.AsyncExitStack() as last, contextlib.AsyncExitStack() as stack:
         opening, spending = Opening(directory, settings, stack, last), Later()
         installation = wiring.installation(
-            directory, settings, modules=modules, secrets_file=secrets_file, environ=environ, spending=spending
+            directory,
+            settings,
+            modules=modules,
+            secrets_file=secrets_file,
+            environ=environ,
+            spending=spending,
+            has_outlet=True,
         )
+        opening.role = role
         installation.table.surround(opening.traced)
         await stack.enter_async_context(installation.open())
         clock, sealing = installation.clock, opening.sealing()
@@ -245,7 +299,8 @@ async def opened(
         cache = opening.cache(clock)
         agents, agents_database = opening.agents(installation, cache, spending)
         bus = opening.bus(clock, workflows_database)
-        await _subscribe(bus, workflows, agents)
+        if opening.works:
+            await _subscribe(bus, workflows, agents)
         for database in (identity_database, workflows_database, agents_database):
             await opening.relay(database, bus, clock)
         models = edge.model_gateway(installation, settings, cache, agents.accounts, log)
@@ -265,11 +320,20 @@ async def opened(
             others=[(gateway_routes.PREFIX, gateway_routes.router(models, edge.WIRES, edge.VECTORS))],
             forms=gateway_routes.forms(edge.WIRES),
             runs=workflows.runs,
-            checks={"engine": functools.partial(_engine_works, installation)},
+            checks=readiness.needed(
+                installation.engine,
+                {"identity": identity_database, "workflows": workflows_database, "agents": agents_database},
+            ),
+            watched=readiness.watched(cache, bus),
             rules=edge.rules(settings),
             version=__version__,
         )
-        yield Platform(installation, build(parts), identity, log, settings.tenant, installation.warnings)
+        if opening.works:
+            await opening.temporal(installation, identity.tenants, work, workflows.listeners)
+        if role == "worker":
+            parts = dataclasses.replace(parts, routers=(), others=[("", working.alive())], forms={}, runs=None)
+        warnings += installation.warnings
+        yield Platform(installation, build(parts), identity, log, settings.tenant, warnings)
 
 
 async def _subscribe(bus: Bus, workflows: Workflows, agents: Agents) -> None:
@@ -290,12 +354,6 @@ def _price(installation: wiring.Installation, model: str) -> float | None:
         return None
     known = [cost for cost in costs if isinstance(cost, int | float)]
     return max(known) / 1_000_000 if known else None
-
-
-async def _engine_works(installation: wiring.Installation) -> None:
-    engine = installation.engine
-    if isinstance(engine, EmbeddedEngine) and engine.stalled is not None:
-        raise Unavailable(engine.stalled)
 
 
 async def _for_ever(name: str, work: Callable[[], Awaitable[None]]) -> None:

@@ -68,3 +68,10 @@ async def test_no_label_grows_with_callers():
     assert "n17" not in text and "unknown/" not in text and 'tenant="' not in text
     assert 'perdure_http_requests_total{method="GET",route="/api/v1/notes/{id}",status="404"} 50.0' in text
     assert 'route="unmatched",status="404"} 50.0' in text
+
+
+async def test_what_is_only_watched_is_told_of_and_no_reason_to_take_nothing():
+    world = World(checks={"database": ok}, watched={"broker": broken})
+    answer = await world.ask("GET", "/ready", key=None)
+    assert answer.status == 200
+    assert answer.json == {"status": "ready", "parts": {"database": "ok", "broker": "failing"}}
