@@ -1,7 +1,9 @@
 """A real HTTP server that speaks chat completions as a test tells it to: well, badly, slowly, or not at all."""
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -50,6 +52,7 @@ async def endpoint(*script: Script) -> AsyncIterator[Endpoint]:
     serving = Endpoint(list(script))
     application = web.Application(client_max_size=20_000_000)
     application.router.add_post("/v1/chat/completions", serving.answer)
+    application.router.add_post("/v1/embeddings", serving.answer)
     runner = web.AppRunner(application, shutdown_timeout=0.1)
     await runner.setup()
     try:
@@ -59,3 +62,28 @@ async def endpoint(*script: Script) -> AsyncIterator[Endpoint]:
         yield serving
     finally:
         await runner.cleanup()
+
+
+@contextlib.contextmanager
+def endpoints(number: int) -> Iterator[list[Endpoint]]:
+    """Several of them in a thread of their own, for as long as a whole module of tests."""
+    served: list[Endpoint] = []
+    ready, over = threading.Event(), asyncio.Event()
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    async def serve() -> None:
+        loops.append(asyncio.get_running_loop())
+        async with contextlib.AsyncExitStack() as stack:
+            for _ in range(number):
+                served.append(await stack.enter_async_context(endpoint(lambda body, _: completion("hello"))))
+            ready.set()
+            await over.wait()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    try:
+        assert ready.wait(30)
+        yield served
+    finally:
+        loops[0].call_soon_threadsafe(over.set)
+        thread.join(30)

@@ -130,7 +130,7 @@ class ModelGateway:
                 yield chunk
             return
         await self._begin(asked)
-        is_held = self._ground.guardrails.has_after
+        is_held = self._ground.guardrails.holds(asked.request, asked.caller)
         async with contextlib.aclosing(self._models.stream(asked.request)) as chunks:
             async for chunk in chunks:  # to its end: who stops at the answer loses the connection to the provider
                 if isinstance(chunk, Answer):

@@ -89,10 +89,13 @@ class Guardrails:
     def __init__(self, rules: Rules = Rules()) -> None:
         self._before = [_compiled(rule) for rule in rules.before]
         self._after = [_compiled(rule) for rule in rules.after]
-        self.has_after = bool(self._after)
 
     def __repr__(self) -> str:
         return f"Guardrails({len(self._before)} before, {len(self._after)} after)"
+
+    def holds(self, request: Request, caller: Caller) -> bool:
+        """Whether an answer has to be seen whole before a piece of it is given."""
+        return any(rule.is_about(request.model, caller) for rule in self._after)
 
     def before(self, request: Request, caller: Caller) -> Request:
         """The request as it may be sent. Raises Barred."""
@@ -183,10 +186,9 @@ def _masking(rule: Rule) -> Callable[[str], str]:
     except re2.error as error:
         text = error.args[0].decode() if isinstance(error.args[0], bytes) else str(error)
         raise ValueError(f"its pattern cannot be used: {text} (RE2: no look-around, no back-references)") from None
-    by = rule.by.replace("\\", "\\\\")
 
     def mask(text: str) -> str:
-        masked: str = pattern.sub(by, text)
+        masked: str = pattern.sub(lambda _: rule.by, text)  # as a text it would be read for groups, and as Latin-1
         return masked
 
     return mask
