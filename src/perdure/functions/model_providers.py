@@ -69,11 +69,12 @@ class Providers:
             await (self._spending.end(permit, bill) if bill else self._spending.abandon(permit))
 
     async def _live(self, request: Request, told: Callable[[dict[str, Any]], None]) -> Answer:
-        answer = None
+        answer, at = None, 0
         async with contextlib.aclosing(self._models.stream(request)) as chunks:
             async for chunk in chunks:
                 if isinstance(chunk, TextDelta):
-                    told({"text": chunk.text})
+                    told({"text": chunk.text, "at": at})  # who looks on later knows that it missed something
+                    at += len(chunk.text)
                 answer = chunk
         if not isinstance(answer, Answer):
             raise ModelFailed("The model's stream ended without an answer.", failure="communication", sent=True)

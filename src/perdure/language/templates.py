@@ -11,7 +11,7 @@ from perdure.language.guard.faults import ExpressionFault
 from perdure.language.guard.secrets import PARTS, SECRET
 from perdure.language.values import Json
 
-__all__ = ["PARTS", "SECRET", "Mode", "Template", "compile_field", "compile_template", "whole"]
+__all__ = ["PARTS", "SECRET", "Mode", "Template", "compile_field", "compile_template", "pieces", "whole"]
 
 Mode: TypeAlias = Literal["strict", "loose"]
 """`evaluate.mode` of the document (A6)."""
@@ -49,6 +49,20 @@ def whole(text: str) -> str | None:
         return None
     end = _end(stripped, 2)
     return stripped[2:end] if end == len(stripped) - 1 else None
+
+
+def pieces(text: str) -> list[str | Expression]:
+    """A text with `${ }` anywhere in it, as its plain parts and its expressions. Only prompts are written so: in a
+    document an expression is a whole string (T30). ExpressionFault when one is not closed or cannot be read."""
+    found: list[str | Expression] = []
+    position = 0
+    while (start := text.find("${", position)) >= 0:
+        end = _end(text, start + 2)
+        if end is None:
+            raise ExpressionFault("A `${` is not closed by a `}`.", offset=start)
+        found += [text[position:start], parse(text[start + 2 : end])]
+        position = end + 1
+    return [piece for piece in [*found, text[position:]] if piece != ""]
 
 
 def compile_field(text: str, names: frozenset[str] | None = None) -> Expression:

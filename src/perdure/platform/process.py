@@ -44,6 +44,7 @@ from perdure.ports.outlet import Outlet
 from perdure.ports.spans import TRACEPARENT, Spans
 from perdure.ports.spending import Later
 from perdure.services.agents import events as agent_events
+from perdure.services.agents import listeners as agent_listeners
 from perdure.services.agents import routes_gateway as gateway_routes
 from perdure.services.agents.service import Ground as AgentsGround
 from perdure.services.agents.whole import Agents
@@ -149,8 +150,15 @@ class Opening:
             self.task("what runs emit", functools.partial(service.listeners.follow, engine))
         return service, database
 
-    def agents(self, installation: wiring.Installation, cache: Cache, spending: Later) -> tuple[Agents, Database]:
-        """The service; from now on calls of runs are on somebody's account."""
+    async def agents(
+        self, installation: wiring.Installation, cache: Cache, spending: Later, workflows: Workflows
+    ) -> tuple[Agents, Database]:
+        """The service, with its loop under way; from now on calls of runs are on somebody's account."""
+
+        async def published(tenant: str, id: str, version: str | None) -> tuple[str, Any]:
+            found = await workflows.definitions.startable(tenant, id, version)
+            return found.version, found.document
+
         database = open_database(self._url, "agents", trace=TRACEPARENT.get)
         self.last.push_async_callback(database.close)
         engine = installation.engine
@@ -161,8 +169,12 @@ class Opening:
             clock=installation.clock,
             functions=installation.table,
             price=functools.lru_cache(1024)(functools.partial(_price, installation)),
+            workflow=published,
         )
         service = Agents(ground)
+        await service.executions.sweep()  # before models are asked: who comes back misses nothing of what is said
+        self.task("executions", service.executions.run)
+        self.stack.push_async_callback(service.live.close)
         spending.hand(service.accounts)
         return service, database
 
@@ -297,7 +309,7 @@ async def opened(
         identity, identity_database = await opening.identity(clock, sealing, fetch)
         workflows, workflows_database = await opening.workflows(installation, sealing)
         cache = opening.cache(clock)
-        agents, agents_database = opening.agents(installation, cache, spending)
+        agents, agents_database = await opening.agents(installation, cache, spending, workflows)
         bus = opening.bus(clock, workflows_database)
         if opening.works:
             await _subscribe(bus, workflows, agents)
@@ -342,6 +354,7 @@ async def _subscribe(bus: Bus, workflows: Workflows, agents: Agents) -> None:
     await bus.subscribe("workflows", place, workflow_events.ANSWERING, workflows.listeners.answered)
     await bus.subscribe("inbox", place, tuple(workflow_events.ASKING), workflows.listeners.asked)
     await bus.subscribe("agents", place, (agent_events.APPROVAL_DECIDED,), agents.listeners.decided)
+    await bus.subscribe("executions", place, agent_listeners.MENDED, agents.listeners.mended)
 
 
 def _price(installation: wiring.Installation, model: str) -> float | None:

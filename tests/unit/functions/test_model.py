@@ -159,7 +159,7 @@ async def test_text_is_reported_as_it_comes():
     surrounded = msgspec.structs.replace(context(), progress=told.append)
     function = Model(ModelCatalog({"p": Listed(["He", "llo"])}, "p"), ["p"])
     result = await function.execute({**ASKED, "stream": True}, surrounded)
-    assert (result.output["text"], told) == ("Hello", [{"text": "He"}, {"text": "llo"}])
+    assert (result.output["text"], told) == ("Hello", [{"text": "He", "at": 0}, {"text": "llo", "at": 2}])
     function = Model(ModelCatalog({"p": Listed(["He", lost()])}, "p"), ["p"])
     with pytest.raises(FunctionFault) as fault:
         await function.execute({**ASKED, "stream": True}, surrounded)

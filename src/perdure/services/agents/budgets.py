@@ -266,8 +266,8 @@ class Budgets:
             round=min(round, 2**31 - 1), state="done" if kind == "warned" else "open", at=self._ground.clock.now(),
         )  # fmt: skip
 
-    async def decided(self, tenant: str, id: str, *, approved: bool, by: str, add: float | None) -> None:
-        """A person has answered: lift it, and let the runs that were refused go on. Safe to repeat."""
+    async def decided(self, tenant: str, id: str, *, approved: bool, by: str, add: float | None) -> list[str]:
+        """A person has answered: lift it, and let the runs that were refused go on; which. Safe to repeat."""
 
         def work(tx: Transaction) -> list[str] | None:
             mark = store_spending.mark(tx.connection, tenant, id)
@@ -283,14 +283,14 @@ class Budgets:
             return store_spending.stopped_by(tx.connection, tenant, id) if mark.state == "lifted" else []
 
         runs = await self._ground.database.write(tenant, work)
-        if runs is None:
-            return
         self._known.pop(tenant, None)
+        runs = runs or []
         for run in runs:
             try:
                 await self._ground.engine.retry(tenant, run)
             except (Conflict, NotFound) as error:
                 _log.info("The run %s did not go on when its budget was lifted: %s", run, error)
+        return runs
 
 
 def _seen(task: "asyncio.Task[_Known]") -> None:

@@ -1,27 +1,42 @@
-"""What the agents service reacts to: answers of people. Idempotent: each may come again."""
+"""What the agents service reacts to: answers of people, and faulted runs that go on. Idempotent: each may come again."""
 
 from typing import Any
 
 from perdure.services.agents.budgets import Budgets
+from perdure.services.agents.executions import Executions
+from perdure.services.workflows import events as workflow_events
+
+MENDED = (workflow_events.RUNS_CHANGED, workflow_events.RUN_REPAIRED)
 
 
 class Listeners:
     """Listens on the bus."""
 
-    def __init__(self, budgets: Budgets) -> None:
+    def __init__(self, budgets: Budgets, executions: Executions) -> None:
         self._budgets = budgets
+        self._executions = executions
 
     def __repr__(self) -> str:
         return "Listeners()"
 
     async def decided(self, event: dict[str, Any]) -> None:
-        """`events.APPROVAL_DECIDED`: perhaps about a budget."""
+        """`APPROVAL_DECIDED`: perhaps about a budget."""
         subject, data = str(event.get("subject", "")), event.get("data")
         if not subject.startswith("mark_") or not isinstance(data, dict):
             return
         given = data.get("data")
         add = given.get("add") if isinstance(given, dict) else None
-        await self._budgets.decided(
+        runs = await self._budgets.decided(
             event["tenant"], subject, approved=data.get("approved") is True, by=str(data.get("by", "")),
             add=add if isinstance(add, int | float) else None,
         )  # fmt: skip
+        await self._executions.reopened(event["tenant"], runs)
+
+    async def mended(self, event: dict[str, Any]) -> None:
+        """`MENDED`: an operator let runs go on, or somebody decided so."""
+        data = event["data"]
+        if event["type"] == workflow_events.RUN_REPAIRED:
+            runs = [data["run"]]
+        else:
+            runs = data["runs"] if data["verb"] in {"retry", "skip"} else []
+        await self._executions.reopened(event["tenant"], runs)

@@ -18,7 +18,7 @@ NANO = 1_000_000_000
 """Of one US dollar: a token of a small model costs less than a millionth."""
 
 AgentState = Literal["active", "archived"]
-ExecutionState = Literal["starting", "running", "completed", "faulted", "cancelled"]
+ExecutionState = Literal["running", "completed", "faulted", "cancelled"]
 Scope = Literal["run", "agent", "key", "project", "tenant"]
 Per = Literal["day", "month", "total"]
 Measure = Literal["cost", "tokens"]
@@ -116,7 +116,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     context: str = ""
     message: int = 0
     """The number of the message in the context that it answers."""
-    state: ExecutionState = "starting"
+    state: ExecutionState = "running"
     input: Json = None
     """Of the run; kept until the run has ended."""
     key: str = ""

@@ -1,5 +1,5 @@
-"""What all use cases of the agents service stand on. They are split by noun: `agents.py`, `executions.py`, `contexts.py`,
-`chat.py`, `prompts.py`, `usage.py`, `budgets.py`; `spending.py` is what functions and the gateway ask before they spend.
+"""What all use cases of the agents service stand on. They are split by noun: `agents.py`, `contexts.py`, `executions.py`
+with `live.py`, `prompts.py`, `usage.py`, `budgets.py`; `spending.py` is what functions and the gateway ask before they spend.
 
 What wiring hands over is `Ground`; `whole.py: Agents(ground)` is the whole service. Wiring then
 
@@ -10,12 +10,13 @@ What wiring hands over is `Ground`; `whole.py: Agents(ground)` is the whole serv
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import msgspec
 
 from perdure.interpreter.program import Functions
+from perdure.language.values import Json
 from perdure.ports.cache import Cache
 from perdure.ports.clock import Clock
 from perdure.ports.database import Database
@@ -29,8 +30,16 @@ class Price(Protocol):
     def __call__(self, model: str) -> float | None: ...
 
 
+class Published(Protocol):
+    """Version and document of a published workflow, the default version without a name. NotFound, or Conflict while it
+    is not enabled."""
+
+    def __call__(self, tenant: str, id: str, version: str | None) -> Awaitable[tuple[str, Json]]: ...
+
+
 class Ground(msgspec.Struct, frozen=True, kw_only=True):
-    """This service's database, the engine, counters, the clock, the default catalog, prices, and chance."""
+    """This service's database, the engine, counters, the clock, the default catalog, prices, published workflows, and
+    chance."""
 
     database: Database
     engine: Engine
@@ -38,6 +47,7 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     clock: Clock
     functions: Functions
     price: Price
+    workflow: Published
     chance: Callable[[int], bytes] = os.urandom
     recent: float = 2.0
     """Seconds for which budgets, changed in another process, may be out of date here."""

@@ -6,8 +6,6 @@ from perdure.ports.database import EVERY
 from perdure.services.agents.models import Agent, AgentState, Execution, Template, Version
 from perdure.services.agents.store import add, agents, executions, made, prompts, values, versions
 
-_OPEN = ("starting", "running")
-
 
 def agent(connection: Connection, tenant: str, id: str, *, lock: bool = False) -> Agent | None:
     query = select(agents).where(agents.c.tenant == tenant, agents.c.id == id)
@@ -86,7 +84,7 @@ def open_executions(connection: Connection, tenant: str, after: tuple[str, str],
     assert tenant == EVERY
     owner, run = after
     query = select(executions).where(
-        executions.c.state.in_(_OPEN),
+        executions.c.state == "running",
         (executions.c.tenant > owner) | ((executions.c.tenant == owner) & (executions.c.run > run)),
     )
     rows = connection.execute(query.order_by(executions.c.tenant, executions.c.run).limit(limit)).mappings()

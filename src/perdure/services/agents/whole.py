@@ -1,7 +1,12 @@
 """The whole service, made of its parts. Wiring makes one and hands it to `routes.py`."""
 
+from perdure.services.agents.agents import Definitions
 from perdure.services.agents.budgets import Budgets
+from perdure.services.agents.contexts import Contexts
+from perdure.services.agents.executions import Executions
 from perdure.services.agents.listeners import Listeners
+from perdure.services.agents.live import Live
+from perdure.services.agents.prompts import Prompts
 from perdure.services.agents.service import Ground
 from perdure.services.agents.spending import Accounts
 from perdure.services.agents.usage import Records
@@ -12,10 +17,15 @@ class Agents:
 
     def __init__(self, ground: Ground) -> None:
         self.ground = ground
+        self.prompts = Prompts(ground)
+        self.definitions = Definitions(ground, self.prompts)
+        self.contexts = Contexts(ground)
+        self.live = Live(ground)
+        self.executions = Executions(ground, self.definitions, self.live)
         self.budgets = Budgets(ground)
         self.records = Records(ground)
         self.accounts = Accounts(ground, self.budgets, self.records)
-        self.listeners = Listeners(self.budgets)
+        self.listeners = Listeners(self.budgets, self.executions)
 
     def __repr__(self) -> str:
         return f"Agents({self.ground.database!r}, {self.ground.engine!r})"

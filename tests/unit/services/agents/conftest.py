@@ -11,6 +11,7 @@ from perdure.adapters.clock import TestClock
 from perdure.adapters.database import open_database
 from perdure.adapters.memory_cache import MemoryCache
 from perdure.engines.embedded.engine import EmbeddedEngine
+from perdure.errors import NotFound
 from perdure.functions.agent import Agent
 from perdure.functions.approve import Approve
 from perdure.functions.embed import Embed
@@ -20,11 +21,9 @@ from perdure.functions.table import Table
 from perdure.ports.database import EVERY
 from perdure.ports.model import Answer, Chunk, Request, TextDelta, Texts, ToolCall, Vectors
 from perdure.ports.spending import Later
-from perdure.services.agents.budgets import Budgets
 from perdure.services.agents.service import Ground
-from perdure.services.agents.spending import Accounts
 from perdure.services.agents.store import metadata
-from perdure.services.agents.usage import Records
+from perdure.services.agents.whole import Agents
 
 TENANT = "t"
 BY = "ana"
@@ -71,11 +70,18 @@ class World:
         self.talker = talker
         self.ground = Ground(
             database=database, engine=engine, cache=MemoryCache(clock), clock=clock, functions=table,
-            price=lambda model: PRICE, recent=0.0,
+            price=lambda model: PRICE, workflow=self.published, recent=0.0,
         )  # fmt: skip
-        self.budgets = Budgets(self.ground)
-        self.records = Records(self.ground)
-        self.accounts = Accounts(self.ground, self.budgets, self.records)
+        self.workflows: dict[str, Any] = {}
+        self.service = Agents(self.ground)
+        self.budgets, self.records = self.service.budgets, self.service.records
+        self.accounts = self.service.accounts
+
+    async def published(self, tenant: str, id: str, version: str | None) -> tuple[str, Any]:
+        if id not in self.workflows:
+            raise NotFound(f"There is no workflow {id}.")
+        document = self.workflows[id]
+        return document["document"]["version"], document
 
     async def told(self) -> list[dict[str, Any]]:
         """What the service told others so far, in order."""
@@ -108,4 +114,5 @@ async def world(tmp_path):
         made = World(clock, database, engine, table, talker)
         spending.hand(made.accounts)
         yield made
+        await made.service.live.close()
     await database.close()
