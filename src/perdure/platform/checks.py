@@ -3,6 +3,7 @@ file that it removes.
 """
 
 import asyncio
+import functools
 import os
 import shutil
 import stat
@@ -20,7 +21,7 @@ from perdure.adapters.egress import HttpEgress
 from perdure.engines.embedded.journal import ReadOnly
 from perdure.errors import Conflict, PerdureError
 from perdure.migrations import histories
-from perdure.platform import trust
+from perdure.platform import roles, trust
 from perdure.platform.brokers import broker
 from perdure.settings import Settings
 
@@ -45,6 +46,8 @@ async def look(directory: Path, settings: Settings, environ: Mapping[str, str]) 
     """All findings, as they come."""
     for line in all_settings.warnings(environ):
         yield Finding("settings", "warning", line)
+    if settings.database_url and settings.engine == "temporal":
+        yield await _found("several machines", functools.partial(_several, settings))
     for part, work in _looks(directory, settings, environ).items():
         yield await _found(part, work)
 
@@ -62,6 +65,8 @@ def _looks(directory: Path, settings: Settings, environ: Mapping[str, str]) -> d
     found: dict[str, Look] = {"data directory": files, "engine": engine, "secrets": secrets}
     for service in histories.STORES:
         found[f"database {service}"] = _database(directory, settings, service)
+    if settings.engine == "temporal":
+        found["big values"] = functools.partial(_big_values, directory, settings)
     if settings.redis_url:
         found["cache and leases"] = lambda: _redis(settings)
     if settings.bus_url:
@@ -119,9 +124,7 @@ def _secrets(directory: Path, settings: Settings) -> Finding:
 
 async def _engine(directory: Path, settings: Settings, environ: Mapping[str, str]) -> Finding:
     if settings.engine == "temporal":
-        installation = wiring.installation(directory, settings, environ=environ)
-        async with installation.open(drive=False):
-            return Finding("", "ok", f"Temporal answers at {settings.temporal_address}.")
+        return await _temporal(directory, settings, environ)
     if not (directory / "journal.db").exists():
         return Finding("", "ok", "The journal is made at the first start.")
     try:
@@ -130,6 +133,40 @@ async def _engine(directory: Path, settings: Settings, environ: Mapping[str, str
         return Finding("", "warning", error.message, error.hint or "")
     reader.close()
     return Finding("", "ok", "The journal can be read.")
+
+
+async def _temporal(directory: Path, settings: Settings, environ: Mapping[str, str]) -> Finding:
+    from perdure.engines.temporal.attendance import is_attended  # its library is heavy, and an extra
+    from perdure.engines.temporal.engine import TemporalEngine
+    from perdure.engines.temporal.protocol import PLATFORM
+
+    installation = wiring.installation(directory, settings, environ=environ)
+    async with installation.open(drive=False):
+        engine = installation.engine
+        assert isinstance(engine, TemporalEngine)
+        groups = ["workflows", PLATFORM] if settings.database_url else ["workflows"]
+        alone = [
+            group
+            for group in groups
+            if not await is_attended(engine.client, settings.temporal_installation, group)
+        ]  # fmt: skip
+    answer = f"Temporal answers at {settings.temporal_address}"
+    if alone:
+        queues = " and ".join(alone)
+        return Finding("", "warning", f"{answer}, but no worker is at the queue {queues}.", "Start `perdure worker`.")
+    return Finding("", "ok", f"{answer}, and workers are there.")
+
+
+async def _several(settings: Settings) -> Finding:
+    warnings = roles.check("gateway", settings)
+    if warnings:
+        return Finding("", "warning", warnings[0])
+    return Finding("", "ok", "What `perdure serve` and `perdure worker` need to know of one another is set.")
+
+
+async def _big_values(directory: Path, settings: Settings) -> Finding:
+    await wiring.store(directory, settings).names("doctor")
+    return Finding("", "ok", f"{settings.temporal_store or directory / 'temporal'} can be read.")
 
 
 def _database(directory: Path, settings: Settings, service: str) -> Look:
