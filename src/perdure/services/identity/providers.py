@@ -25,7 +25,7 @@ _LEEWAY = 30
 _OLD_MS = 300_000
 _OUTDATED_MS = 86_400_000
 """While a provider cannot be reached its keys are believed for so long."""
-_AGAIN_MS = 10_000
+_AGAIN_MS = 5_000
 """A token with a key that nobody knows makes us ask at most this often."""
 
 SHARED = frozenset({"realm_access.roles", "groups"})
