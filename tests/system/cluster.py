@@ -10,6 +10,7 @@ import subprocess
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -105,9 +106,9 @@ class Node:
 
 
 class Cluster:
-    """Two gateways and two workers."""
+    """Gateways and workers, two of each if nothing else is said."""
 
-    def __init__(self, folder: Path, **settings: str) -> None:
+    def __init__(self, folder: Path, count: int = 2, **settings: str) -> None:
         self.ledger = folder / "ledger.txt"
         self.ledger.touch()
         self.program = Program(
@@ -122,8 +123,8 @@ class Cluster:
             **settings,
         )
         functions = ("--functions", str(FUNCTIONS))
-        self.gateways = [Node(self.program, "serve", "--notice", "1", *functions) for _ in range(2)]
-        self.workers = [Node(self.program, "worker", "--drain", "10", *functions) for _ in range(2)]
+        self.gateways = [Node(self.program, "serve", "--notice", "1", *functions) for _ in range(count)]
+        self.workers = [Node(self.program, "worker", "--drain", "10", *functions) for _ in range(count)]
         self.key = ""
 
     def start(self) -> None:
@@ -144,6 +145,43 @@ class Cluster:
 
     def log(self) -> str:
         return (self.program.folder / "log").read_text()
+
+
+ASK = b"""
+document: { dsl: 1.0.3, namespace: test, name: ask, version: 1.0.0 }
+do:
+  - ask: { call: approve, with: { title: May I? }, output: { as: .data } }
+"""
+
+
+def approved(one: Node, other: Node, key: str) -> Any:
+    """A run that asks a person, each step by another gateway; its output."""
+    assert one.ask("POST", "/api/v1/workflows", key, ASK).status == 201
+    run = other.ask("POST", "/api/v1/workflows/test.ask/runs", key, {"input": {}}).json["id"]
+
+    def asked() -> Any:
+        items = one.ask("GET", "/api/v1/inbox?state=open", key).json["items"]
+        return next((item for item in items if item["run"] == run), None)
+
+    item = until(asked, "nobody is asked")
+    verdict = {"hash": item["hash"], "approved": True, "data": {"said": "yes"}}
+    decided = other.ask("POST", f"/api/v1/inbox/{item['id']}/decide", key, verdict)
+    assert decided.status == 200, decided
+    found = until(lambda: ended(one, run, key), "the run does not end")
+    return found["output"]
+
+
+def ended(gateway: Node, run: str, key: str) -> Any:
+    found = gateway.ask("GET", f"/api/v1/runs/{run}", key).json
+    return found if found["status"] == "completed" else None
+
+
+def until(found: Callable[[], Any], what: str) -> Any:
+    end = time.monotonic() + PATIENCE
+    while not (value := found()):
+        assert time.monotonic() < end, what
+        time.sleep(0.05)
+    return value
 
 
 class Balancer:

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from tests.servers.rabbitmq import rabbit_server  # noqa: F401 - a fixture
-from tests.system.cluster import Balancer, Cluster, Load
+from tests.system.cluster import Balancer, Cluster, Load, approved, until
 
 LOAD = b"""
 document: { dsl: 1.0.3, namespace: test, name: load, version: 1.0.0 }
@@ -16,12 +16,6 @@ do:
   - rest: { wait: { milliseconds: 300 } }
   - last: { set: { key: '${ $workflow.input.key }' } }
 """
-ASK = b"""
-document: { dsl: 1.0.3, namespace: test, name: ask, version: 1.0.0 }
-do:
-  - ask: { call: approve, with: { title: May I? }, output: { as: .data } }
-"""
-PATIENCE = 40.0
 _numbers = itertools.count(1)
 
 
@@ -41,14 +35,6 @@ def cluster(tmp_path_factory, postgres_server, valkey_server, rabbit_server, tem
         yield made
     finally:
         made.close()
-
-
-def until(found, what):
-    end = time.monotonic() + PATIENCE
-    while not (value := found()):
-        assert time.monotonic() < end, what
-        time.sleep(0.05)
-    return value
 
 
 def all_complete(cluster, runs):
@@ -74,19 +60,7 @@ def test_every_gateway_is_as_good_as_another(cluster, took_part):
         "broker": "ok",
     }  # fmt: skip
     assert cluster.workers[0].until_ready()["parts"]["engine"] == "ok"
-    assert one.ask("POST", "/api/v1/workflows", cluster.key, ASK).status == 201
-    run = other.ask("POST", "/api/v1/workflows/test.ask/runs", cluster.key, {"input": {}}).json["id"]
-
-    def asked():
-        items = one.ask("GET", "/api/v1/inbox?state=open", cluster.key).json["items"]
-        return next((item for item in items if item["run"] == run), None)
-
-    item = until(asked, f"nobody is asked\n{cluster.log()[-3000:]}")
-    verdict = {"hash": item["hash"], "approved": True, "data": {"said": "yes"}}
-    decided = other.ask("POST", f"/api/v1/inbox/{item['id']}/decide", cluster.key, verdict)
-    assert decided.status == 200, decided
-    all_complete(cluster, [run])
-    assert one.ask("GET", f"/api/v1/runs/{run}", cluster.key).json["output"] == {"said": "yes"}
+    assert approved(one, other, cluster.key) == {"said": "yes"}
 
 
 @pytest.mark.slow
