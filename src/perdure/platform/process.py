@@ -45,6 +45,7 @@ from perdure.ports.spans import TRACEPARENT, Spans
 from perdure.ports.spending import Later
 from perdure.services.agents import events as agent_events
 from perdure.services.agents import listeners as agent_listeners
+from perdure.services.agents import routes as agent_routes
 from perdure.services.agents import routes_gateway as gateway_routes
 from perdure.services.agents.service import Ground as AgentsGround
 from perdure.services.agents.whole import Agents
@@ -328,6 +329,7 @@ async def opened(
                     identity.tenants, identity.keys, identity.users, identity.sessions, identity.tokens
                 ),
                 workflow_routes.router(workflows),
+                agent_routes.router(agents),
             ],
             others=[(gateway_routes.PREFIX, gateway_routes.router(models, edge.WIRES, edge.VECTORS))],
             forms=gateway_routes.forms(edge.WIRES),

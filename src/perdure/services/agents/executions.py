@@ -291,14 +291,19 @@ class Executions:
         else:
             self._watch(execution, version)
 
-    def follow(self, execution: Execution, version: Version, last: str) -> AsyncIterator[Sent]:
-        """What it says behind the event `last`, until it has ended."""
+    async def follow(self, execution: Execution, version: Version, last: str) -> AsyncIterator[Sent]:
+        """Which execution it is, and what it says behind the event `last`, until it has ended."""
+        told = {
+            "run": execution.run, "agent": execution.agent, "version": execution.version, "context": execution.context,
+        }  # fmt: skip
+        yield Sent(data=msgspec.json.encode(told), event="begin")
 
         async def end() -> dict[str, Any]:
             return await self.outcome(execution.tenant, execution.run)
 
         handover = frozenset(version.definition.handover)
-        return self._live.follow(execution.tenant, execution.run, handover, last, end)
+        async for sent in self._live.follow(execution.tenant, execution.run, handover, last, end):
+            yield sent
 
     async def outcome(self, tenant: str, run: str) -> dict[str, Any]:
         """How it ended, as clients are told."""

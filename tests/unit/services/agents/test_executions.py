@@ -33,6 +33,8 @@ async def heard(world, execution, last="", most=None):
     version = await world.service.definitions.version(TENANT, execution.agent, execution.version)
     found = []
     async for sent in world.service.executions.follow(execution, version, last):
+        if sent.event == "begin":
+            continue
         found.append((sent.event, json.loads(sent.data), sent.id))
         if most is not None and len(found) == most:
             break
