@@ -1,4 +1,5 @@
-"""Faults that hurt other engines (`reliability.md` 4), each as a test of this one. F19 and F20 on belong to services."""
+"""Faults that hurt other engines (`reliability.md` 4), each as a test of this one. Those of the
+platform are in `test_platform_faults.py`."""
 
 import asyncio
 import subprocess

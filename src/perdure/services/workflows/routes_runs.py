@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import msgspec
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -202,6 +203,8 @@ def _ms(moment: dt.datetime | None) -> int | None:
         raise Invalid("That moment is too far away.") from None
 
 
+STREAMED = 262_144
+"""Bytes of an entry in a stream, at most."""
 _SENT: dict[str, Any] = {
     "type": "object",
     "description": "One server-sent event.",
@@ -210,7 +213,8 @@ _SENT: dict[str, Any] = {
 }
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "Entries as server-sent events, `data` as in the history; `progress` and `end` by those names.",
+        "description": "Entries as server-sent events, `data` as in the history; `progress` and `end` by those names. An "
+        "entry over 256 KiB has `data: {truncated, whole}`: its size, and the address of the whole.",
         "content": {"text/event-stream": {"schema": _SENT}},
     }
 }
@@ -243,7 +247,7 @@ def _following(runs: Runs) -> APIRouter:
 
         async def from_last(last: str) -> AsyncIterator[Sent]:
             async for entry in runs.follow(tenant, run, _number(last)):
-                data = _encode(shapes_runs.entry_values(entry))
+                data = _streamed(run, entry)
                 if entry.number:
                     yield Sent(data=data, id=str(entry.number))
                 else:
@@ -254,6 +258,16 @@ def _following(runs: Runs) -> APIRouter:
         return stream(request, from_last)
 
     return routes
+
+
+def _streamed(run: str, entry: engine.Entry) -> bytes:
+    """An entry as it goes into a stream: of one that is too big, where it is to be had whole (F12)."""
+    values = shapes_runs.entry_values(entry)
+    data = _encode(values)
+    if len(data) <= STREAMED:
+        return data
+    place = f"/api/v1/runs/{quote(run, safe='')}/history?cursor={entry.number - 1}&limit=1" if entry.number else None
+    return _encode({**values, "data": {"truncated": len(data), "whole": place}})
 
 
 def _number(last: str) -> int:
