@@ -1,5 +1,6 @@
 """Queries on what was spent, on budgets, and on what happened to them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Table, delete, func, select, update
@@ -11,6 +12,7 @@ from perdure.services.agents.store import add, budgets, made, marks, stopped, su
 KEYS = ("day", "model", "key", "agent", "project")
 """What `sums` are added up by."""
 _ADDED = ("requests", "input", "output", "cached", "cost", "unpriced")
+_NOTHING = dict.fromkeys(_ADDED, 0)
 
 
 def _unless_there(connection: Connection, table: Table, row: dict[str, Any]) -> bool:
@@ -22,24 +24,44 @@ def _unless_there(connection: Connection, table: Table, row: dict[str, Any]) -> 
 # Usage
 
 
-def add_usage(connection: Connection, tenant: str, one: Usage) -> bool:
-    """Record a request with its sums. False when it is recorded already: then nothing changes."""
-    assert one.tenant == tenant
-    if not _unless_there(connection, usage, values(usage, one)):
-        return False
-    key = {name: getattr(one, name) for name in KEYS}
-    more = {
+def add_usages(connection: Connection, tenant: str, given: Sequence[Usage]) -> list[bool]:
+    """Record requests with their sums, in two statements for all of them. False for each that is recorded already, and
+    changes nothing."""
+    assert all(one.tenant == tenant for one in given)
+    first = {one.call: one for one in reversed(given)}
+    insert, upsert = _INSERTS[connection.dialect.name]
+    new = set(connection.execute(insert, [values(usage, one) for one in first.values()]).scalars())
+    added: dict[tuple[str, ...], dict[str, Any]] = {}
+    for one in first.values():
+        if one.call in new:
+            key = tuple(getattr(one, name) for name in KEYS)
+            row = added.setdefault(key, {"tenant": tenant, **dict(zip(KEYS, key, strict=True)), **_NOTHING})
+            for name, amount in _amounts(one).items():
+                row[name] += amount
+    if added:
+        connection.execute(upsert, list(added.values()))
+    return [one.call in new and first[one.call] is one for one in given]
+
+
+def _amounts(one: Usage) -> dict[str, int]:
+    return {
         "requests": 1, "input": one.input, "output": one.output, "cached": one.cached, "cost": one.cost or 0,
         "unpriced": int(one.cost is None),
     }  # fmt: skip
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(sums).values({"tenant": tenant, **key, **more})
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=["tenant", *KEYS], set_={name: sums.c[name] + more[name] for name in _ADDED}
-        )
+
+
+def _statements(dialect: Any) -> tuple[Any, Any]:
+    """Built once: building them takes longer than running them."""
+    insert, into = dialect.insert(usage), dialect.insert(sums)
+    return (
+        insert.on_conflict_do_nothing().returning(usage.c.call),
+        into.on_conflict_do_update(
+            index_elements=["tenant", *KEYS], set_={name: sums.c[name] + into.excluded[name] for name in _ADDED}
+        ),
     )
-    return True
+
+
+_INSERTS = {"sqlite": _statements(sqlite), "postgresql": _statements(postgresql)}
 
 
 def has_usage(connection: Connection, tenant: str, call: str) -> bool:

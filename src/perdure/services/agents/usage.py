@@ -53,7 +53,7 @@ class Records:
 
     async def _write_batch(self, tenant: str, batch: list[tuple[Usage, "asyncio.Future[bool]"]]) -> None:
         def work(tx: Transaction) -> list[bool]:
-            return [store_spending.add_usage(tx.connection, tenant, one) for one, _done in batch]
+            return store_spending.add_usages(tx.connection, tenant, [one for one, _done in batch])
 
         try:
             made = await self._ground.database.write(tenant, work)
