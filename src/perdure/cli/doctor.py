@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import os
 
-from perdure.cli import drive, server
+from perdure.cli import drive, tables
 from perdure.errors import Invalid
 
 _EPILOG = """\
@@ -46,5 +46,5 @@ def execute(options: argparse.Namespace) -> int:
 
     findings = asyncio.run(work())
     if options.json:
-        server.print_json(findings)
+        tables.print_json(findings)
     return int(any(finding.state == "failing" for finding in findings))

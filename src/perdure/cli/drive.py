@@ -119,12 +119,12 @@ class Desk:
         """Show the run's progress until it has ended."""
         self.run = run
         engine = installation.engine
-        with _view(self.options, run) as view:
+        with view(run, everything=self.options.follow, quiet=self.options.quiet) as shown:
             past = [entry for entry in await engine.history(self.tenant, run) if entry.at < self._began]
             if past:
-                view.past(past)
+                shown.past(past)
             entries = self._named(engine.watch(self.tenant, run))
-            following = asyncio.ensure_future(_follow(entries, view, len(past)))
+            following = asyncio.ensure_future(_follow(entries, shown, len(past)))
             try:
                 ended = await engine.wait(self.tenant, run)
                 await following
@@ -227,12 +227,12 @@ def write(value: Json) -> None:
 
 
 @contextlib.contextmanager
-def _view(options: argparse.Namespace, run: str) -> Iterator[progress.View]:
+def view(run: str, *, everything: bool, quiet: bool) -> Iterator[progress.View]:
     """The view that the options and the terminal ask for."""
-    if options.quiet:
+    if quiet:
         yield progress.Nothing()
-    elif options.follow or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
-        yield progress.Lines(run, everything=options.follow)
+    elif everything or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        yield progress.Lines(run, everything=everything)
     else:
         from perdure.cli.live import Live  # rich: only on a terminal
 
@@ -240,10 +240,10 @@ def _view(options: argparse.Namespace, run: str) -> Iterator[progress.View]:
             yield live
 
 
-async def _follow(entries: AsyncIterator[Entry], view: progress.View, past: int) -> None:
+async def _follow(entries: AsyncIterator[Entry], shown: progress.View, past: int) -> None:
     async for entry in entries:
         if entry.number == 0 or entry.number > past:
-            view.entry(entry)
+            shown.entry(entry)
 
 
 async def _with_sigterm(work: Callable[[], Awaitable[_Answer]]) -> _Answer:

@@ -1,4 +1,4 @@
-"""`perdure events`: hand a CloudEvent to the runs of a data directory; give dead letters back to their listener."""
+"""`perdure events`: hand a CloudEvent to the runs of a data directory or a server; give dead letters back to their listener."""
 
 import argparse
 import asyncio
@@ -7,7 +7,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from perdure.cli import drive, given
+from perdure.cli import drive, given, server
 from perdure.errors import Invalid, NotFound
 from perdure.language.values import Json
 
@@ -18,6 +18,8 @@ _EPILOG = """\
 A `listen` waits for a CloudEvent; this sends one from the shell. The event is kept in the data directory, safe from
 crashes and power cuts: a process that works there takes it within a second, else the next one does. The same event
 (by source and id) sent twice counts once. Its id is printed on standard output.
+
+After `perdure login`, or with --server, it goes to the runs and schedules of a server; --data names a directory again.
 
 examples:
   perdure events send --type com.example.approval.decided.v1 --subject req-7 --payload '{"approved": true}'
@@ -47,6 +49,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     send.add_argument("--payload", metavar="JSON|@FILE", help="What it says: the `data` of the event.")
     send.add_argument("--id", help="Its id; the same source and id count once (default: a new one).")
     drive.data_argument(send)
+    server.arguments(send)
     redrive = verbs.add_parser(
         "redrive",
         help="Give the dead letters of a subscription back to its listener.",
@@ -102,11 +105,13 @@ def _of_database(options: argparse.Namespace, settings: "Settings") -> int:
 
 
 def _send(options: argparse.Namespace) -> int:
-    """Keep the event for whoever works in the directory."""
+    """Hand it to the server that is meant, else keep it for whoever works in the directory."""
     from perdure.engines.embedded.spool import Spool  # not needed by --help
 
-    desk = drive.Desk(options)
     event = _event(options)
+    if server.is_meant(options):
+        return _post(options, event)
+    desk = drive.Desk(options)
     if not desk.has_journal:
         desk.deliver(event)
         print(event["id"])
@@ -118,6 +123,17 @@ def _send(options: argparse.Namespace) -> int:
         f"perdure: The event is in {desk.directory}. Who works there takes it within a second; else the next one does.",
         file=sys.stderr,
     )
+    return 0
+
+
+def _post(options: argparse.Namespace, event: dict[str, Any]) -> int:
+    """To a server, which tells whether it was there before."""
+    from perdure.client import events  # not needed for a journal
+
+    taken = server.ask(options, events.send(event))
+    print(event["id"])
+    if not taken.taken:
+        print("perdure: The same event, by source and id, was there before.", file=sys.stderr)
     return 0
 
 

@@ -3,6 +3,8 @@
 import os
 import re
 import sys
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -15,6 +17,8 @@ from perdure.settings import Settings
 
 STDIN = "-"
 _WRITE_JSON = 'Write JSON, for example \'{"name": "Ada"}\', or @FILE to read it from a file.'
+_UNITS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000}
+_LONGEST_AGE = 9
 _escape = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)"
 )
@@ -118,6 +122,32 @@ def _yaml(content: bytes, option: str, source: str) -> Json:
         return read(content).value
     except Unreadable as error:
         raise Invalid(f"The value of {option} in {source} cannot be read: {error.message}", hint=error.hint) from None
+
+
+def age(text: str, option: str) -> int:
+    """Milliseconds of an age such as `30d`."""
+    number, unit = text[:-1], _UNITS.get(text[-1:])
+    if unit is None or not number.isascii() or not number.isdigit() or len(number) > _LONGEST_AGE:
+        raise Invalid(f"{option} {text!r} is no age.", hint="Write a whole number and a unit: 30d, 12h, 45m or 10s.")
+    return int(number) * unit
+
+
+def instant(text: str | None, option: str) -> str:
+    """A moment as RFC 3339: given as one, as a date, or as an age (`2h` ago). Without a zone it is one of the user's own."""
+    if not text:
+        return ""
+    if text[-1] in _UNITS and text[:-1].isdigit():
+        return _rfc3339(time.time() - age(text, option) / 1000)
+    try:
+        return _rfc3339(datetime.fromisoformat(text).timestamp())
+    except (ValueError, OverflowError, OSError):
+        raise Invalid(
+            f"{option} {text[:80]!r} is no moment.", hint="Write 2026-03-01, 2026-03-01T08:30, or an age such as 2h."
+        ) from None
+
+
+def _rfc3339(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, tz=UTC).isoformat()
 
 
 def data_directory(option: str | None, chosen: Settings) -> Path:

@@ -2,7 +2,7 @@
 
 import argparse
 
-from perdure.cli import given, server
+from perdure.cli import given, server, tables
 from perdure.client import inbox
 
 _EPILOG = """\
@@ -47,16 +47,36 @@ def execute(options: argparse.Namespace) -> int:
     if options.verb == "list":
         states = [] if options.all else ["open"]
         found = server.pages(options, lambda cursor: inbox.find(state=states, mine=options.mine, cursor=cursor))
-        server.print_json(found) if options.json else server.print_rows(found, _COLUMNS)
+        tables.print_json(found) if options.json else tables.print_rows(
+            found, _COLUMNS, "Nothing is asked." if options.all else "Nothing is open."
+        )
         return 0
     if options.verb == "show":
-        server.print_json(server.ask(options, inbox.get(options.id)))
+        found_item = server.ask(options, inbox.get(options.id))
+        tables.print_json(found_item) if options.json else _show(found_item)
         return 0
     if options.verb == "delegate":
         item = server.ask(options, inbox.delegate(options.id, options.to, reason=options.reason))
-        server.print_json(item) if options.json else print(f"{item.id} is with {', '.join(item.to)} now.")
+        tables.print_json(item) if options.json else print(f"{item.id} is with {', '.join(item.to)} now.")
         return 0
     return _decide(options)
+
+
+def _show(item: inbox.Item) -> None:
+    tables.print_facts(
+        {
+            "question": item.id,
+            "title": item.title,
+            "state": item.state,
+            "run": item.run,
+            "asked": tables.moment(item.asked),
+            "deadline": tables.moment(item.deadline),
+            "may decide": ", ".join(item.to) or None,
+            "details": tables.text_of(item.details) if item.details is not None else None,
+            "form": tables.text_of(item.form) if item.form is not None else None,
+            "decision": tables.text_of(item.decision) if item.decision is not None else None,
+        }
+    )
 
 
 def _decide(options: argparse.Namespace) -> int:
@@ -66,8 +86,8 @@ def _decide(options: argparse.Namespace) -> int:
         item = server.ask(options, inbox.get(options.id))
         shown = item.hash
         if not options.json:
-            server.print_json({"title": item.title, "details": item.details})
+            _show(item)
     approved = options.verb == "approve"
     item = server.ask(options, inbox.decide(options.id, shown, approved=approved, reason=options.reason, data=data))
-    server.print_json(item) if options.json else print(f"{item.id} is {'approved' if approved else 'declined'}.")
+    tables.print_json(item) if options.json else print(f"{item.id} is {'approved' if approved else 'declined'}.")
     return 0

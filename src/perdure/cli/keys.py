@@ -2,7 +2,7 @@
 
 import argparse
 
-from perdure.cli import server
+from perdure.cli import server, tables
 from perdure.client import keys
 
 _EPILOG = """\
@@ -39,14 +39,14 @@ def execute(options: argparse.Namespace) -> int:
     """Do the verb."""
     if options.verb == "list":
         found = server.pages(options, keys.find)
-        server.print_json(found) if options.json else server.print_rows(found, _COLUMNS)
+        tables.print_json(found) if options.json else tables.print_rows(found, _COLUMNS)
     elif options.verb == "revoke":
         revoked = server.ask(options, keys.revoke(options.id))
-        server.print_json(revoked) if options.json else print(f"{revoked.id} ({revoked.name}) is revoked.")
+        tables.print_json(revoked) if options.json else print(f"{revoked.id} ({revoked.name}) is revoked.")
     else:
         wish = keys.create(
             options.name, options.role, permissions=options.permission, project=options.project, days=options.days
         )
         made = server.ask(options, wish)
-        server.print_json(made) if options.json else print(f"{made.key.id}  {made.secret}")
+        tables.print_json(made) if options.json else print(f"{made.key.id}  {made.secret}")
     return 0

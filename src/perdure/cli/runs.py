@@ -4,98 +4,21 @@ import argparse
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Protocol, TypeVar, get_args
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-import msgspec
-
-from perdure.cli import drive, given, progress, validate
+from perdure.cli import drive, given, progress, tables, validate
+from perdure.cli.runs_arguments import arguments
 from perdure.errors import MEANINGS, Invalid, NotFound
-from perdure.language.values import Json
-from perdure.ports.engine import Entry, Query, Run, Status
+from perdure.ports.engine import Entry, Query, Run
 
 if TYPE_CHECKING:
     from perdure.wiring import Installation
 
+__all__ = ["arguments", "execute"]
+
 _Answer = TypeVar("_Answer")
 
-_EPILOG = """\
-`list`, `show` and `history` only look: they work at any time, also while another process runs in the directory. The
-other verbs change something, and one process at a time may do that.
-
-After `perdure login`, or with --server, all this is about the runs of a server; --data names a journal again.
-
-examples:
-  perdure runs list --status faulted
-  perdure runs show 0192f1a4-…
-  perdure runs resume 0192f1a4-…
-  perdure runs retry 0192f1a4-…
-  perdure runs skip 0192f1a4-… --output '{"approved": true}'
-  perdure runs fork 0192f1a4-… --path /do/1/ship
-"""
-
-_SERVER_ONLY = ("start", "follow", "suspend", "tasks")
-_UNITS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000}
-_LONGEST_AGE = 9
-_RUN_HELP = "The run's id, as `perdure run` and `perdure runs list` show it."
-_PATH_HELP = "Position of the task, as `perdure runs history` shows it"
-
-
-def arguments(parser: argparse.ArgumentParser) -> None:
-    """One verb each, with its options."""
-    parser.epilog = _EPILOG
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    listing = _verb(verbs, "list", "List runs, the newest first.", run=False)
-    listing.add_argument("--status", choices=get_args(Status), help="Only runs of this status.")
-    listing.add_argument("--workflow", metavar="NAME", help="Only runs of this workflow.")
-    listing.add_argument("--limit", type=int, default=20, metavar="N", help="At most so many (default: 20).")
-    listing.add_argument("--json", action="store_true", help="Print a JSON array.")
-    showing = _verb(verbs, "show", "Show one run: its status, input, output and fault.")
-    showing.add_argument("--json", action="store_true", help="Print JSON.")
-    history = _verb(verbs, "history", "Print the history of a run, one line an entry.")
-    history.add_argument("--json", action="store_true", help="Print a JSON array.")
-    drive.functions_argument(history)
-    resume = _verb(verbs, "resume", "Go on with an interrupted or suspended run, to its end.", run=False, drives=True)
-    resume.add_argument("run", nargs="?", metavar="ID", help=_RUN_HELP)
-    resume.add_argument("--all", action="store_true", help="Go on with every run that has not ended.")
-    cancel = _verb(verbs, "cancel", "Cancel a run.", drives=True)
-    cancel.add_argument("--compensate", action="store_true", help="Run the compensations of finished tasks first.")
-    retry = _verb(verbs, "retry", "Try the faulted task of a run again, and go on to the end.", drives=True)
-    retry.add_argument("--path", help=f"{_PATH_HELP} (default: the task that faulted).")
-    skip = _verb(verbs, "skip", "End the faulted task of a run with an output of yours, and go on.", drives=True)
-    skip.add_argument("--path", help=f"{_PATH_HELP} (default: the task that faulted).")
-    skip.add_argument("--output", metavar="JSON|@FILE", help="The task's output (default: its input).")
-    fork = _verb(verbs, "fork", "Start a new run with the history of another one up to a task.", drives=True)
-    fork.add_argument("--path", help=f"{_PATH_HELP} (default: the beginning).")
-    fork.add_argument("--input", metavar="JSON|@FILE", help="Another input; only without --path.")
-    fork.add_argument("--document", metavar="FILE", help="Another document that the kept history must fit.")
-    delete = _verb(verbs, "delete", "Forget a run that has ended, with all it left in the journal.")
-    prune = _verb(
-        verbs,
-        "prune",
-        "Forget all runs that ended some time ago. On a Temporal server, which forgets them by itself: what is left of them.",
-        run=False,
-    )
-    prune.add_argument(
-        "--before", required=True, metavar="AGE", help="Runs that ended longer ago than this: 30d, 12h, 45m, 10s."
-    )
-    _server_verbs(verbs)
-    fork.add_argument("--version", metavar="VERSION", help="On a server: another published version.")
-    for verb in (delete, prune):
-        verb.add_argument("--vacuum", action="store_true", help="Make the file smaller too; takes a while.")
-
-
-def _server_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """What only a server has: a journal's runs are driven by `perdure run`."""
-    start = _verb(verbs, "start", "On a server: start a run of a published workflow, and print its id.", run=False)
-    start.add_argument("workflow", metavar="WORKFLOW", help="<namespace>.<name>, from `perdure workflows list`.")
-    start.add_argument("--input", metavar="JSON|@FILE", help="The run's input (default: {}).")
-    start.add_argument("--version", metavar="VERSION", help="A version (default: the highest).")
-    start.add_argument("--run", metavar="ID", help="The run's id (default: a new one).")
-    start.add_argument("--follow", action="store_true", help="Follow it to its end, and print its output.")
-    _verb(verbs, "follow", "On a server: follow a run to its end, and print its output.")
-    _verb(verbs, "suspend", "On a server: hold a run; what is under way ends, nothing new begins.")
-    _verb(verbs, "tasks", "On a server: list the tasks of a run that are under way, and what they wait for.")
+_SERVER_ONLY = ("start", "follow", "suspend", "tasks", "bulk")
 
 
 def execute(options: argparse.Namespace) -> int:
@@ -106,6 +29,8 @@ def execute(options: argparse.Namespace) -> int:
         from perdure.cli import server_runs
 
         return server_runs.execute(options)
+    if getattr(options, "more", []):
+        raise Invalid("Several runs at once are for a server; a journal's are driven one by one.")
     desk = drive.Desk(options)
     try:
         return _VERBS[options.verb](desk, options)
@@ -118,25 +43,6 @@ def execute(options: argparse.Namespace) -> int:
         raise Invalid(error.message, hint=hint) from None
 
 
-def _verb(
-    verbs: "argparse._SubParsersAction[argparse.ArgumentParser]",
-    name: str,
-    summary: str,
-    *,
-    run: bool = True,
-    drives: bool = False,
-) -> argparse.ArgumentParser:
-    parser = verbs.add_parser(name, help=summary, description=summary)
-    if run:
-        parser.add_argument("run", metavar="ID", help=_RUN_HELP)
-    if drives:
-        drive.drive_arguments(parser)
-    else:
-        drive.data_argument(parser)
-    parser.add_argument("--server", metavar="URL", help="Do it on this server (default: that of `perdure login`).")
-    return parser
-
-
 def _list(desk: drive.Desk, options: argparse.Namespace) -> int:
     if options.limit < 1:
         raise Invalid("--limit must be 1 or more.")
@@ -146,10 +52,10 @@ def _list(desk: drive.Desk, options: argparse.Namespace) -> int:
     except NotFound:
         runs = []
     if options.json:
-        _print_json(runs)
+        tables.print_json(runs)
         return 0
     for run in runs:
-        print(f"{run.id}  {run.status:9}  {moment(run.started)}  {run.namespace}/{run.name} {run.version}")
+        print(f"{run.id}  {run.status:9}  {tables.moment(run.started)}  {run.namespace}/{run.name} {run.version}")
     if not runs:
         where = desk.directory if desk.has_journal else desk.settings.temporal_address
         print(f"perdure: No runs in {where}.", file=sys.stderr)
@@ -157,39 +63,48 @@ def _list(desk: drive.Desk, options: argparse.Namespace) -> int:
 
 
 def _query(options: argparse.Namespace) -> Query:
-    return Query(statuses=(options.status,) if options.status else (), workflow=options.workflow)
+    if options.where_input or options.where_output:
+        raise Invalid("Runs are found by --input and --output on a server only.", hint="Name it with --server.")
+    since, until = (
+        given.instant(text, option) for text, option in ((options.since, "--since"), (options.until, "--until"))
+    )
+    return Query(
+        statuses=(options.status,) if options.status else (),
+        workflow=options.workflow,
+        version=options.version,
+        since=tables.milliseconds(since) if since else None,
+        until=tables.milliseconds(until) if until else None,
+    )
 
 
 def _show(desk: drive.Desk, options: argparse.Namespace) -> int:
     run = _look(desk, lambda runs: runs.describe(desk.tenant, options.run))
     if options.json:
-        _print_json(run)
+        tables.print_json(run)
         return 0
     rows = {
         "run": run.id,
         "workflow": f"{run.namespace}/{run.name} {run.version}",
         "status": run.status,
-        "started": moment(run.started),
-        "updated": moment(run.updated),
-        "ended": moment(run.ended) if run.ended is not None else None,
+        "started": tables.moment(run.started),
+        "updated": tables.moment(run.updated),
+        "ended": tables.moment(run.ended),
         "forked from": run.origin,
-        "input": _text(run.input),
-        "output": _text(run.output) if run.status == "completed" else None,
-        "fault": _text(run.error) if run.error is not None else None,
+        "input": tables.text_of(run.input),
+        "output": tables.text_of(run.output) if run.status == "completed" else None,
+        "fault": tables.text_of(run.error) if run.error is not None else None,
     }
-    for name, value in rows.items():
-        if value is not None:
-            print(f"{name + ':':13}{value}")
+    tables.print_facts(rows)
     return 0
 
 
 def _history(desk: drive.Desk, options: argparse.Namespace) -> int:
     entries = _look(desk, lambda runs: runs.history(desk.tenant, options.run))
     if options.json:
-        _print_json(entries)
+        tables.print_json(entries)
         return 0
     for entry in entries:
-        print(f"{entry.number:5}  {moment(entry.at)}  {progress.sentence(entry)}")
+        print(f"{entry.number:5}  {tables.moment(entry.at)}  {progress.sentence(entry)}")
     return 0
 
 
@@ -306,7 +221,7 @@ def _delete(desk: drive.Desk, options: argparse.Namespace) -> int:
 def _prune(desk: drive.Desk, options: argparse.Namespace) -> int:
     from perdure.engines.embedded import retention  # the engine; not needed by --help
 
-    before = time.time_ns() // 1_000_000 - _age(options.before)
+    before = time.time_ns() // 1_000_000 - given.age(options.before, "--before")
     if not desk.has_journal:
         return _sweep(desk, before)
     desk.must_exist()
@@ -342,14 +257,6 @@ def _must_be_a_journal(desk: drive.Desk) -> None:
     desk.must_exist()
 
 
-def _age(text: str) -> int:
-    """Milliseconds of an age such as `30d`."""
-    number, unit = text[:-1], _UNITS.get(text[-1:])
-    if unit is None or not number.isascii() or not number.isdigit() or len(number) > _LONGEST_AGE:
-        raise Invalid(f"--before {text!r} is no age.", hint="Write a whole number and a unit: 30d, 12h, 45m or 10s.")
-    return int(number) * unit
-
-
 class _Runs(Protocol):
     """Runs to look at: an engine's, or those of a journal on which another process may work."""
 
@@ -379,19 +286,6 @@ def _ask(desk: drive.Desk, work: Callable[["Installation"], Awaitable[_Answer]])
             return await work(installation)
 
     return desk.settle(whole)
-
-
-def moment(milliseconds: int) -> str:
-    """A time in the user's own zone, to the second."""
-    return datetime.fromtimestamp(milliseconds / 1000, tz=UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _text(value: Json) -> str:
-    return msgspec.json.encode(value).decode()
-
-
-def _print_json(value: object) -> None:
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
 
 
 _VERBS: dict[str, Callable[[drive.Desk, argparse.Namespace], int]] = {

@@ -2,8 +2,9 @@
 
 import argparse
 
-from perdure.cli import given, server
+from perdure.cli import given, server, tables
 from perdure.client import Call, schedules
+from perdure.errors import Invalid
 
 _EPILOG = """\
 Documents bring the schedules that they contain; those made here come besides.
@@ -11,9 +12,11 @@ Documents bring the schedules that they contain; those made here come besides.
 examples:
   perdure schedules create shop.report --cron "30 8 * * mon-fri" --zone Europe/Berlin --input '{"kind": "daily"}'
   perdure schedules create shop.poll --every PT5M --overlap skip
+  perdure schedules change sch_01… --cron "0 9 * * *" --zone Asia/Tokyo
   perdure schedules firings sch_01…
 """
 _COLUMNS = ("id", "workflow", "kind", "spec", "zone", "state", "held", "next")
+_NONE = "No schedules here; see `perdure schedules create --help`, or the `schedule` of a document."
 _DRIVES = {"pause": "Let it rest.", "resume": "Let it go on.", "fire": "Fire now, besides its times."}
 
 
@@ -29,50 +32,98 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     when.add_argument("--cron", help="Minute, hour, day, month, weekday.")
     when.add_argument("--every", metavar="DURATION", help="ISO 8601, for example PT5M.")
     when.add_argument("--after", metavar="DURATION", help="After the run before has ended.")
-    create.add_argument("--version", help="A version (default: the highest at that time).")
     create.add_argument("--zone", default="UTC", help="Time zone of --cron (default: UTC).")
-    create.add_argument("--input", metavar="JSON|@FILE", help="Input of each run.")
-    create.add_argument("--catch-up", choices=("none", "last", "all"), help="What was missed (default: last).")
-    create.add_argument(
-        "--overlap", choices=("skip", "queue", "allow", "cancel"), help="While a run goes on (default: skip)."
-    )
+    change = verbs.add_parser("change", help="Change a schedule; what is not named stays.")
+    when = change.add_mutually_exclusive_group()
+    when.add_argument("--cron", help="Minute, hour, day, month, weekday.")
+    when.add_argument("--every", metavar="DURATION", help="ISO 8601, for example PT5M.")
+    change.add_argument("--zone", help="Time zone of --cron.")
+    _policies(create, " (default: {})")
+    _policies(change, "")
+    show = verbs.add_parser("show", help="Show a schedule with its input and policies.")
     delete = verbs.add_parser("delete", help="End a schedule; its runs go on.")
     firings = verbs.add_parser("firings", help="List when it came due, and what became of it.")
     drives = [verbs.add_parser(name, help=help) for name, help in _DRIVES.items()]
-    for verb in (delete, firings, *drives):
+    for verb in (change, show, delete, firings, *drives):
         verb.add_argument("id", metavar="ID", help="The schedule's id, from `perdure schedules list`.")
-    for verb in (listing, create, delete, firings, *drives):
+    for verb in (listing, create, change, show, delete, firings, *drives):
         verb.add_argument("--json", action="store_true", help="Print JSON.")
         server.arguments(verb)
+
+
+def _policies(verb: argparse.ArgumentParser, default: str) -> None:
+    verb.add_argument("--version", help="A version" + default.format("the highest at that time") + ".")
+    verb.add_argument("--input", metavar="JSON|@FILE", help="Input of each run.")
+    verb.add_argument(
+        "--catch-up", choices=("none", "last", "all"), help="What was missed" + default.format("last") + "."
+    )
+    verb.add_argument(
+        "--window", type=int, metavar="S", help="Seconds that --catch-up all looks back" + default.format("a day") + "."
+    )
+    verb.add_argument(
+        "--overlap",
+        choices=("skip", "queue", "allow", "cancel"),
+        help="While a run goes on" + default.format("skip") + ".",
+    )
 
 
 def execute(options: argparse.Namespace) -> int:
     """Do the verb."""
     if options.verb == "list":
         found = server.pages(options, lambda cursor: schedules.find(workflow=options.workflow, cursor=cursor))
-        server.print_json(found) if options.json else server.print_rows(found, _COLUMNS)
+        tables.print_json(found) if options.json else tables.print_rows(found, _COLUMNS, _NONE)
     elif options.verb == "firings":
         fired = server.pages(options, lambda cursor: schedules.firings(options.id, cursor=cursor))
-        server.print_json(fired) if options.json else server.print_rows(
-            fired, ("due", "state", "run", "missed", "detail")
+        tables.print_json(fired) if options.json else tables.print_rows(
+            fired, ("due", "state", "run", "missed", "detail"), "It has not come due yet."
         )
     elif options.verb == "delete":
         server.ask(options, schedules.delete(options.id))
         print("The schedule is gone; runs that it started go on.")
+    elif options.verb == "show":
+        _show(server.ask(options, schedules.get(options.id)), options.json)
     elif options.verb == "fire":
         firing = server.ask(options, schedules.fire(options.id))
-        server.print_json(firing) if options.json else print(f"{firing.state}: run {firing.run}")
+        tables.print_json(firing) if options.json else print(f"It fires: run {firing.run}.")
     else:
         schedule = server.ask(options, _change(options))
-        server.print_json(schedule) if options.json else server.print_rows([schedule], _COLUMNS)
+        tables.print_json(schedule) if options.json else tables.print_rows([schedule], _COLUMNS)
     return 0
 
 
+def _show(schedule: schedules.Schedule, as_json: bool) -> None:
+    if as_json:
+        tables.print_json(schedule)
+        return
+    state = schedule.state + (", held: its workflow is not enabled" if schedule.held else "")
+    spec = tables.printable(schedule.spec if isinstance(schedule.spec, str) else tables.text_of(schedule.spec))
+    tables.print_facts(
+        {
+            "schedule": schedule.id,
+            "workflow": schedule.workflow + (f" {schedule.version}" if schedule.version else ""),
+            "from": "its document" if schedule.of_document else "here",
+            "when": f"{schedule.kind} {spec}" + (f" ({schedule.zone})" if schedule.kind == "cron" else ""),
+            "state": state,
+            "next": tables.moment(schedule.next),
+            "last run": schedule.last_run,
+            "catch-up": schedule.catch_up,
+            "overlap": schedule.overlap,
+            "input": tables.text_of(schedule.input),
+        }
+    )
+
+
 def _change(options: argparse.Namespace) -> Call[schedules.Schedule]:
-    if options.verb != "create":
+    if options.verb not in ("create", "change"):
         return {"pause": schedules.pause, "resume": schedules.resume}[options.verb](options.id)
-    return schedules.create(
-        options.workflow, cron=options.cron, every=options.every, after=options.after, version=options.version,
-        zone=options.zone, input=given.json_argument(options.input, "--input"),
-        catch_up=options.catch_up, overlap=options.overlap,
-    )  # fmt: skip
+    given_here = {
+        "cron": options.cron, "every": options.every, "version": options.version, "zone": options.zone,
+        "input": given.json_argument(options.input, "--input"), "catch_up": options.catch_up,
+        "window": options.window, "overlap": options.overlap,
+    }  # fmt: skip
+    if options.verb == "create":
+        return schedules.create(options.workflow, after=options.after, **given_here)
+    changes = {name: value for name, value in given_here.items() if value is not None}
+    if not changes:
+        raise Invalid("Say what shall change.", hint="See `perdure schedules change --help`.")
+    return schedules.change(options.id, **changes)

@@ -6,7 +6,6 @@ What is kept is one file that its owner alone can read.
 import argparse
 import contextlib
 import os
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -68,7 +67,12 @@ def is_meant(options: argparse.Namespace) -> bool:
     journal was."""
     if options.server or os.environ.get("PERDURE_SERVER"):
         return True
-    is_journal = options.data or options.engine or os.environ.get("PERDURE_DATA") or os.environ.get("PERDURE_ENGINE")
+    is_journal = (
+        options.data
+        or getattr(options, "engine", None)
+        or os.environ.get("PERDURE_DATA")
+        or os.environ.get("PERDURE_ENGINE")
+    )
     return not is_journal and place().exists()
 
 
@@ -117,22 +121,3 @@ def pages(options: argparse.Namespace, find: "Callable[..., Call[Page[_Row]]]") 
             rows += page.items
             cursor = page.next
     return rows
-
-
-def print_json(value: object) -> None:
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
-
-
-def print_rows(rows: list[Any], columns: tuple[str, ...]) -> None:
-    """A table of plain text: what `grep` and `awk` can read, with a line of names."""
-    cells = [[_cell(getattr(row, column)) for column in columns] for row in rows]
-    names = [column.replace("_", " ").upper() for column in columns]
-    widths = [max(len(line[at]) for line in [names, *cells]) for at in range(len(columns))]
-    for line in [names, *cells] if cells else []:
-        print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
-
-
-def _cell(value: Any) -> str:
-    if value is None or value == "":
-        return "-"
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from perdure.cli import server
+from perdure.cli import server, tables
 from perdure.client import tenants
 
 _EPILOG = """\
@@ -45,14 +45,14 @@ def execute(options: argparse.Namespace) -> int:
             server.pages(options, tenants.find) if is_tenants else server.pages(options, tenants.find_projects)
         )
         columns = ("id", "name", "created", "disabled") if is_tenants else ("id", "name", "created")
-        server.print_json(found) if options.json else server.print_rows(found, columns)
+        tables.print_json(found) if options.json else tables.print_rows(found, columns)
     elif options.verb == "create":
         made = server.ask(options, tenants.create(options.id, options.name or options.id))
-        server.print_json(made) if options.json else print(f"{made.tenant.id}  {made.owner_key}")
+        tables.print_json(made) if options.json else print(f"{made.tenant.id}  {made.owner_key}")
     elif options.verb == "create-project":
         project = server.ask(options, tenants.create_project(options.id, options.name or options.id))
-        server.print_json(project) if options.json else print(project.id)
+        tables.print_json(project) if options.json else print(project.id)
     else:
         tenant = server.ask(options, tenants.disable(options.id, disabled=options.verb == "disable"))
-        server.print_json(tenant) if options.json else print(f"{tenant.id} is {options.verb}d.")
+        tables.print_json(tenant) if options.json else print(f"{tenant.id} is {options.verb}d.")
     return 0

@@ -4,7 +4,7 @@ import argparse
 import getpass
 import sys
 
-from perdure.cli import server
+from perdure.cli import server, tables
 from perdure.client import Call, users
 from perdure.errors import Invalid
 
@@ -45,7 +45,7 @@ def execute(options: argparse.Namespace) -> int:
     """Do the verb."""
     if options.verb == "list":
         found = server.pages(options, users.find)
-        server.print_json(found) if options.json else server.print_rows(found, _COLUMNS)
+        tables.print_json(found) if options.json else tables.print_rows(found, _COLUMNS)
         return 0
     if options.verb == "password":
         server.ask(options, users.set_password(options.id, _password()))
@@ -56,7 +56,7 @@ def execute(options: argparse.Namespace) -> int:
         print("The second factor is removed.")
         return 0
     user = server.ask(options, _change(options))
-    server.print_json(user) if options.json else server.print_rows([user], _COLUMNS)
+    tables.print_json(user) if options.json else tables.print_rows([user], _COLUMNS)
     return 0
 
 

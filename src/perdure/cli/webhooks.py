@@ -2,8 +2,11 @@
 
 import argparse
 
-from perdure.cli import server
+import msgspec
+
+from perdure.cli import server, tables
 from perdure.client import webhooks
+from perdure.client.call import PREFIX
 
 _EPILOG = """\
 Messages are signed as Standard Webhooks has it: HMAC-SHA256 over id, time and body. Each counts once.
@@ -40,8 +43,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def execute(options: argparse.Namespace) -> int:
     """Do the verb."""
     if options.verb == "list":
-        found = server.pages(options, webhooks.find)
-        server.print_json(found) if options.json else server.print_rows(found, _COLUMNS)
+        found = [_placed(options, hook) for hook in server.pages(options, webhooks.find)]
+        none = "No webhooks here; see `perdure webhooks create --help`."
+        tables.print_json(found) if options.json else tables.print_rows(found, _COLUMNS, none)
         return 0
     if options.verb == "delete":
         server.ask(options, webhooks.delete(options.id))
@@ -54,5 +58,13 @@ def execute(options: argparse.Namespace) -> int:
             options,
             webhooks.create(options.name, workflow=options.workflow, version=options.version, event=options.event),
         )
-    server.print_json(made) if options.json else print(f"{made.webhook.id}  {made.webhook.address}  {made.secret}")
+    made = msgspec.structs.replace(made, webhook=_placed(options, made.webhook))
+    tables.print_json(made) if options.json else print(f"{made.webhook.id}  {made.webhook.address}  {made.secret}")
     return 0
+
+
+def _placed(options: argparse.Namespace, hook: webhooks.Webhook) -> webhooks.Webhook:
+    """With the whole address, which is to be handed to whoever calls it."""
+    login = server.chosen(options)
+    base = f"{login.server}{PREFIX}" if login else ""
+    return msgspec.structs.replace(hook, address=base + hook.address)

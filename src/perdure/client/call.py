@@ -16,6 +16,7 @@ T = TypeVar("T")
 KINDS: dict[str, type[PerdureError]] = {kind.code: kind for kind in MEANINGS}
 _BY_STATUS = {meaning.status: kind for kind, meaning in MEANINGS.items()}
 PREFIX = "/api/v1"
+_REASONS = 5
 
 
 class Call(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
@@ -85,7 +86,18 @@ def error(status: int, body: bytes) -> PerdureError:
     given = problem.get("details")
     details = {"request": problem.get("request"), **(given if isinstance(given, dict) else {})}
     details = {name: value for name, value in details.items() if name not in ("message", "hint")}
-    return kind(str(problem.get("detail") or problem["title"]), hint=problem.get("hint"), **details)
+    message = str(problem.get("detail") or problem["title"])
+    return kind(_with_reasons(message, problem.get("errors")), hint=problem.get("hint"), **details)
+
+
+def _with_reasons(message: str, found: object) -> str:
+    """The sentence, and what does not fit where (`errors` of the problem)."""
+    listed = [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+    reasons = [
+        f"{str(one.get('pointer', '')).removeprefix('#/') or 'the body'}: {one.get('detail')}"
+        for one in listed[:_REASONS]
+    ]
+    return f"{message.rstrip('.')}: {'; '.join(reasons)}." if reasons else message
 
 
 def _text(value: Any) -> str:

@@ -45,7 +45,17 @@ def create(
 
 
 def revoke(id: str) -> Call[Key]:
+    """End a key; it is refused within seconds."""
     return call("DELETE", "keys", id, answer=Key)
+
+
+def find_own(*, limit: int = 100, cursor: str = "") -> Call[Page[Key]]:
+    """Keys of your own."""
+    return call("GET", "me", "keys", query={"limit": limit, "cursor": cursor}, answer=Page[Key])
+
+
+def revoke_own(id: str) -> Call[Key]:
+    return call("DELETE", "me", "keys", id, answer=Key)
 
 
 def create_own(name: str, *, days: int = 30) -> Call[NewKey]:

@@ -61,8 +61,16 @@ class Open(msgspec.Struct, frozen=True, kw_only=True):
     wait: dict[str, Any] | None = None
 
 
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of one run of a job; `detail` says why it was not done."""
+
+    run: str
+    ok: bool
+    detail: str = ""
+
+
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """One verb for many runs: how far it has come."""
+    """One verb for many runs: how far it has come. `answers` are the newest only."""
 
     id: str
     verb: str
@@ -70,6 +78,11 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     done: int
     failed: int
     left: int
+    answers: list[Answer] = []
+
+    @property
+    def is_done(self) -> bool:
+        return self.state == "done"
 
 
 def start(
@@ -106,6 +119,7 @@ def get(id: str) -> Call[Run]:
 
 
 def history(id: str, *, limit: int = 1000, cursor: str = "") -> Call[Page[Entry]]:
+    """What happened, entry by entry, from the first."""
     return call("GET", "runs", id, "history", query={"limit": limit, "cursor": cursor}, answer=Page[Entry])
 
 
@@ -120,14 +134,17 @@ def follow(id: str) -> Call[None]:
 
 
 def cancel(id: str, *, compensate: bool = False) -> Call[Run]:
+    """End a run; `compensate`: undo first what was done, in reverse."""
     return call("POST", "runs", id, "cancel", body={"compensate": compensate}, answer=Run)
 
 
 def suspend(id: str) -> Call[Run]:
+    """Hold a run: what is under way ends, nothing new begins."""
     return call("POST", "runs", id, "suspend", answer=Run)
 
 
 def resume(id: str) -> Call[Run]:
+    """Let a suspended run go on."""
     return call("POST", "runs", id, "resume", answer=Run)
 
 
@@ -143,10 +160,19 @@ def skip(id: str, *, path: str | None = None, output: Any = _ABSENT) -> Call[Run
 
 
 def fork(id: str, *, path: str | None = None, input: Any = _ABSENT, version: str | None = None) -> Call[Started]:
+    """A new run with the history of this one up to `path`; else from the beginning, with another input or version."""
     given = {} if input is _ABSENT else {"input": input}
     return call("POST", "runs", id, "fork", body={"path": path, "version": version, **given}, answer=Started)
 
 
-def steer(verb: str, ids: list[str]) -> Call[Job]:
-    """One verb (`cancel suspend resume retry skip`) for many runs."""
-    return call("POST", "runs", "bulk", body={"verb": verb, "runs": ids}, answer=Job)
+def steer(verb: str, ids: list[str] | None = None, *, select: dict[str, Any] | None = None, **how: Any) -> Call[Job]:
+    """One verb (`cancel suspend resume retry skip`) for runs by their ids, or for all that `select` describes (`statuses
+    workflow version since until`). `how`: `compensate`, `path` and `output`. A few are done in the answer; for more,
+    ask `job` until it is done."""
+    which = {"runs": ids} if ids is not None else {"select": select or {}}
+    return call("POST", "runs", "bulk", body={"verb": verb, **which, **how}, answer=Job)
+
+
+def job(id: str) -> Call[Job]:
+    """How far a verb for many runs has come."""
+    return call("GET", "runs", "bulk", id, answer=Job)

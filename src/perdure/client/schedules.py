@@ -16,7 +16,9 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     spec: Any
     zone: str
+    input: Any = None
     catch_up: str
+    window: int = 0
     overlap: str
     state: str
     held: bool
@@ -45,9 +47,14 @@ def get(id: str) -> Call[Schedule]:
 
 
 def create(workflow: str, **given: Any) -> Call[Schedule]:
-    """Exactly one of `cron`, `every` and `after`; and `version input zone catch_up window overlap`."""
+    """Exactly one of `cron`, `every`, `after` and `on`; and `version input read zone catch_up window overlap`."""
     body = {"workflow": workflow, **{name: value for name, value in given.items() if value is not None}}
     return call("POST", "schedules", body=body, answer=Schedule)
+
+
+def change(id: str, **given: Any) -> Call[Schedule]:
+    """Any of `cron every version zone input catch_up window overlap`; what is not given stays."""
+    return call("PATCH", "schedules", id, body=given, answer=Schedule)
 
 
 def delete(id: str) -> Call[None]:
@@ -55,17 +62,20 @@ def delete(id: str) -> Call[None]:
 
 
 def pause(id: str) -> Call[Schedule]:
+    """Let it rest; what comes due meanwhile is not made up for."""
     return call("POST", "schedules", id, "pause", answer=Schedule)
 
 
 def resume(id: str) -> Call[Schedule]:
+    """Let it go on."""
     return call("POST", "schedules", id, "resume", answer=Schedule)
 
 
-def fire(id: str) -> Call[Firing]:
-    """Fire now, besides its times."""
-    return call("POST", "schedules", id, "fire", answer=Firing)
+def fire(id: str, *, input: Any = None) -> Call[Firing]:
+    """Fire now, besides its times; `input` instead of the schedule's own."""
+    return call("POST", "schedules", id, "fire", body={} if input is None else {"input": input}, answer=Firing)
 
 
 def firings(id: str, *, limit: int = 100, cursor: str = "") -> Call[Page[Firing]]:
+    """What came of its times, the newest first."""
     return call("GET", "schedules", id, "firings", query={"limit": limit, "cursor": cursor}, answer=Page[Firing])

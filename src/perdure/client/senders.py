@@ -2,7 +2,6 @@
 aiohttp). Neither decides anything: a call says what is sent and what its answer means.
 """
 
-import contextlib
 import http.client
 import ssl
 import time
@@ -21,6 +20,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _AGAIN = 1.0
+_PATIENCE = 60.0
+"""Seconds for which a stream that was open looks for its server again."""
+_SILENCE = 60.0
+"""Seconds without a sign of life, which comes every 15, after which a stream's connection is taken for lost."""
 _PIECE = 65_536
 
 
@@ -49,27 +52,42 @@ class Client:
 
     def do(self, call: Call[T]) -> T:
         """The answer. An error of `errors.py` when the server refuses, Unavailable when it cannot be reached."""
-        answer = self._send(call, self._connected())
-        return call.read(answer.status, answer.read())
+        connection = self._connected()
+        try:
+            answer = self._send(call, connection)
+            content = answer.read()
+        except (OSError, http.client.HTTPException) as wrong:
+            self.close()
+            raise self._place.unreachable(wrong) from None
+        except BaseException:
+            self.close()  # half an answer may be on its way, which is nobody's
+            raise
+        return call.read(answer.status, content)
 
     def stream(self, call: Call[Any], *, after: str = "") -> Iterator[StreamEvent]:
-        """The events of a stream from `after` on. A lost connection is made again, and goes on where it was."""
-        lines = Lines(after)
+        """The events of a stream from `after` on. A lost connection is made again, and goes on where it was; a server
+        that is away for more than a minute is Unavailable."""
+        lines, again = Lines(after), _Again()
         while True:
-            with contextlib.suppress(OSError, http.client.HTTPException):
-                for event in self._events(call, lines):
+            try:
+                for event in self._events(call, lines, again):
                     yield event
                     if event.type == "end":
                         return
+            except (OSError, http.client.HTTPException):
+                pass  # cut off
+            except Unavailable as wrong:
+                again.must_wait(wrong)
             time.sleep(lines.retry or _AGAIN)
 
-    def _events(self, call: Call[Any], lines: Lines) -> Iterator[StreamEvent]:
+    def _events(self, call: Call[Any], lines: Lines, again: "_Again") -> Iterator[StreamEvent]:
         """Those of one connection."""
-        connection = self._place.connect(None)
+        connection = self._place.connect(_SILENCE)
         try:
             answer = self._send(call, connection, lines.headers())
             if answer.status >= 300:
                 raise error(answer.status, answer.read())
+            again.is_open()
             while chunk := answer.read1(_PIECE):
                 yield from lines.feed(chunk)
         finally:
@@ -136,25 +154,33 @@ class AsyncClient:
 
         import aiohttp
 
-        lines = Lines(after)
+        lines, again = Lines(after), _Again()
         while True:
-            with contextlib.suppress(aiohttp.ClientError, OSError):
-                async for event in self._events(call, lines):
+            try:
+                async for event in self._events(call, lines, again):
                     yield event
                     if event.type == "end":
                         return
+            except (aiohttp.ClientError, OSError) as wrong:  # TimeoutError is one of them
+                if not again.was_open:
+                    raise self._place.unreachable(wrong) from None
+                if isinstance(wrong, aiohttp.ClientConnectorError):
+                    again.must_wait(self._place.unreachable(wrong))
+            except Unavailable as wrong:
+                again.must_wait(wrong)
             await asyncio.sleep(lines.retry or _AGAIN)
 
-    async def _events(self, call: Call[Any], lines: Lines) -> AsyncIterator[StreamEvent]:
+    async def _events(self, call: Call[Any], lines: Lines, again: "_Again") -> AsyncIterator[StreamEvent]:
         import aiohttp  # as above
 
         async with self._connected().request(
             call.method, self._place.origin + call.target, data=call.body,
-            headers=self._place.headers(call) | lines.headers(), timeout=aiohttp.ClientTimeout(total=None),
-            allow_redirects=False,
+            headers=self._place.headers(call) | lines.headers(), allow_redirects=False,
+            timeout=aiohttp.ClientTimeout(total=None, sock_read=_SILENCE),
         ) as answer:  # fmt: skip
             if answer.status >= 300:
                 raise error(answer.status, await answer.read())
+            again.is_open()
             async for chunk in answer.content.iter_any():
                 for event in lines.feed(chunk):
                     yield event
@@ -165,6 +191,26 @@ class AsyncClient:
         if self._session is None:
             self._session = aiohttp.ClientSession()
         return self._session
+
+
+class _Again:
+    """Whether a stream looks for its server again. One that was never there is told at once."""
+
+    def __init__(self) -> None:
+        self.was_open = False
+        self._until = 0.0
+
+    def is_open(self) -> None:
+        """The server answers."""
+        self.was_open = True
+        self._until = 0.0
+
+    def must_wait(self, wrong: Unavailable) -> None:
+        """Raises it when there is nothing to wait for any longer."""
+        now = time.monotonic()
+        self._until = self._until or now + _PATIENCE
+        if not self.was_open or now >= self._until:
+            raise wrong from None
 
 
 class _Place:

@@ -49,5 +49,9 @@ def find_projects(*, limit: int = 100, cursor: str = "") -> Call[Page[Project]]:
     return call("GET", "projects", query={"limit": limit, "cursor": cursor}, answer=Page[Project])
 
 
+def get_project(id: str) -> Call[Project]:
+    return call("GET", "projects", id, answer=Project)
+
+
 def create_project(id: str, name: str) -> Call[Project]:
     return call("POST", "projects", body={"id": id, "name": name}, answer=Project)

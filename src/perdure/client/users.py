@@ -29,6 +29,27 @@ class Me(msgspec.Struct, frozen=True, kw_only=True):
     signed_in_by: str
 
 
+class SignIn(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody signed in, or tried to."""
+
+    id: str
+    at: str
+    subject: str
+    how: str
+    outcome: str
+    address: str
+    agent: str
+
+
+class Totp(msgspec.Struct, frozen=True):
+    """What an authenticator app is shown, this once; it counts from the first code that confirms it."""
+
+    address: str
+
+    def __repr__(self) -> str:
+        return "Totp(…)"
+
+
 class Tokens(msgspec.Struct, frozen=True, kw_only=True):
     """What a sign-in gives. `expires_in` in seconds."""
 
@@ -59,21 +80,50 @@ def change(id: str, *, role: str | None = None, disabled: bool | None = None) ->
 
 
 def set_password(id: str, password: str) -> Call[None]:
+    """Give a user another password."""
     return call("POST", "users", id, "password", body={"password": password})
 
 
 def remove_totp(id: str) -> Call[None]:
+    """Let a user sign in without the second factor that was lost."""
     return call("DELETE", "users", id, "totp")
 
 
 def me() -> Call[Me]:
+    """Who the server takes you for."""
     return call("GET", "me", answer=Me)
 
 
 def sign_in(tenant: str, email: str, password: str, *, code: str = "") -> Call[Tokens]:
+    """Tokens for a password, and the `code` of a second factor where there is one."""
     body = {"tenant": tenant, "email": email, "password": password, "code": code}
     return call("POST", "auth", "login", body=body, answer=Tokens)
 
 
 def refresh(token: str) -> Call[Tokens]:
+    """Another access token; the refresh token is spent, and another one comes with it."""
     return call("POST", "auth", "refresh", body={"refresh_token": token}, answer=Tokens)
+
+
+def sign_out(*, everywhere: bool = False) -> Call[None]:
+    """End this session, or all of yours."""
+    return call("POST", "auth", "logout", body={"everywhere": everywhere})
+
+
+def change_own_password(password: str, *, current: str) -> Call[None]:
+    return call("POST", "me", "password", body={"password": password, "current": current})
+
+
+def begin_totp() -> Call[Totp]:
+    """Begin with a second factor; `confirm_totp` ends it."""
+    return call("POST", "me", "totp", answer=Totp)
+
+
+def confirm_totp(code: str) -> Call[None]:
+    """From now on signing in asks for a code of the authenticator app."""
+    return call("POST", "me", "totp", "confirm", body={"code": code})
+
+
+def find_sign_ins(*, limit: int = 100, cursor: str = "") -> Call[Page[SignIn]]:
+    """Who signed in, or tried to; the newest first."""
+    return call("GET", "sign-ins", query={"limit": limit, "cursor": cursor}, answer=Page[SignIn])

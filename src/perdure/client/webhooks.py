@@ -1,6 +1,4 @@
-"""Addresses that others may call, each signed with a secret of its own; and CloudEvents of yours."""
-
-from typing import Any
+"""Addresses that others may call, each signed with a secret of its own."""
 
 import msgspec
 
@@ -17,6 +15,9 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     version: str | None = None
     event: str
     created: str
+    rotated: str | None = None
+    earlier_until: str | None = None
+    """Until then the secret before is good as well."""
 
 
 class NewWebhook(msgspec.Struct, frozen=True):
@@ -26,15 +27,12 @@ class NewWebhook(msgspec.Struct, frozen=True):
     secret: str
 
 
-class Taken(msgspec.Struct, frozen=True):
-    """How many events were new, and how many were here before."""
-
-    taken: int
-    seen: int
-
-
 def find(*, limit: int = 100, cursor: str = "") -> Call[Page[Webhook]]:
     return call("GET", "webhooks", query={"limit": limit, "cursor": cursor}, answer=Page[Webhook])
+
+
+def get(id: str) -> Call[Webhook]:
+    return call("GET", "webhooks", id, answer=Webhook)
 
 
 def create(name: str, *, workflow: str = "", version: str | None = None, event: str = "") -> Call[NewWebhook]:
@@ -49,9 +47,5 @@ def rotate(id: str, *, grace: int = 86_400) -> Call[NewWebhook]:
 
 
 def delete(id: str) -> Call[None]:
+    """End a webhook; what it started goes on."""
     return call("DELETE", "webhooks", id)
-
-
-def send(event: dict[str, Any]) -> Call[Taken]:
-    """Deliver a CloudEvent (structured JSON form)."""
-    return call("POST", "events", body=event, type="application/cloudevents+json", answer=Taken)

@@ -2,6 +2,7 @@
 
 import io
 import sys
+from datetime import UTC, datetime
 
 import pytest
 
@@ -130,3 +131,22 @@ def test_an_empty_path_and_a_file_for_a_directory(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(Invalid, match="is not a directory"):
         given.data_directory(str(tmp_path / "file"), given.read_settings())
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-03-01", "2026-03-01T08:30", "2026-03-01T08:30:00Z", "2026-03-01T08:30:00+09:00"]
+)
+def test_a_moment_is_told_as_one(text):
+    assert given.instant(text, "--since").endswith("+00:00")
+
+
+def test_an_age_is_a_moment_before_now():
+    told = datetime.fromisoformat(given.instant("2h", "--since"))
+    assert 7190 < (datetime.now(UTC) - told).total_seconds() < 7300
+    assert given.instant(None, "--since") == ""
+
+
+@pytest.mark.parametrize("text", ["yesterday", "2026-13-01", "h", "-2h", "9999999999d", "²h"])
+def test_what_is_no_moment_is_refused(text):
+    with pytest.raises(Invalid, match="--since"):
+        given.instant(text, "--since")

@@ -48,3 +48,12 @@ def test_what_no_perdure_answered_is_said(status, kind):
 def test_an_answer_that_does_not_fit_is_a_bug():
     with pytest.raises(errors.Bug, match="cannot be read"):
         keys.get("k").read(200, b"{}")
+
+
+def test_what_does_not_fit_is_said_with_its_place():
+    errors_found = [{"pointer": "#/cron", "detail": "Input should be a valid string"}, {"pointer": "", "detail": "no"}]
+    body = problem(422, code="invalid", detail="The request does not fit.", errors=errors_found)
+    with pytest.raises(
+        errors.Invalid, match=r"^The request does not fit: cron: Input should be .* string; the body: no\.$"
+    ):
+        keys.get("k").read(422, body)

@@ -1,0 +1,67 @@
+"""What people read, and what programs do."""
+
+import time
+
+import msgspec
+import pytest
+
+from perdure.cli import tables
+
+
+class Row(msgspec.Struct):
+    """What a server may hand out."""
+
+    id: str = "a"
+    title: str | None = None
+    created: str = "2026-01-02T03:04:05.678Z"
+    held: bool = False
+    to: list[str] = []
+
+
+@pytest.fixture(autouse=True)
+def in_tokyo(monkeypatch):
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_times_are_the_users_own_and_nothing_is_a_dash(capsys):
+    tables.print_rows(
+        [Row(), Row(id="bb", title="two", held=True, to=["x", "y"])], ("id", "title", "created", "held", "to")
+    )
+    assert capsys.readouterr().out.splitlines() == [
+        "ID  TITLE  CREATED              HELD  TO",
+        "a   -      2026-01-02 12:04:05  no",
+        "bb  two    2026-01-02 12:04:05  yes   x,y",
+    ]
+
+
+def test_an_empty_list_is_said_beside_the_output(capsys):
+    tables.print_rows([], ("id",), "No runs here.")
+    assert capsys.readouterr() == ("", "perdure: No runs here.\n")
+
+
+def test_what_others_wrote_steers_no_terminal(capsys):
+    tables.print_rows([Row(title="\x1b]0;owned\x07\nnext")], ("title",))
+    tables.print_facts({"title": "\x1b[2J", "none": None})
+    shown = capsys.readouterr().out
+    assert "\x1b" not in shown
+    assert "\\x1b]0;owned\\x07\\nnext" in shown
+    assert len(shown.splitlines()) == 3
+
+
+def test_long_values_are_cut_for_people_only(capsys):
+    tables.print_facts({"input": "x" * 5000})
+    assert "5,000 characters; --json prints all of them" in capsys.readouterr().out
+    tables.print_rows([Row(title="x" * 5000)], ("title",))
+    assert max(map(len, capsys.readouterr().out.splitlines())) == 120
+    tables.print_json(Row(title="x" * 5000))
+    assert "x" * 5000 in capsys.readouterr().out
+
+
+def test_moments():
+    assert tables.moment(None) is None
+    assert tables.moment(0) == tables.moment("1970-01-01T00:00:00.000Z") == "1970-01-01 09:00:00"
+    assert tables.milliseconds("1970-01-01T00:00:01.500Z") == 1500
