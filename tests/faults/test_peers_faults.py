@@ -1,5 +1,6 @@
-"""Faults that hurt other engines (`reliability.md` 4), each as a test of this one. Those of the
-platform are in `test_platform_faults.py`."""
+"""Faults that hurt other engines (`reliability.md` 4), each as a test of this one. Those of the platform:
+`test_platform_faults.py`.
+"""
 
 import asyncio
 import subprocess

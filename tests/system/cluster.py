@@ -93,6 +93,15 @@ class Node:
         finally:
             connection.close()
 
+    def read(self, path: str, key: str) -> str:
+        """Everything that a stream says until it ends."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request("GET", path, None, {"x-api-key": key})
+            return connection.getresponse().read().decode()
+        finally:
+            connection.close()
+
     def end(self, how: signal.Signals = signal.SIGTERM) -> int:
         """Its exit code."""
         process, self._process = self._process, None
@@ -236,7 +245,7 @@ class Load:
             thread.join()
 
     def _work(self) -> None:
-        while not self._stop.wait(0.05):
+        while not self._stop.wait(0.15):
             key = str(uuid.uuid4())
             end = time.monotonic() + 20
             while not self._started(key) and self._again and time.monotonic() < end:

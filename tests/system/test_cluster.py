@@ -64,6 +64,30 @@ def test_every_gateway_is_as_good_as_another(cluster, took_part):
 
 
 @pytest.mark.slow
+def test_a_session_begins_and_ends_everywhere(cluster, took_part):
+    took_part("perdure serve and perdure worker, two of each")
+    one, other = cluster.gateways
+    who = {"email": "ana@example.com", "password": "a long password of Ana"}
+    assert one.ask("POST", "/api/v1/users", cluster.key, {**who, "role": "viewer"}).status == 201
+    signed = one.ask("POST", "/api/v1/auth/login", "", who)
+    assert signed.status == 200, signed
+    bearer = f"Bearer {signed.json['access_token']}"
+    assert other.ask("GET", "/api/v1/me", authorization=bearer).status == 200
+    assert other.ask("POST", "/api/v1/auth/logout", "", {}, authorization=bearer).status == 204
+    until(lambda: one.ask("GET", "/api/v1/me", authorization=bearer).status == 401, "it is still let in")
+
+
+@pytest.mark.slow
+def test_a_run_is_followed_from_any_gateway(cluster, took_part):
+    took_part("perdure serve and perdure worker, two of each")
+    one, other = cluster.gateways
+    run = one.ask("POST", "/api/v1/workflows/test.load/runs", cluster.key, {"input": {"key": "k"}}).json["id"]
+    told = other.read(f"/api/v1/runs/{run}/stream", cluster.key)
+    assert "workflow.started.v1" in told
+    assert '"status":"completed"' in told.rpartition("event: end")[2]
+
+
+@pytest.mark.slow
 def test_a_key_that_was_revoked_is_refused_everywhere_within_seconds(cluster, took_part):
     took_part("perdure serve and perdure worker, two of each")
     one, other = cluster.gateways

@@ -173,8 +173,9 @@ class Opening:
             workflow=published,
         )
         service = Agents(ground)
-        await service.executions.sweep()  # before models are asked: who comes back misses nothing of what is said
-        self.task("executions", service.executions.run)
+        if self.works:
+            await service.executions.sweep()  # before models are asked: who comes back misses nothing of what is said
+            self.task("executions", service.executions.run)
         self.stack.push_async_callback(service.live.close)
         spending.hand(service.accounts)
         return service, database
