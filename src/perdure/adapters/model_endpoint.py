@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from perdure.adapters.event_lines import Event, Events, Lines, Malformed
+from perdure.interpreter.redaction import Redaction
 from perdure.ports.clock import Clock
 from perdure.ports.egress import Egress, EgressFailed, EgressRefused, Streamed
 from perdure.ports.model import Failure, ModelFailed
@@ -59,10 +60,11 @@ class Endpoint:
             response = await self._egress.request(
                 "POST", self.url + path, headers=sent, body=msgspec.json.encode(body), timeout=timeout
             )
+        answered = _without(secret).content(response.body)
         if response.status != 200:
-            raise self._refusal(secret, response.status, response.headers, response.body)
+            raise self._refusal(secret, response.status, response.headers, answered)
         try:
-            return msgspec.json.decode(response.body)
+            return msgspec.json.decode(answered)
         except (msgspec.DecodeError, RecursionError):
             raise ModelFailed(
                 "The model endpoint answered with something that is not JSON.", failure="communication", sent=True
@@ -114,15 +116,16 @@ class Endpoint:
     ) -> AsyncGenerator[T, None]:
         secret = await self._secret()
         sent = {**self._headers(secret, key, ""), **headers}
+        hidden = _without(secret)
         with self._failures(secret):
             async with self._egress.stream(
                 "POST", self.url + path, headers=sent, body=msgspec.json.encode(body), timeout=timeout, idle=_IDLE
             ) as streamed:
                 if streamed.status != 200:
-                    said = await _beginning(streamed)
+                    said = hidden.content(await _beginning(streamed))
                     raise self._refusal(secret, streamed.status, streamed.headers, said)
                 async for chunk in streamed.body:
-                    for item in feed(chunk):
+                    for item in feed(hidden.content(chunk)):
                         yield item
                     if until():
                         return
@@ -190,8 +193,15 @@ async def _beginning(streamed: Streamed) -> bytes:
     return said
 
 
+def _without(secret: str) -> Redaction:
+    """Keeps the key out of what an endpoint says back, which is journaled and shown."""
+    made = Redaction()
+    made.add(secret)
+    return made
+
+
 def _clean(text: str, secret: str) -> str:
-    return text.replace(secret, "…") if secret else text
+    return _without(secret).text(text)
 
 
 def _wait(told: str, now: int) -> float | None:

@@ -1,7 +1,7 @@
 """Keeps opened secrets out of everything that is written down: results, faults, progress (security.md, rule 9).
 
 Whoever opens a secret adds it here and passes what comes back through `redact`. A secret that a server repeats is
-found as it is, and as it stands in addresses, forms, JSON, base64 and hexadecimal.
+found as it is, and as it stands in addresses, forms, JSON, base64 (in the midst of a longer text too) and hexadecimal.
 """
 
 import base64
@@ -14,6 +14,8 @@ from perdure.language.values import Json
 HIDDEN = "***"
 SHORTEST = 4
 """A secret shorter than this cannot be told from ordinary text."""
+_INNER = 6
+"""Bytes in the midst of a base64 text that are enough to know a secret by."""
 
 
 class Redaction:
@@ -84,3 +86,8 @@ def _spellings(text: str) -> Iterator[str]:
     content = text.encode("utf-8", "replace")
     yield from (base64.b64encode(content).decode().rstrip("="), base64.urlsafe_b64encode(content).decode().rstrip("="))
     yield from (content.hex(), content.hex().upper())
+    for at in range(3):
+        # Whole groups of three bytes look the same, whatever stands before and after them.
+        inner = content[at : at + (len(content) - at) // 3 * 3]
+        if len(inner) >= _INNER:
+            yield from (base64.b64encode(inner).decode(), base64.urlsafe_b64encode(inner).decode())

@@ -174,7 +174,7 @@ async def test_a_refusal_is_told_and_never_with_the_key(status, failure):
             await ask(serving.url)
     assert (failed.value.failure, failed.value.status) == (failure, status)
     assert KEY not in str(failed.value)
-    assert "wrong key …" in str(failed.value)
+    assert "wrong key ***" in str(failed.value)
     assert len(serving.requests) == 1
 
 

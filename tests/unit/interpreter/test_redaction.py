@@ -6,7 +6,7 @@ from urllib.parse import quote_plus
 
 import pytest
 
-from perdure.interpreter.redaction import Redaction
+from perdure.interpreter.redaction import HIDDEN, Redaction
 
 SECRET = 'top/secret "ü" 1'
 
@@ -55,3 +55,13 @@ def test_one_secret_inside_another():
     assert made.text("abcdef") == "***ef"
     made.add("abcdef")
     assert made.text("abcdef abcd") == "*** ***"
+
+
+@pytest.mark.parametrize("before", ["", "a", "ab", "abc"])
+def test_a_secret_in_the_midst_of_a_text_in_base64_is_found(before):
+    made = Redaction()
+    made.add("s3cr3t-of-some-length")
+    text = base64.b64encode(f"{before}s3cr3t-of-some-length and more".encode()).decode()
+    hidden = made.text(text)
+    assert HIDDEN in hidden
+    assert len(hidden) < len(text) - 15
