@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.system.platform_process import PlatformProcess
+from tests.system.test_cli_kill import until
+
 pytestmark = pytest.mark.slow
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -49,7 +52,7 @@ def folders():
 
 
 def test_there_are_examples():
-    assert {"hello", "retry", "approval-by-event", "research-agent", "support-inbox"} <= set(folders())
+    assert {"hello", "retry", "approval-by-event", "research-agent", "support-inbox", "expense-desk"} <= set(folders())
 
 
 @pytest.mark.parametrize("name", folders())
@@ -129,3 +132,50 @@ def test_the_research_agent_without_its_script_asks_a_real_model(tmp_path):
     done = perdure("run", str(folder / "workflow.yaml"), *words, PERDURE_MODEL_URL="http://127.0.0.1:9")
     assert done.returncode == 1
     assert "The model endpoint did not answer" in json.loads(done.stderr.splitlines()[-1])["detail"]
+
+
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory):
+    made = PlatformProcess(tmp_path_factory.mktemp("platform"))
+    made.up()
+    made.environment |= {"PERDURE_SERVER": made.address, "PERDURE_API_KEY": made.key}
+    yield made
+    made.kill()
+
+
+def test_the_expense_desk_walks_from_python(platform):
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / "expense-desk/walk.py")],
+        env=platform.environment, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [
+        {"text": "Expenses of week 9 are due."},
+        {"who": "Ana", "paid": 10, "reason": "below the limit"},
+        {"who": "Ben", "paid": 120, "reason": "fine"},
+    ]
+
+
+def test_the_expense_desk_walks_from_the_shell(platform):
+    folder = EXAMPLES / "expense-desk"
+
+    def shell(*words):
+        done = platform.run(*words)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    shell("workflows", "publish", str(folder / "workflow.yaml"), str(folder / "reminder.yaml"))
+    words = ("--cron", "0 15 * * fri", "--zone", "Europe/Lisbon", "--json")
+    schedule = json.loads(shell("schedules", "create", "examples.reminder", *words))["id"]
+    fired = shell("schedules", "fire", schedule).split()[-1].rstrip(".")
+    assert "Expenses of this week are due." in shell("runs", "follow", fired)
+    _, address, secret = shell("webhooks", "create", "Expenses", "--workflow", "examples.expense").split()
+    send = [sys.executable, str(folder / "send.py"), address, secret, '{"who": "Cleo", "amount": 99}', "expense-17"]
+    run = json.loads(subprocess.run(send, capture_output=True, check=True).stdout)["run"]
+    again = subprocess.run(send, capture_output=True, text=True, check=False)
+    assert "401" in again.stderr, "a message is taken once"
+    until(lambda: "Pay 99 to Cleo?" in shell("inbox", "list"))
+    items = json.loads(shell("inbox", "list", "--json"))
+    item = next(one["id"] for one in items if one["run"] == run)
+    assert "is declined" in shell("inbox", "decline", item, "--reason", "no receipt")
+    assert json.loads(shell("runs", "follow", run)) == {"who": "Cleo", "paid": 0, "reason": "no receipt"}
