@@ -21,6 +21,8 @@ from perdure.services.agents.service import Ground
 
 _TURN = re.compile(r"/do/0/answer((/turn#\d+/tool#\d+/function)*)/turn#\d+\Z")
 _TOOL = re.compile(r"/do/0/answer(?:/turn#\d+/tool#\d+/function)*/turn#\d+/tool#\d+\Z")
+_AGAIN = re.compile(r"~~\d+")
+"""In a path: the task was entered again by an operator."""
 _ID = re.compile(r"(\d{1,9})\.(\d{1,9})\.([0-9a-f]{8}|-)\.(\d{1,9})\Z")
 _log = logging.getLogger("perdure.agents")
 _encode = msgspec.json.Encoder().encode
@@ -121,13 +123,14 @@ class _Telling:
         self._entry = entry.number or self._entry
         if entry.type.startswith("workflow.") and entry.type.removesuffix(".v1").partition(".")[2] in ENDED:
             self.has_ended = True
-        elif _TURN.fullmatch(entry.path):
-            self._take_turn(entry)
-        elif _TOOL.fullmatch(entry.path) and "tool" in entry.data:
-            self._take_tool(entry)
+            return
+        path = _AGAIN.sub("", entry.path)
+        if _TURN.fullmatch(path):
+            self._take_turn(entry, path.rpartition("/turn#")[0])
+        elif _TOOL.fullmatch(path) and "tool" in entry.data:
+            self._take_tool(entry, path)
 
-    def _take_turn(self, entry: Entry) -> None:
-        above = entry.path.rpartition("/turn#")[0]
+    def _take_turn(self, entry: Entry, above: str) -> None:
         if above != "/do/0/answer" and above not in self._taking_over:
             return  # a sub-agent's words are the result of a tool
         turn = self._turns.setdefault(entry.path, len(self._turns) + 1)
@@ -154,10 +157,10 @@ class _Telling:
             said.append(text)
             self._tell("text", turn, text)
 
-    def _take_tool(self, entry: Entry) -> None:
+    def _take_tool(self, entry: Entry, path: str) -> None:
         name, state = str(entry.data["tool"]), entry.type.removesuffix(".v1").partition(".")[2]
         if name in self._handover:
-            self._taking_over.add(f"{entry.path}/function")
+            self._taking_over.add(f"{path}/function")
         if state in {"started", "completed", "faulted"}:
             self._tell("tool", max(self._turns.values(), default=0), data={"tool": name, "state": state})
 

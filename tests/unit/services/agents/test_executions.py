@@ -256,3 +256,4 @@ async def test_an_execution_at_its_budget_goes_on_when_it_is_lifted(world):
     assert answer.execution.state == "completed"
     said = await world.service.contexts.messages(TENANT, first.context)
     assert [one.role for one in said] == ["user", "assistant", "user", "assistant"]
+    assert text_of(await heard(world, answer.execution)) == "Good."
