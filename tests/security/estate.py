@@ -53,11 +53,16 @@ class Estate:
                 {"email": f"{CANARY}@example.com", "role": "viewer", "password": "correct horse 9 staple"},
             ),
             "project": ("/projects", {"id": "p-of-a", "name": CANARY}),
+            "agent": ("/agents", {"name": "clerk", "instruction": CANARY}),
+            "prompt": ("/prompts", {"name": "greet", "text": CANARY}),
+            "budget": ("/budgets", {"scope": "agent", "amount": 100, "name": CANARY}),
             "bulk": ("/runs/bulk", {"verb": "cancel", "runs": ["none-of-these"]}),
         }
         for noun, (path, body) in nouns.items():
             answer = self.made(path, body)
-            self.ids[noun] = id_of(answer)
+            self.ids[noun] = answer["name"] if noun == "prompt" else answer.get("agent") or id_of(answer)
+        said = self.made("/agents/clerk/chat", {"message": CANARY, "wait": False})
+        self.ids["execution"], self.ids["context"] = said["run"], said["context"]
         self.ids["item"] = self._item()
         self.ids["tenant"] = self.tenant
 
@@ -73,7 +78,7 @@ class Estate:
         """Everything of it that another could have changed or left a trace in."""
         kept = {}
         for path in ("/workflows", "/workflows/shop.orders/versions", "/runs", "/schedules", "/webhooks", "/keys", "/users",
-                     "/projects", "/inbox", "/sign-ins", f"/runs/{self.ids['run']}/history"):  # fmt: skip
+                     "/projects", "/inbox", "/sign-ins", "/agents", "/agents/clerk/versions", "/prompts", "/budgets", f"/runs/{self.ids['run']}/history"):  # fmt: skip
             items = self.ask("GET", f"/api/v1{path}").json["items"]
             kept[path] = [{k: v for k, v in item.items() if k not in {"last_used", "used"}} for item in items]
         return kept

@@ -28,12 +28,14 @@ def b(served) -> Estate:
 NOUN_OF = {
     "workflows": "workflow", "runs": "run", "schedules": "schedule", "webhooks": "webhook", "keys": "key", "users": "user",
     "projects": "project", "inbox": "item", "tenants": "tenant", "hooks": "webhook",
+    "agents": "agent", "contexts": "context", "prompts": "prompt", "budgets": "budget",
 }  # fmt: skip
 
 
 def ids_for(operation: Operation, ids: dict[str, str]) -> dict[str, str]:
     noun = next(NOUN_OF[part] for part in reversed(operation.path.split("/{")[0].split("/")) if part in NOUN_OF)
-    return {"id": ids[noun], "job": ids["bulk"], "version": "1.0.0"}
+    version = "1" if noun in {"agent", "prompt"} else "1.0.0"
+    return {"id": ids[noun], "job": ids["bulk"], "version": version, "run": ids["execution"]}
 
 
 def absent(ids: dict[str, str]) -> dict[str, str]:
@@ -56,6 +58,8 @@ def body_for(openapi: dict[str, Any], operation: Operation, estate_ids: dict[str
     if isinstance(body, dict):
         if "workflow" in body:
             body["workflow"] = estate_ids["workflow"]
+        if "prompt" in body:
+            body["prompt"] = None
         if "runs" in body:
             body["runs"] = [estate_ids["run"]]
     return body
