@@ -1,10 +1,12 @@
 """Who calls and whether they may: decided once, from the headers alone, before a byte of the body is read.
 
 Credentials are looked up whole by Identity; roles, scopes and origins are compared parsed and whole (security.md, rules
-3 and 11). A verified credential is trusted for a few seconds without asking again, so a revoked one works so long at most.
+3 and 11). A verified credential is trusted for a few seconds without asking again, so a revoked one works so long at most;
+a stream asks again at every sign of life.
 """
 
 import base64
+import functools
 import hashlib
 import hmac
 from collections.abc import Awaitable, Callable
@@ -12,7 +14,7 @@ from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from perdure.errors import Denied, Unauthenticated
+from perdure.errors import Denied, Unauthenticated, Unavailable
 from perdure.gateway.exchange import Exchange, entry, exchange
 from perdure.gateway.hosts import address_of, is_local
 from perdure.gateway.problems import Refused
@@ -60,6 +62,7 @@ class Authenticated:
                 self._meters.add("perdure_refusals_total", ("denied",))
                 raise Denied("You may not do this.", hint=f"It needs the permission {route.permission}.")
             scope[CALLER] = caller
+            seen.still = functools.partial(self._still, scope, seen, session, caller, route.permission)
             seen.tenant = caller.tenant
         await self._app(scope, receive, send)
 
@@ -81,6 +84,17 @@ class Authenticated:
         raise Unauthenticated(
             "Say who you are first.", hint="Send an API key as x-api-key, or a token as Authorization: Bearer."
         )
+
+    async def _still(self, scope: Scope, seen: Exchange, session: str, before: Caller, permission: str) -> bool:
+        """Whether what the request showed is good for the same permission of the same caller."""
+        try:
+            now = await self._caller(scope, seen, session)
+        except (Unauthenticated, Refused):
+            return False
+        except Unavailable:  # nothing is known of it now
+            return True
+        is_same = (now.tenant, now.subject) == (before.tenant, before.subject)
+        return is_same and (permission == SELF or permission in now.permissions)
 
     async def _verified(
         self, scope: Scope, by: str, shown: str, ask: Callable[[str], Awaitable[Caller | None]]

@@ -1,5 +1,6 @@
 """One request and its answer, as the layers of the gateway know it: each layer fills in its part. No behaviour."""
 
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from starlette.types import Scope
@@ -13,7 +14,7 @@ EXCHANGE = "perdure.exchange"
 class Exchange:
     """Kept in the scope under EXCHANGE."""
 
-    __slots__ = ("answer", "begun", "body", "entry", "headers", "id", "sent", "status", "tenant")
+    __slots__ = ("answer", "begun", "body", "entry", "headers", "id", "sent", "status", "still", "tenant")
 
     def __init__(self, id: str, headers: dict[bytes, bytes]) -> None:
         self.id = id
@@ -23,6 +24,8 @@ class Exchange:
         """Headers that layers add to whatever answer comes."""
         self.entry: Entry | None = None
         self.tenant = ""
+        self.still: Callable[[], Awaitable[bool]] | None = None
+        """Whether the caller may still have what was asked for: for answers that go on for long."""
         self.body: bytes | None = None
         """The whole body, where it was read before the route."""
         self.status = 0

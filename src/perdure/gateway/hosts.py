@@ -76,16 +76,30 @@ def _network(text: str) -> _Network:
 
 
 def address_of(scope: Scope) -> str:
-    """Who called, as an address: the name under which public routes are limited."""
+    """Who called, as an address: the name under which public routes are limited. Of IPv6 the network of 64 bits: one
+    machine has all the addresses in it."""
     client = scope.get("client")
+    if client and ":" in client[0]:
+        try:
+            return str(ipaddress.ip_network(f"{client[0].partition('%')[0]}/64", strict=False))
+        except ValueError:
+            return str(client[0])
     return client[0] if client else UNIX
 
 
 def is_local(scope: Scope, seen: Exchange) -> bool:
-    """Whether the caller is this very machine, with no proxy in between."""
+    """Whether the caller is this very machine, with no proxy in between, and knows it as such: a page of another site
+    whose name was made to lead here (DNS rebinding) still calls it by its own."""
     if any(name in seen.headers for name in (b"x-forwarded-for", b"forwarded", b"via")):
         return False
+    host = host_name(seen.headers.get(b"host", b"").decode("latin-1"))
+    return _is_loopback(host.strip("[]")) and _is_loopback(scope["client"][0] if scope.get("client") else "")
+
+
+def _is_loopback(name: str) -> bool:
+    if name == "localhost":
+        return True
     try:
-        return ipaddress.ip_address(address_of(scope)).is_loopback
+        return ipaddress.ip_address(name).is_loopback
     except ValueError:
         return False

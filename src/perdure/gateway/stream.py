@@ -5,12 +5,13 @@ Nothing is kept for a reader: who comes back names the last id it saw, and the s
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from perdure.gateway.exchange import exchange
 from perdure.gateway.problems import Refused
 from perdure.gateway.rules import Rules
 from perdure.gateway.standing import Standing
@@ -52,7 +53,7 @@ class Streams:
             if self._open.get(name, 0) >= most:
                 self._meters.add("perdure_refusals_total", ("streams",))
                 raise Refused(429, "exhausted", f"Only {most} streams at once.", headers={"Retry-After": "10"})
-        return Streaming(follow(last), self, names)
+        return Streaming(follow(last), self, names, exchange(request.scope).still)
 
     @staticmethod
     def _names(caller: Caller | None) -> list[str]:
@@ -75,8 +76,15 @@ class Streams:
 class Streaming(Response):
     """One stream, from its headers to its end."""
 
-    def __init__(self, events: AsyncIterator[Sent], streams: Streams, names: list[str]) -> None:
+    def __init__(
+        self,
+        events: AsyncIterator[Sent],
+        streams: Streams,
+        names: list[str],
+        still: Callable[[], Awaitable[bool]] | None = None,
+    ) -> None:
         self._events = events
+        self._still = still
         self._streams = streams
         self._names = names
         self._stopping = False
@@ -124,13 +132,19 @@ class Streaming(Response):
             pump.cancel()
 
     async def _pump(self, send: Send) -> str:
-        """Events as they come, and a sign of life when none came for a while."""
-        rules = self._streams.rules
+        """Events as they come, and a sign of life when none came for a while; none to who is shut out meanwhile."""
+        rules, watch = self._streams.rules, asyncio.get_running_loop().time
         pending: asyncio.Task[Sent] | None = None
+        asked = watch()
         try:
             while True:
                 pending = pending or asyncio.ensure_future(_next(self._events))
                 done, _ = await asyncio.wait({pending}, timeout=rules.heartbeat)
+                if watch() - asked >= rules.heartbeat:
+                    asked = watch()
+                    if self._still is not None and not await self._still():
+                        await send({"type": "http.response.body", "body": b""})
+                        return "refused"
                 if not done:
                     part = _ALIVE
                 else:

@@ -50,11 +50,14 @@ async def test_metrics_are_for_this_machine_and_for_who_may():
     assert (await world.ask("GET", "/metrics", key=None)).status == 401
     assert (await world.ask("GET", "/metrics")).status == 403
     assert (await world.ask("GET", "/metrics", key="key-system")).status == 200
-    local = await world.ask("GET", "/metrics", key=None, client=("127.0.0.1", 5))
+    here = {"host": "localhost:8420"}
+    local = await world.ask("GET", "/metrics", key=None, client=("127.0.0.1", 5), headers=here)
     assert local.status == 200 and b"perdure_http_requests_total" in local.body
-    assert (await world.ask("GET", "/metrics", key=None, client=("::1", 5))).status == 200
+    assert (await world.ask("GET", "/metrics", key=None, client=("::1", 5), headers={"host": "[::1]:1"})).status == 200
+    led_here = await world.ask("GET", "/metrics", key=None, client=("127.0.0.1", 5), headers={"host": "evil.example"})
+    assert led_here.status == 401
     through_proxy = await world.ask(
-        "GET", "/metrics", key=None, client=("127.0.0.1", 5), headers={"x-forwarded-for": "x"}
+        "GET", "/metrics", key=None, client=("127.0.0.1", 5), headers={**here, "x-forwarded-for": "x"}
     )
     assert through_proxy.status == 401
 

@@ -60,3 +60,13 @@ async def test_a_proxy_tells_the_scheme():
 def test_a_network_that_is_none():
     with pytest.raises(Invalid, match="no network|not a network"):
         World(Rules(proxies=("everywhere",)))
+
+
+async def test_one_network_of_ipv6_is_one_address():
+    once = {"public": Rate(1, 60)}
+    world = World(Rules(rates=once))
+    statuses = [
+        (await world.ask("GET", f"{PATH}/public/word", key=None, client=(address, 1))).status
+        for address in ("2001:db8::1", "2001:db8::ffff:1", "2001:db8:0:1::1", "fe80::1%eth0")
+    ]
+    assert [status == 429 for status in statuses] == [False, True, False, False]

@@ -2,12 +2,13 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
 from perdure.gateway.rules import Rules
 from perdure.gateway.stream import encoded
 from perdure.ports.edge import Sent
-from tests.unit.gateway.world import World, scope_of
+from tests.unit.gateway.world import CALLERS, World, scope_of
 
 PATH = "/api/v1/notes/stream"
 
@@ -163,3 +164,14 @@ def test_a_line_break_in_the_data_is_a_line_of_its_own():
 def test_a_line_break_in_a_name_is_refused(sent):
     with pytest.raises(AssertionError):
         encoded(sent)
+
+
+async def test_who_is_shut_out_hears_no_more():
+    world = World(Rules(heartbeat=0.01, remember=0))
+    reader = Reader(world)
+    await reader.next()
+    world.identity.callers["key-a"] = msgspec.structs.replace(CALLERS["key-a"], permissions=frozenset({"notes:write"}))
+    while part := await reader.next():
+        assert part == b": still here\n\n"
+    await reader.end()
+    assert b'perdure_http_streams_ended_total{why="refused"} 1.0' in world.meters.text("")[0]

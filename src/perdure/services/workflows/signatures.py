@@ -23,9 +23,12 @@ class Message(NamedTuple):
 
 
 def of_headers(headers: Mapping[str, str], body: bytes) -> Message | None:
-    """The message of a request, or None when a header is missing or cannot be one."""
+    """The message of a request, or None when a header is missing or cannot be one. No id has a dot: `1.2` and `3` would
+    sign the same text as `1` and `2.3`."""
     found = [headers.get(f"webhook-{name}", "") for name in ("id", "timestamp", "signature")]
     if not all(found) or len(found[0]) > 200 or len(found[2]) > 4096 or not all(one.isascii() for one in found):
+        return None
+    if "." in found[0] or "." in found[1]:
         return None
     return Message(found[0], found[1], found[2], body)
 
