@@ -56,7 +56,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--health",
         metavar="HOST:PORT",
-        help="Answer there by HTTP: /live always, /ready (and /) while it works, else 503.",
+        help="Answer there by HTTP: /live always, /ready while it works, else 503; of a platform /metrics too.",
     )
 
 

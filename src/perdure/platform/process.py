@@ -5,7 +5,6 @@ Which adapter stands behind a port is decided here, by settings alone.
 
 import asyncio
 import contextlib
-import dataclasses
 import functools
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
@@ -346,7 +345,7 @@ async def opened(
         if opening.works:
             await opening.temporal(installation, identity.tenants, work, workflows.listeners)
         if role == "worker":
-            parts = dataclasses.replace(parts, routers=(), others=[("", working.alive())], forms={}, runs=None)
+            parts = working.of_worker(parts)
         warnings += installation.warnings
         yield Platform(installation, build(parts), identity, log, settings.tenant, warnings)
 

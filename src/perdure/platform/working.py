@@ -1,5 +1,6 @@
 """What a worker of the platform does besides the services' own loops: it says that it lives, and sweeps."""
 
+import dataclasses
 import uuid
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from perdure.engines.temporal.protocol import QUEUES
+from perdure.gateway.app import Parts
 from perdure.ports.clock import Clock
 from perdure.ports.edge import LIMIT, Caller, public
 from perdure.ports.locks import Locks
@@ -30,7 +32,13 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     drain: float = 30.0
 
 
-def alive() -> APIRouter:
+def of_worker(parts: Parts) -> Parts:
+    """What is left of the gateway at a worker: health and numbers, under whichever name it is asked."""
+    rules = msgspec.structs.replace(parts.rules, hosts=())
+    return dataclasses.replace(parts, routers=(), others=[("", _alive())], forms={}, runs=None, rules=rules)
+
+
+def _alive() -> APIRouter:
     """Where the health of `perdure worker` has always been looked for, beside `/ready`."""
     routes = APIRouter(include_in_schema=False)
     is_open = {**public("Says only that the process lives; orchestrators have no credentials."), LIMIT: "none"}

@@ -49,3 +49,16 @@ async def test_a_place_that_is_none_is_refused():
     with pytest.raises(Invalid, match="is not HOST:PORT"):
         async with worker._health("host:port", asyncio.Event()):
             pass
+
+
+def test_the_queue_of_a_platform_needs_one(monkeypatch, capsys):
+    monkeypatch.setenv("PERDURE_ENGINE", "temporal")
+    assert main(["worker", "--queues", "platform,functions"]) == 2
+    assert "PERDURE_DATABASE_URL" in capsys.readouterr().err
+
+
+def test_a_worker_of_a_platform_needs_its_keys(monkeypatch, capsys):
+    monkeypatch.setenv("PERDURE_ENGINE", "temporal")
+    monkeypatch.setenv("PERDURE_DATABASE_URL", "postgresql://perdure@127.0.0.1:1/perdure")
+    assert main(["worker"]) == 2
+    assert "Set PERDURE_MASTER_KEYS" in capsys.readouterr().err
