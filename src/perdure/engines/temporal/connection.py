@@ -100,7 +100,7 @@ def _refusal(address: Address, said: str, *, is_tls: bool) -> PerdureError:
         return Unavailable(
             f"{server} does not speak TLS.", hint="Leave out PERDURE_TEMPORAL_TLS and the settings that turn it on."
         )
-    if "ConnectError" not in said and "transport error" in said:
+    if "ConnectError" not in said and ("transport error" in said or "operation was canceled" in said):
         return Unavailable(f"{server} ended the connection at once.", hint=_guess(address, is_tls=is_tls))
     found = re.search(r'message: "([^"]+)"', said)
     reason = found[1] if found else said.splitlines()[0][:200]
