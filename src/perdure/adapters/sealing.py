@@ -4,7 +4,7 @@ The additional data binds tenant and place. The first key seals; any opens, so a
 """
 
 import base64
-import binascii
+import contextlib
 import os
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from perdure.errors import Invalid, Unavailable
 
+_JOURNAL = "journal.db"
 _FORM = b"\x01"
 _NONCE = 12
 _MARK = 4
@@ -65,22 +66,45 @@ def keys_from(texts: tuple[str, ...]) -> tuple[bytes, ...]:
     """Keys as settings have them: 32 bytes in base64 each. Invalid for anything else."""
     try:
         return tuple(base64.b64decode(text, validate=True) for text in texts)
-    except binascii.Error:
+    except ValueError:
         raise Invalid("A master key is not base64.", hint="Make one with `openssl rand -base64 32`.") from None
 
 
 def key_of_file(path: Path) -> bytes:
-    """The key of an installation on one machine, made at the first call. The file is readable by its owner only."""
+    """The key of an installation on one machine, made at the first call, before there is anything to seal. The file is
+    readable by its owner only, and there with its whole content or not at all."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    except FileExistsError:
-        return keys_from((path.read_text().strip(),))[0]
-    with os.fdopen(handle, "w") as file:
-        key = os.urandom(32)
-        file.write(base64.b64encode(key).decode() + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+        return _kept(path)
+    except FileNotFoundError:
+        if any(one.name != _JOURNAL for one in path.parent.glob("*.db")):
+            raise Invalid(
+                f"{path} is missing: the key that seals the secrets in the databases beside it.",
+                hint="Bring it back from your backup. Only a new one, `openssl rand -base64 32`, can take the place of one that is"
+                " lost; webhooks and second factors have to be made again then.",
+            ) from None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f"{path.name}.{os.getpid()}")
+    fresh.unlink(missing_ok=True)
+    try:
+        with os.fdopen(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+            file.write(base64.b64encode(os.urandom(32)).decode() + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):  # another process was faster; its key counts
+            os.link(fresh, path)
+    finally:
+        fresh.unlink(missing_ok=True)
+    return _kept(path)
+
+
+def _kept(path: Path) -> bytes:
+    text = path.read_text(errors="replace").strip()
+    try:
+        key = keys_from((text,))[0]
+    except Invalid:
+        key = b""
+    if len(key) != 32:
+        raise Invalid(f"{path} holds no key of 32 bytes in base64.", hint="Bring it back from your backup.")
     return key
 
 

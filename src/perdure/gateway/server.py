@@ -22,6 +22,8 @@ from perdure.ports.log import Log
 _OPEN_FILES = 65_536
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
+_ELSEWHERE = "Choose another port with --port (0: any free one), or another address of this machine with --host."
+
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
     """Where to listen, and how to stop."""
@@ -100,7 +102,7 @@ class Server:
                 self.address = f"http://[{host}]:{port}" if family == socket.AF_INET6 else f"http://{host}:{port}"
         except OSError as error:
             where = place.unix or f"{place.host}:{place.port}"
-            raise Invalid(f"Cannot listen on {where}: {error.strerror or error}.", hint="Choose another.") from error
+            raise Invalid(f"Cannot listen on {where}: {error.strerror or error}.", hint=_ELSEWHERE) from error
         listening.setblocking(False)
         return listening
 

@@ -119,6 +119,11 @@ def _secrets(directory: Path, settings: Settings) -> Finding:
             "", "failing", "All processes need the same key for secrets at rest, and none is set.",
             "Set PERDURE_MASTER_KEYS; `openssl rand -base64 32` makes one.",
         )  # fmt: skip
+    if not (directory / "master.key").exists() and (directory / "identity.db").exists():
+        return Finding(
+            "", "failing", f"{directory / 'master.key'} is missing: the key that seals the secrets in the databases.",
+            "Bring it back from your backup.",
+        )  # fmt: skip
     return Finding("", "ok", f"Sealed under {directory / 'master.key'}; keep a copy of it apart from the data.")
 
 

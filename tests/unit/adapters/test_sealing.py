@@ -50,3 +50,23 @@ def test_a_file_is_made_once_and_for_its_owner(tmp_path):
     assert key_of_file(path) == key_of_file(path)
     assert len(key_of_file(path)) == 32
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [one.name for one in path.parent.iterdir()] == ["master.key"]
+
+
+def test_a_key_that_was_lost_is_not_replaced_in_silence(tmp_path):
+    (tmp_path / "journal.db").touch()
+    (tmp_path / "identity.db").touch()
+    with pytest.raises(Invalid, match=r"master\.key is missing"):
+        key_of_file(tmp_path / "master.key")
+    (tmp_path / "identity.db").unlink()
+    assert key_of_file(tmp_path / "master.key")
+
+
+@pytest.mark.parametrize("text", ["", "x", "AAAA", "\xff"])
+def test_a_file_that_holds_no_key_is_named_and_left(tmp_path, text):
+    path = tmp_path / "master.key"
+    path.write_text(text)
+    with pytest.raises(Invalid, match=r"master\.key holds no key") as caught:
+        key_of_file(path)
+    assert "openssl" not in caught.value.hint, "another key would lose what is sealed"
+    assert path.read_text() == text
