@@ -43,6 +43,7 @@ def write(
     lines += [*_table(measured), "", *_floor(questions["floor"]), *_recovery(questions["recovery"]), ""]
     lines += [*_flatness(questions["flatness"]), "", *_startup(questions["startup"]), ""]
     lines += [*_edge(questions["edge"]), ""]
+    lines += [*gateway(questions["gateway"]), ""]
     lines += [*_temporal(questions["temporal"]), ""]
     lines += [f"- Missing: {line}" for line in missing]
     section = "\n".join(lines).rstrip() + "\n"
@@ -164,6 +165,39 @@ def _temporal(servers: dict[str, dict[str, dict[str, list[float]]]]) -> list[str
             spreads = f"{_spread(found['milliseconds'], 1)} | {_spread(found['cpu'], 2)}"
             lines.append(f"| {server} | {ROLES[role]} | {spreads} | {' | '.join(ratios)} |")
     return lines
+
+
+def gateway(found: dict[str, Any]) -> list[str]:
+    """What the model gateway adds, beside LiteLLM's proxy."""
+    versions = found["versions"]
+    theirs = versions.get("litellm", "(not measured)")
+    intro = (
+        f"Requests to a model that answers at once: without a gateway, through Perdure {versions['perdure']}, through "
+        f"LiteLLM's proxy {theirs}; one process each. Perdure records what each request cost, LiteLLM has no database."
+    )
+    head = (
+        "| at once | gateway | requests/s | added to the median, ms | added to the 99th percentile, ms "
+        "| Perdure's requests/s against it | its added median against Perdure's | and 99th percentile |"
+    )
+    lines = [intro, "", head, "|---|---|---|---|---|---|---|---|"]
+    for at_once, rounds in found["rounds"].items():
+        columns = {name: {key: [one[key] for one in taken] for key in taken[0]} for name, taken in rounds.items()}
+        bare, ours = columns.pop("direct"), columns["perdure"]
+        lines.append(f"| {at_once} | none | {_spread(bare['rate'], 0)} | | | | | |")
+        mine = {key: _added(ours[key], bare[key]) for key in ("p50", "p99")}
+        for name, taken in columns.items():
+            added = {key: _added(taken[key], bare[key]) for key in ("p50", "p99")}
+            told = [_spread(taken["rate"], 0), _spread(added["p50"], 2), _spread(added["p99"], 2)]
+            if name != "perdure":
+                told += [_ratio(ours["rate"], taken["rate"])]
+                told += [_ratio(added[key], mine[key]) for key in ("p50", "p99")]
+            lines.append(f"| {at_once} | {name} | {' | '.join(told + [''] * (6 - len(told)))} |")
+    return lines
+
+
+def _added(taken: list[float], bare: list[float]) -> list[float]:
+    """Milliseconds, at least a microsecond: on a busy machine a round without a gateway may be the slower one."""
+    return [max(0.001, one - other) for one, other in zip(taken, bare, strict=True)]
 
 
 def _ratio(theirs: list[float], ours: list[float]) -> str:

@@ -37,6 +37,7 @@ def main() -> int:
     others, missing = ([], []) if given.only_ours else peers(python)
     for line in missing:
         print(f"bench: missing: {line}", flush=True)
+    litellm = python.parent.parent / "litellm"
     beside = python.parent.parent if python.exists() else None
     with tempfile.TemporaryDirectory(prefix="perdure-bench-", dir=beside) as name:
         folder = Path(name)
@@ -47,8 +48,11 @@ def main() -> int:
             "flatness": ask("flatness.py", folder / "flatness", *STEPS),
             "startup": ask("startup.py", folder / "startup", "10"),
             "edge": ask("edge.py", folder / "edge"),
+            "gateway": ask("gateway.py", folder / "gateway", str(litellm)),
             "temporal": {},
         }
+        if not (litellm / "bin" / "litellm").exists():
+            missing.append("LiteLLM: it is not installed in the peers' environment (`make bench` does)")
         if temporal.is_installed():
             questions["temporal"] = ask("temporal.py", folder / "temporal")
         else:
