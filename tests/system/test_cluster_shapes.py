@@ -5,7 +5,9 @@ import uuid
 
 import pytest
 
-from tests.system.cluster import Cluster, Node, approved
+from tests.servers import rabbitmq
+from tests.servers.valkey import MISSING, ValkeyServer, program
+from tests.system.cluster import ASK, Cluster, Node, approved, ended, until
 from tests.system.platform_process import PlatformProcess
 
 _numbers = itertools.count(1)
@@ -37,6 +39,53 @@ def test_one_gateway_and_one_worker(tmp_path, postgres_server, temporal_server, 
         assert cluster.gateways[0].end() == cluster.workers[0].end() == 0
     finally:
         cluster.close()
+
+
+@pytest.mark.slow
+def test_cache_and_broker_may_be_away(tmp_path, postgres_server, temporal_server, require, took_part):
+    """Requests are taken all the same; what somebody decided meanwhile reaches its run when the broker is back."""
+    require(program() is not None, MISSING)
+    cache = ValkeyServer(tmp_path)
+    cache.start()
+    with rabbitmq.running() as broker:
+        took_part(f"Valkey {cache.version}, killed")
+        took_part(f"RabbitMQ {broker.version}, killed")
+        cluster = Cluster(
+            tmp_path,
+            1,
+            PERDURE_DATABASE_URL=postgres_server.database(f"shapes_{next(_numbers)}"),
+            PERDURE_TEMPORAL_ADDRESS=temporal_server.target,
+            PERDURE_BUS_URL=broker.url,
+            PERDURE_REDIS_URL=cache.url,
+        )
+        try:
+            cluster.start()
+            (gateway,) = cluster.gateways
+            assert gateway.ask("POST", "/api/v1/workflows", cluster.key, ASK).status == 201
+            cache.kill()
+            broker.kill()
+            path = "/api/v1/workflows/test.ask/runs"
+            run = gateway.ask("POST", path, cluster.key, {"input": {}}, idempotency_key="once").json["id"]
+            assert gateway.ask("POST", path, cluster.key, {"input": {}}, idempotency_key="once").json["id"] == run
+            items = until(lambda: gateway.ask("GET", "/api/v1/inbox", cluster.key).json["items"], "nobody is asked")
+            verdict = {"hash": items[0]["hash"], "approved": True}
+            assert gateway.ask("POST", f"/api/v1/inbox/{items[0]['id']}/decide", cluster.key, verdict).status == 200
+            parts = until(lambda: _failing(gateway), "nothing is said of it")
+            assert parts == {"cache", "broker"}
+            assert ended(gateway, run, cluster.key) is None
+            broker.start()
+            until(lambda: ended(gateway, run, cluster.key), f"the run does not end\n{cluster.log()[-3000:]}")
+        finally:
+            cluster.close()
+            cache.kill()
+
+
+def _failing(gateway):
+    """What does not work of a gateway that is ready."""
+    answer = gateway.ask("GET", "/ready")
+    assert answer.status == 200, answer
+    found = {part for part, state in answer.json["parts"].items() if state == "failing"}
+    return found if len(found) > 1 else None
 
 
 @pytest.mark.slow
