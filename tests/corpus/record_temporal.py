@@ -11,6 +11,7 @@ import sys
 import tempfile
 import uuid
 from pathlib import Path
+from typing import Any
 
 from perdure.adapters.blobs_directory import DirectoryBlobs
 from perdure.adapters.clock import SystemClock
@@ -46,13 +47,20 @@ DOCUMENTS = {
 }
 
 
+class Outlet:
+    """Takes what runs emit, and does nothing with it."""
+
+    async def take(self, tenant: str, event: dict[str, Any]) -> None: ...
+
+
 async def record(server: TemporalServer, folder: Path) -> list[str]:
     world, blobs, installation = World(), DirectoryBlobs(folder / "blobs"), f"record-{uuid.uuid4()}"
     engine = TemporalEngine(
-        Address(target=server.target), world, blobs, installation=installation, limits=Limits(calls=4, heartbeat=1.0)
-    )
+        Address(target=server.target), world, blobs, installation=installation, limits=Limits(calls=4, heartbeat=1.0),
+        has_outlet=True,
+    )  # fmt: skip
     async with engine:
-        worker = TemporalWorker(engine.client, installation, blobs, world, clock=SystemClock())
+        worker = TemporalWorker(engine.client, installation, blobs, world, clock=SystemClock(), outlet=Outlet())
         await worker.open()
         await engine.publish(TENANT, workflow(world, "- c: {call: echo, with: {n: '${ .n }'}}", name="child"), {})
         world.failures = 2

@@ -5,11 +5,11 @@ import pytest
 pytest.importorskip("temporalio")
 
 from perdure.engines.temporal import exchange as module
-from perdure.engines.temporal import protocol
 from perdure.engines.temporal.exchange import ExchangeWorkflow, Kept
 from tests.conformance.engine.world import event
 
 GO = [{"with": {"type": "go"}}]
+OUT = ["acme", "main-platform"]
 
 
 class Exchange(ExchangeWorkflow):
@@ -98,11 +98,15 @@ def publish(id, **more):
 
 def test_what_runs_of_a_platform_emit_is_kept_until_it_is_taken():
     exchange = Exchange()
-    exchange.send([publish("1", out=True), publish("2"), publish("1", out=True), publish("3", out=True)])
+    exchange.send([publish("1", out=OUT), publish("2"), publish("1", out=OUT), publish("3", out=OUT)])
     exchange.deliver("d1", [event("go", "4")])
     assert [one["id"] for _, one in exchange._kept.outgoing] == ["1", "3"]
     assert exchange.look()["outgoing"] == 2
     assert Exchange(exchange._kept).look()["outgoing"] == 2
+    exchange.send(
+        [{"do": "report", "event": event("fault", "5"), "out": OUT}, subscribe(filters=[{"with": {"type": "fault"}}])]
+    )
+    assert (exchange.look()["outgoing"], exchange.told) == (3, []), "for the platform alone"
 
 
 def test_a_batch_is_bounded_by_number_and_size():
@@ -110,7 +114,3 @@ def test_a_batch_is_bounded_by_number_and_size():
     big = module._BATCH_BYTES
     assert module.batch([[big * 2, "a"], [1, "b"]]) == ["a"], "one is always taken"
     assert module.batch([[big // 2, "a"], [big // 2, "b"], [1, "c"]]) == ["a", "b"]
-
-
-def test_an_exchange_knows_where_it_is():
-    assert protocol.place_of(protocol.exchange_id("main", "a/b c")) == ("main", "a/b c")

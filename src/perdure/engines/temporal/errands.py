@@ -194,7 +194,7 @@ class Errands:
 
     def emit(self, command: c.Emit) -> None:
         message = {"do": "publish", "event": handles.restore(command.event)}
-        self._tell_exchange(message | {"out": True} if self._run.beginning.has_outlet else message, command.id)
+        self._tell_exchange(message | self._out() if self._run.beginning.has_outlet else message, command.id)
 
     def faulted(self, command: c.Lifecycle) -> None:
         """The fault of a run is for the platform alone, which may ask a person what to do."""
@@ -202,7 +202,12 @@ class Errands:
         if command.type == _FAULTED and beginning.has_outlet:
             number = len(beginning.past) * _MOST_FACTS + len(record.facts)
             event = lifecycle.cloud_event(record.program, beginning.run, number, command)
-            self._tell_exchange({"do": "report", "event": handles.restore(event)})
+            self._tell_exchange({"do": "report", "event": handles.restore(event)} | self._out())
+
+    def _out(self) -> dict[str, Any]:
+        """Whose platform takes it, and at which queue."""
+        beginning = self._run.beginning
+        return {"out": [beginning.tenant, protocol.queue(beginning.installation, protocol.PLATFORM)]}
 
     def _tell_exchange(self, message: Any, answers: str | None = None) -> None:
         self._send(self._exchange, message, answers)

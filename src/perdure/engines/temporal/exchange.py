@@ -39,6 +39,8 @@ class Kept(msgspec.Struct):
     """Identity of an event -> the delivery that brought it."""
     outgoing: list[Any] = msgspec.field(default_factory=list)
     """[bytes, event] that the platform has not taken yet, oldest first."""
+    out: list[str] = msgspec.field(default_factory=list)
+    """The tenant, and the queue at which the platform takes its events."""
 
 
 @workflow.defn(name=protocol.EXCHANGE)
@@ -70,10 +72,10 @@ class ExchangeWorkflow:
         """What runs say."""
         for message in messages:
             if message["do"] == "publish":
-                if self._publish(message["event"], "") and message.get("out"):
-                    self._report(message["event"])
+                if self._publish(message["event"], "") and "out" in message:
+                    self._report(message["event"], message["out"])
             elif message["do"] == "report":
-                self._report(message["event"])
+                self._report(message["event"], message["out"])
             elif message["do"] == "subscribe":
                 self._subscribe(message)
             else:
@@ -156,7 +158,8 @@ class ExchangeWorkflow:
 
     # What the platform takes
 
-    def _report(self, event: dict[str, Any]) -> None:
+    def _report(self, event: dict[str, Any], out: list[str]) -> None:
+        self._kept.out = out
         self._kept.outgoing.append([len(msgspec.json.encode(event)), event])
         self._hand_out()
 
@@ -167,14 +170,14 @@ class ExchangeWorkflow:
 
     async def _hand_all_out(self) -> None:
         """One batch after the other, in order."""
-        installation, tenant = protocol.place_of(workflow.info().workflow_id)
         outgoing = self._kept.outgoing
+        tenant, queue = self._kept.out
         while outgoing:
             try:
                 taken: int = await workflow.execute_activity(
                     protocol.HAND_OUT,
                     args=[tenant, batch(outgoing)],
-                    task_queue=protocol.queue(installation, protocol.PLATFORM),
+                    task_queue=queue,
                     start_to_close_timeout=_PATIENCE,
                     retry_policy=_RETRIES,
                 )

@@ -5,7 +5,7 @@ Everything here is part of recorded histories: names stay, and a field may be ad
 
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 import msgspec
 
@@ -94,12 +94,6 @@ def run_id(installation: str, tenant: str, run: str) -> str:
 def exchange_id(installation: str, tenant: str) -> str:
     """The workflow id of a tenant's exchange."""
     return f"{installation}/{quote(tenant, safe='')}//exchange"
-
-
-def place_of(exchange: str) -> tuple[str, str]:
-    """Installation and tenant of an exchange, by its workflow id."""
-    installation, tenant = exchange.removesuffix("//exchange").split("/")
-    return installation, unquote(tenant)
 
 
 def queue(installation: str, group: str) -> str:
