@@ -52,7 +52,16 @@ def folders():
 
 
 def test_there_are_examples():
-    assert {"hello", "retry", "approval-by-event", "research-agent", "support-inbox", "expense-desk"} <= set(folders())
+    assert {
+        "hello",
+        "retry",
+        "approval-by-event",
+        "research-agent",
+        "support-inbox",
+        "expense-desk",
+        "extraction",
+        "triage",
+    } <= set(folders())
 
 
 @pytest.mark.parametrize("name", folders())
@@ -108,6 +117,22 @@ def test_retry_reaches_no_private_address_by_default(tmp_path):
 def test_an_approval_that_is_not_given(tmp_path, answer, expected):
     done = run(EXAMPLES / "approval-by-event", tmp_path, {"id": "req-9", "amount": 5, "answer": answer})
     assert json.loads(done.stdout) == expected
+
+
+def test_a_triage_that_is_refused_pays_nothing(tmp_path):
+    done = run(EXAMPLES / "triage", tmp_path, {"message": "Give me my money.", "answer": "refuse"})
+    assert json.loads(done.stdout) == {"kind": "refund", "paid": False, "by": "mara"}
+
+
+def test_the_research_agent_stops_at_its_budget(tmp_path):
+    folder = EXAMPLES / "research-agent"
+    document = (folder / "workflow.yaml").read_text().replace("cost: 0.02", "cost: 0.003")
+    (tmp_path / "workflow.yaml").write_text(document)
+    script = {"PERDURE_MODEL_SCRIPT": str(folder / "script.yaml")}
+    words = ("--input", f"@{folder / 'input.json'}", "--data", str(tmp_path / "data"), "--quiet", *functions(folder))
+    done = perdure("run", str(tmp_path / "workflow.yaml"), *words, **script)
+    assert done.returncode == 1
+    assert "limits.cost" in done.stderr
 
 
 def test_the_research_agent_tells_its_turns_tools_and_tokens(tmp_path):

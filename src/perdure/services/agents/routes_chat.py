@@ -90,14 +90,14 @@ def _executions(definitions: Definitions, executions: Executions) -> APIRouter:
     async def find(
         id: Id,
         by: By,
-        context: Annotated[str | None, Query(max_length=64, pattern=shapes.Line)] = None,
+        context: Annotated[str, Query(max_length=64, pattern=shapes.Line)] = "",
         limit: Limit = 100,
         cursor: Cursor = "",
     ) -> shapes.Executions:
         """What the agent answered, the newest first."""
         await definitions.get(by.tenant, id)
         before = _place(cursor) if cursor else None
-        found = await executions.find(by.tenant, agent=id, context=context, before=before, limit=limit)
+        found = await executions.find(by.tenant, agent=id, context=context or None, before=before, limit=limit)
         next = f"{found[-1].created}:{found[-1].run}" if len(found) == limit else None
         return shapes.Executions(items=[shapes.ExecutionShape.of(one) for one in found], next=next)
 
@@ -141,12 +141,12 @@ def _contexts(contexts: Contexts) -> APIRouter:
     @routes.get("", openapi_extra=_READ)
     async def find(
         by: By,
-        agent: Annotated[str | None, Query(max_length=64, pattern=shapes.Line)] = None,
+        agent: Annotated[str, Query(max_length=64, pattern=shapes.Line)] = "",
         limit: Limit = 100,
         cursor: Cursor = "",
     ) -> shapes.Contexts:
         """Conversations, the newest first."""
-        found = await contexts.find(by.tenant, agent=agent, after=cursor, limit=limit)
+        found = await contexts.find(by.tenant, agent=agent or None, after=cursor, limit=limit)
         next = found[-1].id if len(found) == limit else None
         return shapes.Contexts(items=[shapes.ContextShape.of(one) for one in found], next=next)
 

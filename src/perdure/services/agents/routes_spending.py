@@ -16,7 +16,7 @@ By = Annotated[Caller, Depends(caller)]
 Limit = Annotated[int, Query(ge=1, le=200)]
 Cursor = Annotated[str, Query(max_length=300, pattern=shapes.Line, description="`next` of the page before.")]
 Id = Annotated[str, InPath(min_length=1, max_length=64, pattern=shapes.Line)]
-Of = Annotated[str | None, Query(max_length=200, pattern=shapes.Line)]
+Of = Annotated[str, Query(max_length=200, pattern=shapes.Line)]
 Day = Annotated[str | None, Query(pattern=r"^\d{4}-\d{2}-\d{2}$", description="A day, UTC.", examples=["2026-01-31"])]
 _READ, _WRITE = permission("budgets:read"), permission("budgets:write")
 _USAGE = permission("usage:read")
@@ -30,11 +30,11 @@ class _Wish:
     """Which requests are meant."""
 
     def __init__(
-        self, run: Of = None, agent: Of = None, key: Of = None, project: Of = None, model: Of = None,
-        provider: Of = None, since: Day = None, until: Day = None,
+        self, run: Of = "", agent: Of = "", key: Of = "", project: Of = "", model: Of = "",
+        provider: Of = "", since: Day = None, until: Day = None,
     ) -> None:  # fmt: skip
         given = dict(zip(FIELDS, (run, agent, key, project, model, provider), strict=True))
-        self.where = {name: value for name, value in given.items() if value is not None}
+        self.where = {name: value for name, value in given.items() if value}
         self.since, self.until = since, until
 
     @property
