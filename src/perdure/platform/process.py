@@ -317,6 +317,7 @@ async def opened(
         for database in (identity_database, workflows_database, agents_database):
             await opening.relay(database, bus, clock)
         models = edge.model_gateway(installation, settings, cache, agents.accounts, log)
+        stack.push_async_callback(models.close)
         parts = Parts(
             identity=identity.who,
             cache=cache,

@@ -4,6 +4,7 @@ One way for all wires: rules before, answers that are kept, budget, model, rules
 before the model is asked. HTTP is in `routes_gateway.py`.
 """
 
+import asyncio
 import contextlib
 import os
 from collections.abc import AsyncGenerator, Callable
@@ -11,7 +12,6 @@ from typing import Any, Protocol
 
 import msgspec
 
-from perdure.errors import PerdureError
 from perdure.ports.clock import Clock
 from perdure.ports.edge import Caller
 from perdure.ports.log import Log
@@ -26,6 +26,8 @@ _IMAGE_TOKENS = 1500
 _CHARACTERS = 3
 """Of one token, at least: what is held back errs to the safe side."""
 _CHARACTERS_USUAL = 4
+_TOGETHER = 0.02
+"""Seconds for which what answers cost is gathered before it is written."""
 
 
 class Models(Model, Protocol):
@@ -82,6 +84,8 @@ class ModelGateway:
         self._ground = ground
         self._models = ground.models
         self._spending = ground.spending
+        self._told: list[Asked] = []
+        self._settling: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
         return f"ModelGateway({self._models!r}, {self._ground.guardrails!r}, {self._ground.answers!r})"
@@ -152,6 +156,26 @@ class ModelGateway:
         asked.usage = made.usage
         return made
 
+    def settle_soon(self, asked: Asked) -> None:
+        """As `settle`, for one that was answered: together with the others of the next moment, in one transaction."""
+        self._told.append(asked)
+        if self._settling is None:
+            self._settling = asyncio.create_task(self._settle_all())
+
+    async def close(self) -> None:
+        """Nothing is left untold."""
+        if self._settling is not None:
+            await self._settling
+
+    async def _settle_all(self) -> None:
+        try:
+            while self._told:
+                await asyncio.sleep(_TOGETHER)
+                told, self._told = self._told, []
+                await asyncio.gather(*(self.settle(asked) for asked in told))
+        finally:
+            self._settling = None
+
     async def settle(self, asked: Asked) -> None:
         """Tell what it cost. Of an answer that nobody waited for, or that broke off, it is reckoned by its length."""
         permit, asked.permit = asked.permit, None
@@ -165,7 +189,7 @@ class ModelGateway:
                 await self._spending.abandon(permit)
             else:
                 await self._spending.end(permit, usage)
-        except PerdureError as error:
+        except Exception as error:  # noqa: BLE001 - no answer fails because its cost could not be told
             self._ground.log("error", "usage not recorded", call=permit.spender.call, usage=usage, error=str(error))
 
     def _check(self, asked: Asked) -> None:

@@ -177,6 +177,18 @@ async def test_an_answer_is_given_even_when_its_cost_cannot_be_recorded():
     assert (answer.text, world.lines) == ("hello", ["usage not recorded"])
 
 
+async def test_what_answers_cost_is_told_together_and_before_the_end():
+    world = World()
+    for _ in range(3):
+        asked = world.asked()
+        await world.gateway.ask(asked)
+        world.gateway.settle_soon(asked)
+    assert world.account.ended == []
+    await world.gateway.close()
+    assert len(world.account.ended) == 3
+    await world.gateway.close()
+
+
 async def test_an_unknown_name_is_nobodys_cost():
     world = World()
     with pytest.raises(UnknownModel):
