@@ -1,11 +1,13 @@
 """Every error as one kind of document, and nothing of our insides in it."""
 
 import pytest
+from fastapi import APIRouter
 from starlette.exceptions import HTTPException
 
 from perdure.errors import MEANINGS, PerdureError
 from perdure.gateway.problems import Refused, told
-from tests.unit.gateway.world import World
+from perdure.ports.edge import PROBLEMS, permission
+from tests.unit.gateway.world import FAILURES, World
 
 PATH = "/api/v1/notes/fail?kind="
 
@@ -68,3 +70,26 @@ async def test_an_answer_that_has_begun_is_cut(monkeypatch):
     with pytest.raises(BaseException, match="in the middle|unhandled"):
         await world.ask("GET", "/api/v1/broken")
     assert any(line["event"] == "answer cut short" for line in world.log.lines)
+
+
+async def test_a_route_may_name_another_form():
+    """Also for what is refused before the route is reached; and nothing of our insides is in it either."""
+    routes = APIRouter()
+
+    @routes.post("/fail", openapi_extra={**permission("notes:write"), PROBLEMS: "theirs"})
+    async def fail(kind: str) -> None:
+        raise FAILURES[kind]
+
+    def form(status, problem):
+        return status + 1, {"error": problem["code"], "text": problem["detail"]}
+
+    world = World(others=[("/v1", routes)], forms={"theirs": form})
+    expected = {"invalid": (423, "invalid"), "crash": (501, "bug")}
+    for kind, told_as in expected.items():
+        answer = await world.ask("POST", f"/v1/fail?kind={kind}")
+        assert (answer.status, answer.json["error"]) == told_as
+        assert answer.headers["content-type"] == "application/json"
+        assert b"secret_path" not in answer.body
+    stranger = await world.ask("POST", "/v1/fail?kind=invalid", key=None)
+    assert (stranger.status, stranger.json["error"]) == (402, "unauthenticated")
+    assert (await world.ask("POST", "/api/v1/notes/fail?kind=invalid")).json["type"].startswith("urn:")
