@@ -26,6 +26,13 @@ RETENTION = 7 * 86_400_000
 """Milliseconds that an event nobody took is kept inside the run."""
 
 
+ANSWERS = frozenset(
+    {"dev.perdure.approval.decided.v1", "dev.perdure.question.answered.v1", "dev.perdure.run.repaired.v1"}
+)
+"""Types that tell what a person decided (5.4)."""
+RUN = "perdurerun"
+"""The attribute that says which run emitted such an event: a document cannot choose it, and nobody else's is given."""
+
 _NOTHING = Surroundings()
 
 
@@ -34,6 +41,21 @@ def could_match(filters: list[dict[str, Any]], event: Event) -> bool:
     if not filters:
         return not is_lifecycle(event)
     return any(_could_match(filter_, event) for filter_ in filters)
+
+
+def is_answer(event: Event) -> bool:
+    type = event.get("type")
+    return isinstance(type, str) and type in ANSWERS
+
+
+def is_forged(run: Run, frame: Frame, event: Event) -> bool:
+    """Whether another run emitted an answer to what was asked of somebody by name: who may write documents is not who is
+    asked (5.4). What anybody may decide, anybody may let a document decide."""
+    if not is_answer(event) or event.get(RUN, run.state["seed"]) == run.state["seed"]:
+        return False
+    asked = frame["input"]
+    data = asked.get("data") if isinstance(asked, dict) else None
+    return isinstance(data, dict) and bool(data.get("to"))
 
 
 def is_lifecycle(event: Event) -> bool:

@@ -1,6 +1,6 @@
 """`emit`: publish a CloudEvent; the output is the complete event (language.md B10, T8)."""
 
-from perdure.interpreter import arguments, dataflow
+from perdure.interpreter import arguments, correlation, dataflow
 from perdure.interpreter.commands import Emit
 from perdure.interpreter.compiler import Builder, Surroundings
 from perdure.interpreter.events import CallFailed, Event
@@ -59,6 +59,8 @@ def _event(run: Run, attributes: dict[str, Json]) -> dict[str, Json]:
             )
     if "data" in event and "datacontenttype" not in event:
         event["datacontenttype"] = "application/json"
+    if correlation.is_answer(event):
+        event[correlation.RUN] = run.state["seed"]
     return event
 
 

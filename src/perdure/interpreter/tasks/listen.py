@@ -142,7 +142,7 @@ def _types(filters: list[dict[str, Any]]) -> dict[str, Json]:
 
 def received(run: Run, node: Node, frame: Frame, purpose: str, event: EventReceived) -> Outcome:
     """An event came for one of our subscriptions. False: it is none of ours, and nothing has changed."""
-    if not correlation.is_new(run, frame, purpose, event.event):
+    if not correlation.is_new(run, frame, purpose, event.event) or correlation.is_forged(run, frame, event.event):
         return False
     if purpose == "until":
         return _stop(run, node, frame, event.event)

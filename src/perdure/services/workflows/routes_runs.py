@@ -16,6 +16,7 @@ from perdure.ports import engine
 from perdure.ports.edge import BODY, IDEMPOTENCY, LIMIT, Caller, Sent, caller, permission, stream
 from perdure.services.workflows import shapes, shapes_runs
 from perdure.services.workflows.bulk import Bulk
+from perdure.services.workflows.inbox import SEES_TO, Person
 from perdure.services.workflows.models import Verb
 from perdure.services.workflows.runs import Runs, Start, Steer, Wish, parsed
 
@@ -310,7 +311,8 @@ def _steering(runs: Runs) -> APIRouter:
     async def skip(id: Id, by: By, given: shapes_runs.Skip = shapes_runs.Skip()) -> shapes_runs.RunShape:
         """End the task that faulted, or the one at a path, with this output, and go on."""
         has_output = "output" in given.model_fields_set
-        return await done(by, "skip", id, Steer(path=given.path, output=given.output, has_output=has_output))
+        how = Steer(path=given.path, output=given.output, has_output=has_output, **_standing(by))
+        return await done(by, "skip", id, how)
 
     @routes.post("/{id}/fork", status_code=201, openapi_extra=operate)
     async def fork(id: Id, by: By, given: shapes_runs.Fork = shapes_runs.Fork()) -> shapes_runs.StartedShape:
@@ -319,6 +321,12 @@ def _steering(runs: Runs) -> APIRouter:
         return shapes_runs.StartedShape(id=made.run, workflow=made.workflow, version=made.version)
 
     return routes
+
+
+def _standing(by: Caller) -> dict[str, Any]:
+    """What questions may call the caller."""
+    person = Person(subject=by.subject, roles=by.roles, email=by.email)
+    return {"names": person.names, "sees_to": bool(by.roles & SEES_TO)}
 
 
 def _bulk(bulk: Bulk) -> APIRouter:
@@ -335,7 +343,9 @@ def _bulk(bulk: Bulk) -> APIRouter:
                 since=_ms(chosen.since), until=_ms(chosen.until),
             )  # fmt: skip
         has_output = "output" in given.model_fields_set
-        how = Steer(path=given.path, output=given.output, has_output=has_output, compensate=given.compensate)
+        how = Steer(
+            path=given.path, output=given.output, has_output=has_output, compensate=given.compensate, **_standing(by)
+        )  # fmt: skip
         job = await bulk.steer(by.tenant, by.subject, given.verb, runs=given.runs, query=query, how=how)
         return shapes_runs.JobShape.of(job)
 

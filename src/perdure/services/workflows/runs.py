@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from perdure.errors import Conflict, Invalid, NotFound
+from perdure.errors import Conflict, Denied, Invalid, NotFound, Unavailable
 from perdure.language.values import Json, same
 from perdure.ports.database import Transaction
 from perdure.ports.engine import ENDED, Entry, Query, Run
-from perdure.services.workflows import events
+from perdure.services.workflows import events, store_inbox
 from perdure.services.workflows.definitions import Definitions
 from perdure.services.workflows.models import Verb, checked_run, run_id
 from perdure.services.workflows.service import Ground
@@ -21,6 +21,8 @@ from perdure.services.workflows.service import Ground
 SCANNED = 2_000
 """Runs whose values are looked at for one page, at most."""
 SCAN_SECONDS = 2.0
+START_SECONDS = 20.0
+"""For which a start waits until it is durable: a full disk may have room again, and nobody waits for ever."""
 _STEP = 100
 _AT_ONCE = 8
 _MISSING = object()
@@ -79,6 +81,10 @@ class Steer(msgspec.Struct, frozen=True, kw_only=True):
     output: Json = None
     has_output: bool = False
     compensate: bool = False
+    names: list[str] = []
+    """By what a question may call who steers (`Person.names`)."""
+    sees_to: bool = False
+    """Whether who steers may give anybody's question to others, and so to himself."""
 
 
 class Runs:
@@ -97,7 +103,13 @@ class Runs:
         id = checked_run(wish.id) if wish.id else run_id(tenant, wish.workflow, wish.key) if wish.key else None
         input = {} if wish.input is None else wish.input
         try:
-            run = await self._engine.start(tenant, found.document, input, run=id, resources=found.resources)
+            async with asyncio.timeout(START_SECONDS):
+                run = await self._engine.start(tenant, found.document, input, run=id, resources=found.resources)
+        except TimeoutError:
+            raise Unavailable(
+                "It is not known yet whether the run has begun: it cannot be written down at the moment.",
+                hint="Ask again with the same id or Idempotency-Key, and it is one run, whatever came of this one.",
+            ) from None
         except Conflict:
             if id is None or wish.version is not None:
                 raise
@@ -205,7 +217,24 @@ class Runs:
         elif verb == "retry":
             await self._engine.retry(tenant, run, how.path)
         else:
+            await self._refuse_to_answer(tenant, run, how)
             await self._engine.skip(tenant, run, how.path, output=how.output, has_output=how.has_output)
+
+    async def _refuse_to_answer(self, tenant: str, run: str, how: Steer) -> None:
+        """Denied when the task asks somebody else: to skip it with an output would be to decide (security.md, ASI09)."""
+        if how.sees_to:
+            return
+        asked = await self._ground.database.read(
+            tenant,
+            lambda c: store_inbox.find_items(c, tenant, after="", limit=200, states=("open", "expired"), run=run),
+        )
+        for item in asked:
+            is_meant = how.path is None or f"{item.task}/".startswith(f"{how.path}/")
+            if is_meant and item.to and not set(how.names) & set(item.to):
+                raise Denied(
+                    "The task asks others, and to skip it would be to answer for them.",
+                    hint="Who was asked may delegate it to you; an admin may skip it.",
+                )
 
     async def _record(self, tenant: str, verb: str, runs: list[str], by: str) -> None:
         def work(tx: Transaction) -> None:
