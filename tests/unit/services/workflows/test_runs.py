@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
-from perdure.errors import Conflict, Invalid, NotFound
+from perdure.errors import Conflict, Invalid, NotFound, Unavailable
 from perdure.ports.engine import Query
+from perdure.services.workflows import runs
 from perdure.services.workflows.runs import Start, Steer, Wish, parsed
 from tests.unit.services.workflows.conftest import BY, HELD, SET, TENANT
 
@@ -48,6 +49,17 @@ async def test_the_same_key_is_the_same_run(world):
         await begun(world, {"n": 2}, key="k")
     assert await begun(world, {"n": 1}, key="other") != first
     assert len(await world.engine.find(TENANT)) == 2
+
+
+async def test_nobody_waits_for_ever_until_a_run_is_durable(world, monkeypatch):
+    await world.publish("w", SET)
+    monkeypatch.setattr(runs, "START_SECONDS", 0.05)
+    with monkeypatch.context() as full_disk:
+        full_disk.setattr(world.engine._worker, "durable", asyncio.get_running_loop().create_future)
+        with pytest.raises(Unavailable, match="not known yet"):
+            await begun(world, {"n": 1}, key="k")
+    assert (await world.settle(await begun(world, {"n": 1}, key="k"))).output == {"n": 1}
+    assert len(await world.engine.find(TENANT)) == 1
 
 
 async def test_an_id_of_ones_own(world):
