@@ -77,6 +77,8 @@ class Relay:
         """Claim nothing more, and let what is under way end. What does not stays in the outbox."""
         self._closing = True
         self._wake.set()
+        if self._task is not None:  # first: a round under way still begins what it has claimed
+            await asyncio.wait([self._task], timeout=patience)
         tasks = [*self._under_way.values(), *([self._task] if self._task else [])]
         if tasks:
             await asyncio.wait(tasks, timeout=patience)

@@ -173,3 +173,33 @@ async def test_where_the_trace_leads_travels_with_the_event(broker):
     (event,) = await database.write(EVERY, lambda t: outbox.claim(t.connection, 1, 2, 10))
     assert event.event["traceparent"] == "00-1-2-01"
     await database.close()
+
+
+async def test_what_is_being_claimed_at_the_end_goes_out(database, broker):
+    """Else it would wait for the end of a claim that nobody holds any more."""
+
+    class Slow:
+        def __init__(self) -> None:
+            self.claimed, self.go = asyncio.Event(), asyncio.Event()
+
+        def __getattr__(self, name):
+            return getattr(database, name)
+
+        async def write(self, tenant, work):
+            found = await database.write(tenant, work)
+            if isinstance(found, list) and found and not self.claimed.is_set():
+                self.claimed.set()
+                await self.go.wait()
+            return found
+
+    slow = Slow()
+    await database.write("acme", telling("a", "b"))
+    relay = Relay(slow, broker, "workflow.events", clock=SystemClock())
+    await relay.open()
+    await asyncio.wait_for(slow.claimed.wait(), 5)
+    closing = asyncio.create_task(relay.close())
+    await asyncio.sleep(0)
+    slow.go.set()
+    await closing
+    assert len(broker.got) == 2
+    assert await left(database) == 0
