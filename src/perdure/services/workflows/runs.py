@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from perdure.errors import Conflict, Invalid, NotFound, Unavailable
+from perdure.errors import Conflict, Denied, Invalid, NotFound, Unavailable
 from perdure.language.values import Json, same
 from perdure.ports.database import Transaction
 from perdure.ports.engine import ENDED, Entry, Query, Run
-from perdure.services.workflows import events
+from perdure.services.workflows import events, store_inbox
 from perdure.services.workflows.definitions import Definitions
 from perdure.services.workflows.models import Verb, checked_run, run_id
 from perdure.services.workflows.service import Ground
@@ -81,6 +81,10 @@ class Steer(msgspec.Struct, frozen=True, kw_only=True):
     output: Json = None
     has_output: bool = False
     compensate: bool = False
+    names: list[str] = []
+    """By what a question may call who steers (`Person.names`)."""
+    sees_to: bool = False
+    """Whether who steers may give anybody's question to others, and so to himself."""
 
 
 class Runs:
@@ -213,7 +217,24 @@ class Runs:
         elif verb == "retry":
             await self._engine.retry(tenant, run, how.path)
         else:
+            await self._refuse_to_answer(tenant, run, how)
             await self._engine.skip(tenant, run, how.path, output=how.output, has_output=how.has_output)
+
+    async def _refuse_to_answer(self, tenant: str, run: str, how: Steer) -> None:
+        """Denied when the task asks somebody else: to skip it with an output would be to decide (security.md, ASI09)."""
+        if how.sees_to:
+            return
+        asked = await self._ground.database.read(
+            tenant,
+            lambda c: store_inbox.find_items(c, tenant, after="", limit=200, states=("open", "expired"), run=run),
+        )
+        for item in asked:
+            is_meant = how.path is None or f"{item.task}/".startswith(f"{how.path}/")
+            if is_meant and item.to and not set(how.names) & set(item.to):
+                raise Denied(
+                    "The task asks others, and to skip it would be to answer for them.",
+                    hint="Who was asked may delegate it to you; an admin may skip it.",
+                )
 
     async def _record(self, tenant: str, verb: str, runs: list[str], by: str) -> None:
         def work(tx: Transaction) -> None:
