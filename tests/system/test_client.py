@@ -5,6 +5,7 @@ import contextlib
 import inspect
 import json
 import re
+import socket
 import threading
 import urllib.request
 
@@ -294,6 +295,25 @@ def test_a_server_that_is_not_there_is_one_sentence(kind):
             nobody.do(runs.find())
         with pytest.raises(Unavailable, match="cannot be reached"):
             list(nobody.stream(runs.follow("x")))
+
+
+def test_half_an_answer_is_none(kind):
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve():
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(65_536)
+                connection.sendall(
+                    b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{"items"'
+                )
+
+        serving = threading.Thread(target=serve)
+        serving.start()
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        with kind(address, "k") as client, pytest.raises(Unavailable, match="cannot be reached"):
+            client.do(runs.find())
+        serving.join()
 
 
 def test_a_stream_outlives_its_server(tmp_path, kind):
