@@ -103,7 +103,7 @@ class Budgets:
             tx.tell(events.budget_changed(made, "created", by))
 
         await self._ground.database.write(tenant, work)
-        self._known.pop(tenant, None)
+        self._forget(tenant)
         return made
 
     async def change(
@@ -130,7 +130,7 @@ class Budgets:
             return changed
 
         changed = await self._ground.database.write(tenant, work)
-        self._known.pop(tenant, None)
+        self._forget(tenant)
         return changed
 
     async def delete(self, tenant: str, by: str, id: str) -> None:
@@ -142,7 +142,7 @@ class Budgets:
             tx.tell(events.budget_changed(found, "deleted", by))
 
         await self._ground.database.write(tenant, work)
-        self._known.pop(tenant, None)
+        self._forget(tenant)
 
     async def standing(self, tenant: str, id: str, subject: str = "") -> Standing:
         """How far it is used up in this period; one that is for each of a kind needs to be told for which."""
@@ -188,15 +188,41 @@ class Budgets:
         if known is not None and age < self._ground.recent:
             return known
         if tenant not in self._reading:
-            reading = self._reading[tenant] = asyncio.create_task(self._read(tenant))
-            reading.add_done_callback(lambda _task: self._reading.pop(tenant, None))
+            self._reading[tenant] = asyncio.create_task(self._read(tenant))
         reading = self._reading[tenant]
         if known is not None and age < _STALE:
             reading.add_done_callback(_seen)
             return known
         return await asyncio.shield(reading)
 
+    def _forget(self, tenant: str) -> None:
+        """They are others now; what is being read was true before."""
+        self._known.pop(tenant, None)
+        self._reading.pop(tenant, None)
+
+    async def fresh(self, account: Account, spender: Spender) -> Account | None:
+        """The same account as the database has it now; None when it counts no more."""
+        self._forget(account.budget.tenant)
+        found = await self.accounts(spender)
+        return next((one for one in found if one.budget.id == account.budget.id), None)
+
     async def _read(self, tenant: str) -> _Known:
+        try:
+            known = await self._read_now(tenant)
+        except BaseException:
+            self._keep(tenant, None)
+            raise
+        self._keep(tenant, known)
+        return known
+
+    def _keep(self, tenant: str, known: _Known | None) -> None:
+        """Only the newest reading is kept."""
+        if self._reading.get(tenant) is asyncio.current_task():
+            del self._reading[tenant]
+            if known is not None:
+                self._known[tenant] = known
+
+    async def _read_now(self, tenant: str) -> _Known:
         now = self._ground.clock.now()
         periods = tuple({window("day", now), window("month", now), "total"})
 
@@ -210,8 +236,7 @@ class Budgets:
         for mark in marks:
             place = (mark.budget, mark.subject, mark.window)
             lifts[place] = lifts.get(place, 0) + mark.extra
-        known = self._known[tenant] = _Known(budgets=found, lifts=lifts, read=begun)
-        return known
+        return _Known(budgets=found, lifts=lifts, read=begun)
 
     # What happens at its limits
 
@@ -283,7 +308,7 @@ class Budgets:
             return store_spending.stopped_by(tx.connection, tenant, id) if mark.state == "lifted" else []
 
         runs = await self._ground.database.write(tenant, work)
-        self._known.pop(tenant, None)
+        self._forget(tenant)
         runs = runs or []
         for run in runs:
             try:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import Connection
 
-from perdure.errors import Conflict, Invalid, NotFound, PerdureError
+from perdure.errors import Conflict, Invalid, NotFound, PerdureError, Unavailable
 from perdure.language.values import Json, canonical
 from perdure.ports.database import EVERY, Transaction
 from perdure.ports.edge import Sent
@@ -152,7 +152,13 @@ class Executions:
         return made
 
     async def _start(self, execution: Execution, version: Version) -> None:
-        await self._ground.engine.start(execution.tenant, version.document, execution.input, run=execution.run)
+        tenant, run = execution.tenant, execution.run
+        try:
+            await self._ground.engine.start(tenant, version.document, execution.input, run=run)
+        except (Invalid, NotFound, Conflict):
+            # A function that it calls is gone, say: it will never begin, and its context must not wait for it.
+            await self._ground.database.write(tenant, lambda tx: _given_up(tx, execution, self._ground.clock.now()))
+            raise
         self._watch(execution, version)
 
     # Looking
@@ -272,7 +278,12 @@ class Executions:
             lambda c, a=after: store_agents.open_executions(c, EVERY, a, _PAGE),  # type: ignore[misc]
         ):
             for one in found:
-                await self._take_up(one)
+                try:
+                    await self._take_up(one)
+                except Unavailable:
+                    raise
+                except PerdureError as error:
+                    _log.warning("The execution %s cannot be taken up: %s", one.run, error)
             count, after = count + len(found), (found[-1].tenant, found[-1].run)
         return count
 
@@ -314,6 +325,18 @@ class Executions:
             "run": run, "agent": execution.agent, "version": execution.version, "context": execution.context,
             "state": execution.state, "output": ended.run.output, "error": ended.run.error, "usage": usage,
         }  # fmt: skip
+
+
+def _given_up(tx: Transaction, execution: Execution, now: int) -> None:
+    found = store_agents.execution(tx.connection, execution.tenant, execution.run, lock=True)
+    if found is None or found.state != "running":
+        return
+    ended = msgspec.structs.replace(found, state="faulted", ended=now)
+    store_agents.put_execution(tx.connection, execution.tenant, ended)
+    context = store_contexts.context(tx.connection, execution.tenant, found.context, lock=True)
+    if context is not None and context.run == found.run:
+        store_contexts.put_context(tx.connection, execution.tenant, msgspec.structs.replace(context, run=""))
+    tx.tell(events.execution_ended(ended))
 
 
 def _answer(connection: Connection, context: Conversation, run: Run, now: int) -> None:

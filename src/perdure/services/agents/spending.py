@@ -7,6 +7,7 @@ database says; they have a new name every hour, so that a counter that was wrong
 
 import asyncio
 import contextlib
+import logging
 import math
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -14,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from perdure.errors import Exhausted
+from perdure.errors import Exhausted, Unavailable
 from perdure.ports.spending import Permit, Spender
 from perdure.services.agents import models
 from perdure.services.agents.budgets import Account, Budgets
@@ -23,11 +24,14 @@ from perdure.services.agents.service import Ground
 from perdure.services.agents.store_agents import execution
 from perdure.services.agents.usage import Records
 
+_log = logging.getLogger("perdure.agents")
 _HOUR = 3_600_000
 _KEPT = 3 * 3600.0
 PATIENCE = 120.0
 """Seconds for which a request waits at a limit for those that were sent before it."""
 _LOOK = 0.05
+_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
+"""Seconds between two tries to record."""
 _KNOWN = 4096
 
 
@@ -73,15 +77,31 @@ class Accounts:
     async def end(self, permit: Permit, usage: dict[str, Any]) -> None:
         """Record it, count it on every account once, and free what was held."""
         try:
-            one = _usage(permit, usage, self._ground.clock.now())
-            accounts = await self._budgets.accounts(permit.spender)
-            before = [await self._spent(account) for account in accounts]  # a counter begins before the row is there
-            if await self._records.record(one):
-                amount = {"cost": one.cost or 0, "tokens": one.input + one.output}
-                for account, _spent in zip(accounts, before, strict=True):
-                    await self._count(account, amount[account.budget.measure])
+            await self._told(_usage(permit, usage, self._ground.clock.now()), permit.spender)
         finally:
             await self._free(permit.holds)
+
+    async def _told(self, one: Usage, spender: Spender) -> None:
+        """Not lost while the database is away for a moment. The answer is bought: it is never lost for want of its bill."""
+        for pause in (*_PAUSES, None):
+            try:
+                await self._record(one, spender)
+            except Unavailable as error:
+                if pause is None:
+                    _log.error("What a request cost cannot be recorded: %s; %s", msgspec.to_builtins(one), error)
+                    return
+                await self._ground.clock.sleep(pause)
+            else:
+                return
+
+    async def _record(self, one: Usage, spender: Spender) -> None:
+        accounts = await self._budgets.accounts(spender)
+        for account in accounts:
+            await self._spent(account)  # a counter begins before the row is there, so that it is counted once
+        if await self._records.record(one):
+            amount = {"cost": one.cost or 0, "tokens": one.input + one.output}
+            for account in accounts:
+                await self._count(account, amount[account.budget.measure])
 
     async def abandon(self, permit: Permit) -> None:
         """Nothing was spent."""
@@ -127,10 +147,14 @@ class Accounts:
             self._freed.clear()
             spent = await self._spent(account)
             if spent >= account.limit:
-                if await self._records.is_recorded(spender.tenant, spender.call):
-                    return  # it was paid for already: its answer was lost on the way
-                await self._budgets.ask(account, spent, spender.run)
-                raise UsedUp(**_told(account))
+                fresh = await self._budgets.fresh(account, spender)
+                if fresh is None or not fresh.budget.hard:
+                    return
+                if fresh.limit > spent:
+                    account = fresh  # it was lifted, here or by another process
+                    continue
+                await self._refuse(fresh, spent, spender)
+                return
             name = self._name(account, "held")
             together = await self._ground.cache.add(name, amount, _KEPT)
             held.append((name, amount))
@@ -140,9 +164,15 @@ class Accounts:
             held.pop()
             await self._ground.cache.add(name, -amount, _KEPT)
             if self._ground.clock.monotonic() > until:
-                raise UsedUp(**{**_told(account), "hint": "Requests under way hold what is left; try again later."})
+                raise UsedUp(**{**_words(account), "hint": "Requests under way hold what is left; try again later."})
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._freed.wait(), _LOOK)
+
+    async def _refuse(self, account: Account, spent: int, spender: Spender) -> None:
+        """UsedUp, unless the request was paid for already and its answer was lost on the way."""
+        if not await self._records.is_recorded(spender.tenant, spender.call):
+            await self._budgets.ask(account, spent, spender.run)
+            raise UsedUp(**_words(account))
 
     async def _count(self, account: Account, amount: int) -> None:
         name = self._name(account, f"spent-{account.budget.measure}")
@@ -155,7 +185,7 @@ class Accounts:
         self._freed.set()
 
 
-def _told(account: Account) -> dict[str, Any]:
+def _words(account: Account) -> dict[str, Any]:
     budget = account.budget
     name = budget.name or budget.id
     limit = f"{account.limit / NANO:g} US dollars" if budget.measure == "cost" else f"{account.limit:,} tokens"

@@ -18,7 +18,9 @@ _NOTHING = dict.fromkeys(_ADDED, 0)
 def _unless_there(connection: Connection, table: Table, row: dict[str, Any]) -> bool:
     """Insert a row; False when there is one with its key, or with its unique values."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    return connection.execute(dialect.insert(table).values(row).on_conflict_do_nothing()).rowcount > 0
+    # psycopg does not tell the number of rows of such a statement, so one is asked for.
+    statement = dialect.insert(table).values(row).on_conflict_do_nothing().returning(table.c.tenant)
+    return connection.execute(statement).first() is not None
 
 
 # Usage

@@ -1,8 +1,10 @@
 """The service on SQLite and the embedded engine: both real, with a model that says what the test told it to."""
 
 import asyncio
+import contextlib
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -96,23 +98,23 @@ class World:
         return await asyncio.wait_for(self.engine.wait(TENANT, run), 10)
 
 
-@pytest.fixture
-async def world(tmp_path):
-    clock = TestClock()
-    database = open_database("sqlite://", "agents", metadata, clock=clock)
+@contextlib.asynccontextmanager
+async def opened(folder: Path, database: Any, clock: TestClock) -> AsyncIterator[World]:
+    """On this database, with an engine of its own."""
     talker, spending = Talker(), Later()
-    table = Table(
-        [
-            Agent(),
-            Approve(),
-            Model(talker, ["p"], spending),
-            Infer(talker, ["p"], spending),
-            Embed(talker, ["p"], spending),
-        ]
-    )
-    async with EmbeddedEngine(tmp_path, table, clock=clock) as engine:
+    asking = (kind(talker, ["p"], spending) for kind in (Model, Infer, Embed))
+    table = Table([Agent(), Approve(), *asking])
+    async with EmbeddedEngine(folder, table, clock=clock) as engine:
         made = World(clock, database, engine, table, talker)
         spending.hand(made.accounts)
         yield made
         await made.service.live.close()
+
+
+@pytest.fixture
+async def world(tmp_path):
+    clock = TestClock()
+    database = open_database("sqlite://", "agents", metadata, clock=clock)
+    async with opened(tmp_path, database, clock) as made:
+        yield made
     await database.close()

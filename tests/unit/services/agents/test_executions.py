@@ -8,7 +8,7 @@ import pytest
 from perdure.errors import Conflict, Invalid, NotFound
 from perdure.services.agents.budgets import Wanted
 from perdure.services.agents.executions import Question
-from perdure.services.agents.models import Definition, Memory, Prompt, Tool
+from perdure.services.agents.models import Definition, Memory, Prompt, Tool, run_id
 from tests.unit.services.agents.conftest import BY, TENANT
 
 ORDERS = {
@@ -257,3 +257,13 @@ async def test_an_execution_at_its_budget_goes_on_when_it_is_lifted(world):
     said = await world.service.contexts.messages(TENANT, first.context)
     assert [one.role for one in said] == ["user", "assistant", "user", "assistant"]
     assert text_of(await heard(world, answer.execution)) == "Good."
+
+
+async def test_an_execution_that_can_never_begin_gives_its_context_free(world):
+    await made(world)
+    first, _ = await ask(world)
+    await world.settle(await world.engine.start(TENANT, ORDERS, {"n": 1}, run=run_id(TENANT, "helper", "taken")))
+    with pytest.raises(Conflict):
+        await ask(world, "b", context=first.context, once="taken")
+    answered, _ = await ask(world, "c", context=first.context)
+    assert answered.state == "completed"
