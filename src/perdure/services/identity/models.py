@@ -182,7 +182,12 @@ def checked_email(text: str) -> str:
     """An address in the form in which it is compared, or Invalid."""
     plain = unicodedata.normalize("NFKC", text).strip().lower()
     name, at, host = plain.rpartition("@")
-    if not (at and name and "." in host.strip(".")) or len(plain) > 254 or re.search(r"[\s\x00-\x1f<>,;\"\\]", plain):
+    if (
+        not (at and name and "." in host.strip("."))
+        or len(plain) > 254
+        or not plain.isprintable()
+        or re.search(r"[\s\x00-\x1f<>,;\"\\]", plain)
+    ):
         raise Invalid(f"{text[:80]!r} is no e-mail address.")
     return plain
 
