@@ -9,7 +9,7 @@ import openai
 import pytest
 from aiohttp import web
 
-from perdure.client import keys
+from perdure.client import budgets, keys, usage
 from tests.servers.model_endpoint import completion, endpoints, refusal
 from tests.system.platform_process import PlatformProcess
 
@@ -249,6 +249,37 @@ async def test_a_key_needs_the_permission(platform, first):
         with pytest.raises(openai.PermissionDeniedError, match="models:use"):
             await viewer.chat.completions.create(model="first", messages=user("hi"))
     assert first.requests == []
+
+
+async def test_a_key_spends_no_more_than_its_budget(platform, first):
+    """A request costs 25 millionths of a dollar at the prices of the file."""
+    with platform.client() as client:
+        made = client.do(keys.create("small", "operator"))
+        client.do(budgets.create("key", 60, subject=made.key.id, measure="tokens"))
+    own = {"api_key": made.secret, "max_retries": 0}
+    async with (
+        openai.AsyncOpenAI(base_url=f"{platform.address}/v1", **own) as oai,
+        anthropic.AsyncAnthropic(base_url=platform.address, **own) as claude,
+    ):
+        asked = {"model": "first", "max_tokens": 7, "messages": user("hi")}
+        answered = 0
+        with pytest.raises(openai.RateLimitError) as caught:
+            for _ in range(10):
+                await oai.chat.completions.create(**asked)
+                answered += 1
+        with pytest.raises(anthropic.RateLimitError) as refused:
+            await claude.messages.create(**asked)
+    assert caught.value.code == "budget_exhausted"
+    assert refused.value.body["error"] == {
+        "type": "rate_limit_error", "code": "budget_exhausted", "message": refused.value.body["error"]["message"]
+    }  # fmt: skip
+    assert (answered, len(first.requests)) == (4, 4)
+    with platform.client() as client:
+        rows = client.do(usage.find(key=made.key.id)).items
+        total = client.do(usage.sums(["key"], key=made.key.id)).items[0]
+    assert len(rows) == 4
+    assert {(row.provider, row.input, row.output, row.cost) for row in rows} == {("first", 11, 7, 0.000025)}
+    assert total.requests == 4
 
 
 async def test_unknown_models_are_404(oai, claude):

@@ -23,6 +23,8 @@ from perdure.services.agents.guardrails import Guardrails
 _ANSWER_TOKENS = 4096
 """Reckoned for an answer whose length is not limited."""
 _IMAGE_TOKENS = 1500
+_AROUND_TOKENS = 16
+"""What a provider writes around a message, and around all of them."""
 _CHARACTERS = 3
 """Of one token, at least: what is held back errs to the safe side."""
 _CHARACTERS_USUAL = 4
@@ -156,8 +158,12 @@ class ModelGateway:
         asked.usage = made.usage
         return made
 
-    def settle_soon(self, asked: Asked) -> None:
-        """As `settle`, for one that was answered: together with the others of the next moment, in one transaction."""
+    async def settle_soon(self, asked: Asked) -> None:
+        """As `settle`, for one that was answered: together with the others of the next moment, in one transaction;
+        but at once where a budget waits for it."""
+        if asked.permit is not None and asked.permit.holds:
+            await self.settle(asked)
+            return
         self._told.append(asked)
         if self._settling is None:
             self._settling = asyncio.create_task(self._settle_all())
@@ -274,8 +280,11 @@ def reckoned(request: Request) -> int:
     for message in request.messages:
         characters += len(message.text)
         images += 0 if isinstance(message.content, str) else len(message.content)
+    if request.tools or request.schema is not None:
+        characters += len(msgspec.json.encode((request.tools, request.schema)))
     most = request.parameters.get("maxTokens") or _ANSWER_TOKENS
-    return characters // _CHARACTERS + images * _IMAGE_TOKENS + int(most)
+    around = _AROUND_TOKENS * (1 + len(request.messages))
+    return characters // _CHARACTERS + around + images * _IMAGE_TOKENS + int(most)
 
 
 def pieces(answer: Answer) -> list[Chunk]:

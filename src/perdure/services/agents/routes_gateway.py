@@ -162,7 +162,7 @@ class Told(Response):
             await send({"type": "http.response.start", "status": 200, "headers": headers + _marks(self._asked)})
             await send({"type": "http.response.body", "body": self.body})
         finally:
-            self._gateway.settle_soon(self._asked)
+            await self._gateway.settle_soon(self._asked)
 
 
 class Telling(Response):

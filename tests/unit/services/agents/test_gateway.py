@@ -182,11 +182,20 @@ async def test_what_answers_cost_is_told_together_and_before_the_end():
     for _ in range(3):
         asked = world.asked()
         await world.gateway.ask(asked)
-        world.gateway.settle_soon(asked)
+        await world.gateway.settle_soon(asked)
     assert world.account.ended == []
     await world.gateway.close()
     assert len(world.account.ended) == 3
     await world.gateway.close()
+
+
+async def test_where_a_budget_waits_it_is_told_at_once():
+    world = World()
+    asked = world.asked()
+    await world.gateway.ask(asked)
+    asked.permit = Permit(spender=asked.permit.spender, model="m", held=0.1, holds=(("tenant", 5),))
+    await world.gateway.settle_soon(asked)
+    assert len(world.account.ended) == 1
 
 
 async def test_an_unknown_name_is_nobodys_cost():
@@ -207,7 +216,7 @@ async def test_texts_become_vectors_on_somebodys_account():
 
 def test_what_a_request_may_take_is_reckoned_to_the_safe_side():
     plain = Request(messages=(Message("user", "x" * 300),), key="k", parameters={"maxTokens": 10})
-    assert reckoned(plain) == 110
+    assert reckoned(plain) == 142
     pictured = Request(messages=(Message("user", (Text("x"), Image(uri="https://x"))),), key="k")
     assert reckoned(pictured) > 4096 + 1500
 
