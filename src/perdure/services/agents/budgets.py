@@ -266,21 +266,14 @@ class Budgets:
         )
 
         def work(tx: Transaction) -> None:
-            asked = [
-                mark
-                for mark in store_spending.marks_of(tx.connection, tenant, budget.id, account.subject, account.window)
-                if mark.kind == "asked"
-            ]
-            if asked and asked[-1].state == "refused":
-                return
-            mark = asked[-1] if asked and asked[-1].state == "open" else None
-            if mark is None:
+            asked = _asked(tx.connection, account)
+            if not asked or asked[-1].state == "lifted":
                 mark = msgspec.structs.replace(new, round=len(asked))
-                if not store_spending.add_mark(tx.connection, tenant, mark):
-                    return
-                tx.tell(events.budget_used_up(standing, mark, run))
-            if run:
-                store_spending.stop(tx.connection, tenant, mark.id, run)
+                if store_spending.add_mark(tx.connection, tenant, mark):
+                    tx.tell(events.budget_used_up(standing, mark, run))
+                asked = _asked(tx.connection, account)  # somebody else may have been faster
+            if run and asked and asked[-1].state == "open":
+                store_spending.stop(tx.connection, tenant, asked[-1].id, run)
 
         await self._ground.database.write(tenant, work)
 
@@ -316,6 +309,13 @@ class Budgets:
             except (Conflict, NotFound) as error:
                 _log.info("The run %s did not go on when its budget was lifted: %s", run, error)
         return runs
+
+
+def _asked(connection: Connection, account: Account) -> list[Mark]:
+    """When a person was asked about it, in order."""
+    budget = account.budget
+    found = store_spending.marks_of(connection, budget.tenant, budget.id, account.subject, account.window)
+    return [mark for mark in found if mark.kind == "asked"]
 
 
 def _seen(task: "asyncio.Task[_Known]") -> None:

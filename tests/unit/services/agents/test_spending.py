@@ -135,7 +135,8 @@ async def test_a_run_faults_at_a_budget_and_goes_on_when_a_person_lifts_it(world
     await world.budgets.decided(TENANT, asked["id"], approved=True, by=BY, add=1.0)
     await world.budgets.decided(TENANT, asked["id"], approved=True, by=BY, add=1.0)
     for run in runs:
-        assert (await world.settle(run)).status == "completed"
+        ended = await world.settle(run)
+        assert ended.status == "completed", ended.error
     assert len(world.talker.requests) == 4
     standing = await world.budgets.standing(TENANT, made.id)
     assert (standing.spent, standing.limit) == (4 * NANO // 100, 101 * NANO // 100)
