@@ -162,6 +162,11 @@ def release(connection: Connection, numbers: Sequence[int], free: int) -> None:
     connection.execute(update(outbox).where(*still).values(free=free))
 
 
+def release_all(connection: Connection, now: int) -> None:
+    """Let everything that was not sent be claimed at once: whoever had claimed it is dead."""
+    connection.execute(update(outbox).where(outbox.c.sent.is_(None), outbox.c.free > now).values(free=now))
+
+
 def tell_again(connection: Connection, since: int) -> int:
     """Publish anew what was sent since then; how many events."""
     return connection.execute(update(outbox).where(outbox.c.sent >= since).values(sent=None, free=0)).rowcount

@@ -123,6 +123,16 @@ async def test_what_a_dead_relay_claimed_goes_out_later(database, broker):
     await relay.close()
 
 
+async def test_a_relay_that_is_alone_does_not_wait_for_the_dead(database, broker):
+    clock = TestClock(now=1_000_000)
+    await database.write("acme", telling("a"))
+    await database.write(EVERY, lambda t: len(outbox.claim(t.connection, clock.now(), clock.now() + 60_000, 10)))
+    relay = Relay(database, broker, "workflow.events", clock=clock, alone=True)
+    await relay.open()
+    await broker.until(1)
+    await relay.close()
+
+
 async def test_two_relays_publish_each_event_once(database, broker):
     relays = [Relay(database, broker, "workflow.events", clock=SystemClock(), poll=0.01) for _ in range(2)]
     for relay in relays:
