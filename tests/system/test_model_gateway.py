@@ -242,6 +242,14 @@ async def test_strangers_hear_it_in_the_words_of_their_client(platform):
     assert refused.value.body["error"]["type"] == "authentication_error"
 
 
+@pytest.mark.parametrize("path", ["chat/completions", "responses", "messages", "embeddings", "models", "models/first"])
+async def test_nothing_is_open_to_strangers(oai, path):
+    method = "GET" if path.startswith("models") else "POST"
+    answer = await oai._client.request(method, path, headers={"content-type": "application/json"})
+    assert answer.status_code == 401
+    assert answer.json()["error"]["message"].startswith("Say who you are")
+
+
 async def test_a_key_needs_the_permission(platform, first):
     with platform.client() as client:
         secret = client.do(keys.create("viewer", "viewer")).secret
