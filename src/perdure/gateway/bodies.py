@@ -42,7 +42,8 @@ class Bodies:
             media = _media(seen, route)
         else:
             media = ""
-        if limit > _READ_WHOLE or not route.methods:
+        is_large = limit > _READ_WHOLE and (length is None or length > _READ_WHOLE)
+        if is_large or not route.methods:
             await self._app(scope, _counted(receive, limit), send)
             return
         seen.body = await _whole(receive, limit)

@@ -21,6 +21,13 @@ async def test_the_same_request_again_is_answered_from_memory():
     assert world.notes.created == 1
 
 
+async def test_so_it_is_where_large_bodies_are_allowed():
+    world = World(Rules(body=100_000_000))
+    for _ in range(2):
+        assert (await world.ask("POST", PATH, json={"text": "x"}, headers=KEY)).status == 201
+    assert world.notes.created == 1
+
+
 async def test_another_body_under_the_same_key():
     world = World()
     await world.ask("POST", PATH, json={"text": "x"}, headers=KEY)
