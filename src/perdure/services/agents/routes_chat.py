@@ -33,7 +33,7 @@ _LAST: dict[str, Any] = {
 }  # fmt: skip
 _KEY: dict[str, Any] = {
     "name": "Idempotency-Key", "in": "header", "required": False, "description": "The same key is the same execution.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    "schema": {"type": "string", "pattern": "^[\\x21-\\x7e]{1,255}$"},
 }  # fmt: skip
 
 

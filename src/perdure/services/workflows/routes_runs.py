@@ -46,7 +46,7 @@ _KEY = {
     "in": "header",
     "required": False,
     "description": "The same key for the same workflow is the same run.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    "schema": {"type": "string", "pattern": "^[\\x21-\\x7e]{1,255}$"},
 }
 
 
