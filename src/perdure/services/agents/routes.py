@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Query
 from fastapi import Path as InPath
 
 from perdure.ports.edge import Caller, caller, permission
+from perdure.ports.shapes import Line
 from perdure.services.agents import routes_chat, routes_spending, shapes
 from perdure.services.agents.agents import Definitions
 from perdure.services.agents.models import AgentState
@@ -14,9 +15,9 @@ from perdure.services.agents.whole import Agents
 
 By = Annotated[Caller, Depends(caller)]
 Limit = Annotated[int, Query(ge=1, le=200)]
-Cursor = Annotated[str, Query(max_length=200, pattern=shapes.Line, description="`next` of the page before.")]
+Cursor = Annotated[str, Query(max_length=200, pattern=Line, description="`next` of the page before.")]
 Below = Annotated[int | None, Query(ge=1, le=2**31 - 1, description="`next` of the page before.")]
-Id = Annotated[str, InPath(min_length=1, max_length=64, pattern=shapes.Line, examples=["researcher"])]
+Id = Annotated[str, InPath(min_length=1, max_length=64, pattern=Line, examples=["researcher"])]
 Version = Annotated[int, InPath(ge=1, le=2**31 - 1)]
 _READ, _WRITE = permission("agents:read"), permission("agents:write")
 _LAST = 2**31 - 1

@@ -8,6 +8,7 @@ from fastapi import Path as InPath
 
 from perdure.errors import Invalid, NotFound
 from perdure.ports.edge import IDEMPOTENCY, LIMIT, Caller, Sent, caller, permission, stream
+from perdure.ports.shapes import Line
 from perdure.services.agents import shapes
 from perdure.services.agents.agents import Definitions
 from perdure.services.agents.contexts import Contexts
@@ -16,9 +17,9 @@ from perdure.services.agents.models import Execution, Version
 
 By = Annotated[Caller, Depends(caller)]
 Limit = Annotated[int, Query(ge=1, le=200)]
-Cursor = Annotated[str, Query(max_length=200, pattern=shapes.Line, description="`next` of the page before.")]
-Id = Annotated[str, InPath(min_length=1, max_length=64, pattern=shapes.Line, examples=["researcher"])]
-Run = Annotated[str, InPath(min_length=1, max_length=200, pattern=shapes.Line)]
+Cursor = Annotated[str, Query(max_length=200, pattern=Line, description="`next` of the page before.")]
+Id = Annotated[str, InPath(min_length=1, max_length=64, pattern=Line, examples=["researcher"])]
+Run = Annotated[str, InPath(min_length=1, max_length=200, pattern=Line)]
 _READ, _RUN = permission("agents:read"), permission("agents:run")
 _SENT: dict[str, Any] = {
     "type": "object",
@@ -90,7 +91,7 @@ def _executions(definitions: Definitions, executions: Executions) -> APIRouter:
     async def find(
         id: Id,
         by: By,
-        context: Annotated[str, Query(max_length=64, pattern=shapes.Line)] = "",
+        context: Annotated[str, Query(max_length=64, pattern=Line)] = "",
         limit: Limit = 100,
         cursor: Cursor = "",
     ) -> shapes.Executions:
@@ -141,7 +142,7 @@ def _contexts(contexts: Contexts) -> APIRouter:
     @routes.get("", openapi_extra=_READ)
     async def find(
         by: By,
-        agent: Annotated[str, Query(max_length=64, pattern=shapes.Line)] = "",
+        agent: Annotated[str, Query(max_length=64, pattern=Line)] = "",
         limit: Limit = 100,
         cursor: Cursor = "",
     ) -> shapes.Contexts:

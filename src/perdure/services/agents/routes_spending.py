@@ -8,15 +8,16 @@ from fastapi import Path as InPath
 
 from perdure.errors import Invalid
 from perdure.ports.edge import Caller, caller, permission
+from perdure.ports.shapes import Line
 from perdure.services.agents import shapes
 from perdure.services.agents.budgets import Budgets, Wanted
 from perdure.services.agents.usage import FIELDS, MOST, Records, cursor, rows_as_csv, sums_as_csv
 
 By = Annotated[Caller, Depends(caller)]
 Limit = Annotated[int, Query(ge=1, le=200)]
-Cursor = Annotated[str, Query(max_length=300, pattern=shapes.Line, description="`next` of the page before.")]
-Id = Annotated[str, InPath(min_length=1, max_length=64, pattern=shapes.Line)]
-Of = Annotated[str, Query(max_length=200, pattern=shapes.Line)]
+Cursor = Annotated[str, Query(max_length=300, pattern=Line, description="`next` of the page before.")]
+Id = Annotated[str, InPath(min_length=1, max_length=64, pattern=Line)]
+Of = Annotated[str, Query(max_length=200, pattern=Line)]
 Day = Annotated[str | None, Query(pattern=r"^\d{4}-\d{2}-\d{2}$", description="A day, UTC.", examples=["2026-01-31"])]
 _READ, _WRITE = permission("budgets:read"), permission("budgets:write")
 _USAGE = permission("usage:read")
@@ -141,7 +142,7 @@ def _budgets(budgets: Budgets) -> APIRouter:
         id: Id,
         by: By,
         subject: Annotated[
-            str, Query(max_length=200, pattern=shapes.Line, description="For whom, where it is for each.")
+            str, Query(max_length=200, pattern=Line, description="For whom, where it is for each.")
         ] = "",
     ) -> shapes.StandingShape:
         """One budget, and how far it is used up in this period."""

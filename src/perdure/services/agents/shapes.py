@@ -1,12 +1,12 @@
 """What requests and answers of the agents service look like over HTTP. Money is US dollars here."""
 
-import datetime as dt
 from typing import Annotated, Any, Literal, Self
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from perdure.errors import Invalid
+from perdure.ports.shapes import Line, Shape, maybe, moment
 from perdure.services.agents.models import (
     NANO,
     Agent,
@@ -27,26 +27,10 @@ from perdure.services.agents.models import (
     Version,
 )
 
-Line = r"^[^\x00-\x1f\x7f]*$"
 Name = Annotated[str, Field(min_length=1, max_length=63, pattern=Line, examples=["researcher"])]
 Short = Annotated[str, Field(max_length=200, pattern=Line)]
 Number = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Text = Annotated[str, Field(max_length=200_000)]
-
-
-class Shape(BaseModel):
-    """Unknown keys are refused: a misspelt one must not be ignored."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-def moment(at: int) -> str:
-    """RFC 3339, in UTC."""
-    return dt.datetime.fromtimestamp(at / 1000, dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def maybe(at: int | None) -> str | None:
-    return None if at is None else moment(at)
 
 
 # Agents

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from perdure.errors import Denied, NotFound
 from perdure.ports.edge import IDEMPOTENCY, LIMIT, SELF, Caller, caller, permission, public
+from perdure.ports.shapes import page
 from perdure.services.identity import shapes
 from perdure.services.identity.keys import Keys, Wish
 from perdure.services.identity.models import highest
@@ -149,7 +150,7 @@ def _own_keys(keys: Keys) -> APIRouter:
         """Your own keys, without their secrets."""
         _user(by)
         found = await keys.find(by.tenant, user=by.subject, after=cursor, limit=limit)
-        return shapes.Keys(items=[shapes.KeyShape.of(key) for key in found], next=shapes.page(found, limit))
+        return shapes.Keys(items=[shapes.KeyShape.of(key) for key in found], next=page(found, limit))
 
     @routes.post("", status_code=201, openapi_extra={**permission(SELF), **_ONCE})
     async def create(given: shapes.OwnKey, by: By) -> shapes.KeyOnce:
@@ -177,7 +178,7 @@ def _keys(keys: Keys) -> APIRouter:
     async def find(by: By, limit: Limit = 100, cursor: Cursor = "") -> shapes.Keys:
         """The API keys of your tenant, without their secrets."""
         found = await keys.find(by.tenant, after=cursor, limit=limit)
-        return shapes.Keys(items=[shapes.KeyShape.of(key) for key in found], next=shapes.page(found, limit))
+        return shapes.Keys(items=[shapes.KeyShape.of(key) for key in found], next=page(found, limit))
 
     @routes.post("", status_code=201, openapi_extra={**permission("keys:write"), **_ONCE})
     async def create(given: shapes.NewKey, by: By) -> shapes.KeyOnce:
@@ -209,7 +210,7 @@ def _users(users: Users) -> APIRouter:
     async def find(by: By, limit: Limit = 100, cursor: Cursor = "") -> shapes.Users:
         """The users of your tenant."""
         found = await users.find(by.tenant, after=cursor, limit=limit)
-        return shapes.Users(items=[shapes.UserShape.of(user) for user in found], next=shapes.page(found, limit))
+        return shapes.Users(items=[shapes.UserShape.of(user) for user in found], next=page(found, limit))
 
     @routes.post("", status_code=201, openapi_extra=permission("users:write"))
     async def create(given: shapes.NewUser, by: By) -> shapes.UserShape:
@@ -247,7 +248,7 @@ def _tenants(tenants: Tenants) -> APIRouter:
     async def find(by: By, limit: Limit = 100, cursor: Cursor = "") -> shapes.Tenants:
         """The tenants of the installation."""
         found = await tenants.find(by, after=cursor, limit=limit)
-        return shapes.Tenants(items=[shapes.TenantShape.of(one) for one in found], next=shapes.page(found, limit))
+        return shapes.Tenants(items=[shapes.TenantShape.of(one) for one in found], next=page(found, limit))
 
     @routes.post("", status_code=201, openapi_extra={**permission("installation:write"), **_ONCE})
     async def create(given: shapes.NewTenant, by: By) -> shapes.TenantOnce:
@@ -277,7 +278,7 @@ def _projects(tenants: Tenants) -> APIRouter:
     async def find(by: By, limit: Limit = 100, cursor: Cursor = "") -> shapes.Projects:
         """The projects of your tenant."""
         found = await tenants.find_projects(by.tenant, after=cursor, limit=limit)
-        return shapes.Projects(items=[shapes.ProjectShape.of(one) for one in found], next=shapes.page(found, limit))
+        return shapes.Projects(items=[shapes.ProjectShape.of(one) for one in found], next=page(found, limit))
 
     @routes.post("", status_code=201, openapi_extra=permission("tenants:write"))
     async def create(given: shapes.NewProject, by: By) -> shapes.ProjectShape:
@@ -299,6 +300,6 @@ def _record(sessions: Sessions) -> APIRouter:
     async def find(by: By, limit: Limit = 100, cursor: Cursor = "") -> shapes.SignIns:
         """The record of sign-ins of your tenant, newest first."""
         found = await sessions.find_sign_ins(by.tenant, before=cursor, limit=limit)
-        return shapes.SignIns(items=[shapes.SignInShape.of(one) for one in found], next=shapes.page(found, limit))
+        return shapes.SignIns(items=[shapes.SignInShape.of(one) for one in found], next=page(found, limit))
 
     return routes

@@ -1,22 +1,16 @@
 """What requests and answers of identity look like over HTTP. No shape holds a secret but those that show one once."""
 
-import datetime as dt
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from perdure.ports.shapes import Shape, maybe, moment
 from perdure.services.identity.models import Key, Project, Role, SignIn, Tenant, User
 from perdure.services.identity.sessions import Granted
 
 Name = Annotated[str, Field(min_length=1, max_length=200, examples=["Support"])]
 Label = Annotated[str, Field(min_length=1, max_length=63, examples=["support"])]
 Password = Annotated[str, Field(min_length=1, max_length=1024)]
-
-
-class Shape(BaseModel):
-    """Unknown keys are refused: a misspelt one must not be ignored."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class NewKey(Shape):
@@ -217,17 +211,3 @@ class Projects(Shape):
 class SignIns(Shape):
     items: list[SignInShape]
     next: str | None
-
-
-def moment(at: int) -> str:
-    """RFC 3339, in UTC."""
-    return dt.datetime.fromtimestamp(at / 1000, dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def maybe(at: int | None) -> str | None:
-    return None if at is None else moment(at)
-
-
-def page(items: list[Any], limit: int) -> str | None:
-    """The cursor of the next page: the last id of this one, when there may be more."""
-    return items[-1].id if len(items) == limit else None

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi import Path as InPath
 
 from perdure.ports.edge import Caller, caller, permission
+from perdure.ports.shapes import Line, page
 from perdure.services.workflows import routes_events, routes_inbox, routes_runs, routes_schedules, shapes
 from perdure.services.workflows.definitions import Definitions
 from perdure.services.workflows.models import WorkflowState
@@ -17,9 +18,9 @@ from perdure.services.workflows.workflows import Workflows
 
 By = Annotated[Caller, Depends(caller)]
 Limit = Annotated[int, Query(ge=1, le=200)]
-Cursor = Annotated[str, Query(max_length=200, pattern=shapes.Line, description="`next` of the page before.")]
-Id = Annotated[str, InPath(min_length=1, max_length=140, pattern=shapes.Line, examples=["shop.orders"])]
-Number = Annotated[str, InPath(min_length=1, max_length=100, pattern=shapes.Line, examples=["1.0.0"])]
+Cursor = Annotated[str, Query(max_length=200, pattern=Line, description="`next` of the page before.")]
+Id = Annotated[str, InPath(min_length=1, max_length=140, pattern=Line, examples=["shop.orders"])]
+Number = Annotated[str, InPath(min_length=1, max_length=100, pattern=Line, examples=["1.0.0"])]
 
 _DOCUMENT = """\
 document: {dsl: 1.0.3, namespace: shop, name: orders, version: 1.0.0}
@@ -126,7 +127,7 @@ def _reading(definitions: Definitions) -> APIRouter:
         """The workflows of your tenant, in order of their names."""
         found = await definitions.find(by.tenant, after=cursor, limit=limit, states=tuple(state))
         items = [shapes.WorkflowShape.of(one) for one in found]
-        return shapes.Workflows(items=items, next=shapes.page(found, limit))
+        return shapes.Workflows(items=items, next=page(found, limit))
 
     @routes.get("/{id}", openapi_extra=read)
     async def get(id: Id, by: By) -> shapes.WorkflowShape:
@@ -149,8 +150,8 @@ def _reading(definitions: Definitions) -> APIRouter:
     async def diff(
         id: Id,
         by: By,
-        since: Annotated[str, Query(alias="from", max_length=100, pattern=shapes.Line, examples=["1.0.0"])],
-        to: Annotated[str | None, Query(max_length=100, pattern=shapes.Line, examples=["1.1.0"])] = None,
+        since: Annotated[str, Query(alias="from", max_length=100, pattern=Line, examples=["1.0.0"])],
+        to: Annotated[str | None, Query(max_length=100, pattern=Line, examples=["1.1.0"])] = None,
     ) -> shapes.DifferencesShape:
         """What is different between two versions: in structure, tasks by name, and in text."""
         found = await definitions.differences(by.tenant, id, since, to)

@@ -7,14 +7,15 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi import Path as InPath
 
 from perdure.ports.edge import BODY, IDEMPOTENCY, Caller, caller, permission, public
-from perdure.services.workflows import cloud_events, shapes, shapes_events
+from perdure.ports.shapes import Line, page
+from perdure.services.workflows import cloud_events, shapes_events
 from perdure.services.workflows.intake import Intake
 from perdure.services.workflows.webhooks import Webhooks
 
 By = Annotated[Caller, Depends(caller)]
 Limit = Annotated[int, Query(ge=1, le=200)]
-Cursor = Annotated[str, Query(max_length=200, pattern=shapes.Line, description="`next` of the page before.")]
-Id = Annotated[str, InPath(min_length=1, max_length=64, pattern=shapes.Line)]
+Cursor = Annotated[str, Query(max_length=200, pattern=Line, description="`next` of the page before.")]
+Id = Annotated[str, InPath(min_length=1, max_length=64, pattern=Line)]
 _READ, _WRITE = permission("webhooks:read"), permission("webhooks:write")
 _SHOWS_SECRET = {**_WRITE, IDEMPOTENCY: "secret"}
 _encode = msgspec.json.Encoder().encode
@@ -112,7 +113,7 @@ def _webhooks(webhooks: Webhooks) -> APIRouter:
         """The webhooks of your tenant, the newest first, without their secrets."""
         found = await webhooks.find(by.tenant, after=cursor, limit=limit)
         return shapes_events.Webhooks(
-            items=[shapes_events.WebhookShape.of(one) for one in found], next=shapes.page(found, limit)
+            items=[shapes_events.WebhookShape.of(one) for one in found], next=page(found, limit)
         )
 
     @routes.post("", status_code=201, openapi_extra={**_WRITE, IDEMPOTENCY: "secret"})

@@ -6,12 +6,13 @@ from fastapi import APIRouter, Depends, Query
 from fastapi import Path as InPath
 
 from perdure.ports.edge import Caller, caller, permission
-from perdure.services.workflows import shapes, shapes_inbox
+from perdure.ports.shapes import Line, page
+from perdure.services.workflows import shapes_inbox
 from perdure.services.workflows.inbox import Inbox, Person, Verdict
 from perdure.services.workflows.models import ItemState
 
 By = Annotated[Caller, Depends(caller)]
-Id = Annotated[str, InPath(min_length=1, max_length=64, pattern=shapes.Line)]
+Id = Annotated[str, InPath(min_length=1, max_length=64, pattern=Line)]
 
 
 def router(inbox: Inbox) -> APIRouter:
@@ -23,17 +24,15 @@ def router(inbox: Inbox) -> APIRouter:
         by: By,
         state: Annotated[list[ItemState], Query(default_factory=list)],
         mine: Annotated[bool, Query(description="Only what you may decide.")] = False,
-        run: Annotated[str | None, Query(max_length=200, pattern=shapes.Line)] = None,
+        run: Annotated[str | None, Query(max_length=200, pattern=Line)] = None,
         limit: Annotated[int, Query(ge=1, le=200)] = 100,
-        cursor: Annotated[str, Query(max_length=200, pattern=shapes.Line)] = "",
+        cursor: Annotated[str, Query(max_length=200, pattern=Line)] = "",
     ) -> shapes_inbox.Items:
         """Questions of runs to people, the newest first."""
         found = await inbox.find(
             by.tenant, after=cursor, limit=limit, states=tuple(state), person=_person(by) if mine else None, run=run
         )
-        return shapes_inbox.Items(
-            items=[shapes_inbox.ItemShape.of(item) for item in found], next=shapes.page(found, limit)
-        )
+        return shapes_inbox.Items(items=[shapes_inbox.ItemShape.of(item) for item in found], next=page(found, limit))
 
     @routes.get("/{id}", openapi_extra=permission("inbox:read"))
     async def get(id: Id, by: By) -> shapes_inbox.ItemShape:

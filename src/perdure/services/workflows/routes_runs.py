@@ -14,6 +14,7 @@ from perdure.errors import Invalid, NotFound
 from perdure.language.values import Json
 from perdure.ports import engine
 from perdure.ports.edge import BODY, IDEMPOTENCY, LIMIT, Caller, Sent, caller, permission, stream
+from perdure.ports.shapes import Line, Shape, maybe
 from perdure.services.workflows import shapes, shapes_runs
 from perdure.services.workflows.bulk import Bulk
 from perdure.services.workflows.inbox import SEES_TO, Person
@@ -22,9 +23,9 @@ from perdure.services.workflows.runs import Runs, Start, Steer, Wish, parsed
 
 By = Annotated[Caller, Depends(caller)]
 Limit = Annotated[int, Query(ge=1, le=200)]
-Cursor = Annotated[str, Query(max_length=200, pattern=shapes.Line, description="`next` of the page before.")]
-Id = Annotated[str, InPath(min_length=1, max_length=200, pattern=shapes.Line)]
-Text = Annotated[str | None, Query(max_length=140, pattern=shapes.Line)]
+Cursor = Annotated[str, Query(max_length=200, pattern=Line, description="`next` of the page before.")]
+Id = Annotated[str, InPath(min_length=1, max_length=200, pattern=Line)]
+Text = Annotated[str | None, Query(max_length=140, pattern=Line)]
 Conditions = Annotated[list[Annotated[str, Field(max_length=1000)]], Query(default_factory=list, max_length=10)]
 _INPUT_BYTES = 16 * 1024 * 1024
 _encode = msgspec.json.Encoder().encode
@@ -63,7 +64,7 @@ def _id(request: Request, what: str) -> str:
     return id
 
 
-def _body(shape: type[shapes.Shape], example: Json) -> dict[str, Any]:
+def _body(shape: type[Shape], example: Json) -> dict[str, Any]:
     content = {"application/json": {"schema": shape.model_json_schema(), "example": example}}
     return {"requestBody": {"required": True, "content": content}}
 
@@ -254,7 +255,7 @@ def _following(runs: Runs) -> APIRouter:
                 else:
                     yield Sent(data=data, event="progress")
             ended = await runs.get(tenant, run)
-            yield Sent(data=_encode({"status": ended.status, "ended": shapes.maybe(ended.ended)}), event="end")
+            yield Sent(data=_encode({"status": ended.status, "ended": maybe(ended.ended)}), event="end")
 
         return stream(request, from_last)
 
@@ -350,7 +351,7 @@ def _bulk(bulk: Bulk) -> APIRouter:
         return shapes_runs.JobShape.of(job)
 
     @routes.get("/{job}", openapi_extra=_READS)
-    async def get(job: Annotated[str, InPath(max_length=64, pattern=shapes.Line)], by: By) -> shapes_runs.JobShape:
+    async def get(job: Annotated[str, InPath(max_length=64, pattern=Line)], by: By) -> shapes_runs.JobShape:
         """How far a job has come."""
         return shapes_runs.JobShape.of(await bulk.get(by.tenant, job))
 

@@ -7,14 +7,15 @@ from fastapi import Path as InPath
 
 from perdure.errors import Invalid
 from perdure.ports.edge import Caller, caller, permission
-from perdure.services.workflows import shapes, shapes_schedules
+from perdure.ports.shapes import Line, page
+from perdure.services.workflows import shapes_schedules
 from perdure.services.workflows.schedules import Schedules, Wanted
 from perdure.services.workflows.timetable import KINDS
 
 By = Annotated[Caller, Depends(caller)]
 Limit = Annotated[int, Query(ge=1, le=200)]
-Cursor = Annotated[str, Query(max_length=200, pattern=shapes.Line, description="`next` of the page before.")]
-Id = Annotated[str, InPath(min_length=1, max_length=64, pattern=shapes.Line)]
+Cursor = Annotated[str, Query(max_length=200, pattern=Line, description="`next` of the page before.")]
+Id = Annotated[str, InPath(min_length=1, max_length=64, pattern=Line)]
 _READ, _WRITE = permission("schedules:read"), permission("schedules:write")
 
 
@@ -32,14 +33,14 @@ def _keeping(schedules: Schedules) -> APIRouter:
     @routes.get("", openapi_extra=_READ)
     async def find(
         by: By,
-        workflow: Annotated[str | None, Query(max_length=140, pattern=shapes.Line)] = None,
+        workflow: Annotated[str | None, Query(max_length=140, pattern=Line)] = None,
         limit: Limit = 100,
         cursor: Cursor = "",
     ) -> shapes_schedules.Schedules:
         """Schedules of documents and those made here, the newest first."""
         found = await schedules.find(by.tenant, after=cursor, limit=limit, workflow=workflow)
         return shapes_schedules.Schedules(
-            items=[shapes_schedules.ScheduleShape.of(one) for one in found], next=shapes.page(found, limit)
+            items=[shapes_schedules.ScheduleShape.of(one) for one in found], next=page(found, limit)
         )
 
     @routes.post("", status_code=201, openapi_extra=_WRITE)

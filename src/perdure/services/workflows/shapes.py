@@ -4,13 +4,13 @@ The other nouns have their shapes in the modules beside. No shape holds a secret
 """
 
 import datetime as dt
-import functools
 from typing import Annotated, Any, Literal, Self
 
 import msgspec
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
 from perdure.language.findings import Finding
+from perdure.ports.shapes import Line, Shape, moment
 from perdure.services.workflows.models import (
     Change,
     Version,
@@ -26,40 +26,11 @@ def written_moment(given: object) -> object:
     return given
 
 
-Line = r"^[^\x00-\x1f\x7f]*$"
 Name = Annotated[str, Field(max_length=140, pattern=Line, examples=["shop.orders"])]
 Number = Annotated[str, Field(min_length=1, max_length=100, pattern=Line, examples=["1.0.0"])]
 Moment = Annotated[dt.datetime, BeforeValidator(written_moment), Field(strict=False)]
 Reason = Annotated[str, Field(max_length=2000)]
 Path = Annotated[str, Field(max_length=2000, pattern=Line, examples=["/do/0/charge"])]
-
-
-class Shape(BaseModel):
-    """Unknown keys are refused: a misspelt one must not be ignored."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-def moment(at: int) -> str:
-    """RFC 3339, in UTC."""
-    second, part = divmod(at, 1000)
-    return f"{_second(second)}.{part:03d}Z"
-
-
-@functools.lru_cache(maxsize=1024)
-def _second(second: int) -> str:
-    """One answer names the same few seconds again and again."""
-    return dt.datetime.fromtimestamp(second, dt.UTC).replace(tzinfo=None).isoformat()
-
-
-def maybe(at: int | None) -> str | None:
-    return None if at is None else moment(at)
-
-
-def page(items: list[Any], limit: int) -> str | None:
-    """The cursor of the next page: the last id of this one, when there may be more."""
-    return items[-1].id if len(items) == limit else None
-
 
 # Workflows
 

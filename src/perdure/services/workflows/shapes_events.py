@@ -4,8 +4,9 @@ from typing import Annotated, Self
 
 from pydantic import Field
 
+from perdure.ports.shapes import Line, Shape, maybe, moment
 from perdure.services.workflows.models import Webhook
-from perdure.services.workflows.shapes import Line, Name, Number, Shape, maybe, moment
+from perdure.services.workflows.shapes import Name, Number
 
 
 class NewWebhook(Shape):

@@ -4,8 +4,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field
 
+from perdure.ports.shapes import Shape, maybe, moment
 from perdure.services.workflows.models import Item, ItemState
-from perdure.services.workflows.shapes import Reason, Shape, maybe, moment
+from perdure.services.workflows.shapes import Reason
 
 
 class DelegationShape(Shape):

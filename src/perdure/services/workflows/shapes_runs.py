@@ -5,9 +5,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field
 
 from perdure.ports.engine import Entry, Run, Status
+from perdure.ports.shapes import Line, Shape, maybe, moment
 from perdure.services.workflows.models import Job, Verb
 from perdure.services.workflows.runs import Open
-from perdure.services.workflows.shapes import Line, Moment, Name, Number, Path, Shape, maybe, moment
+from perdure.services.workflows.shapes import Moment, Name, Number, Path
 
 
 class NewRun(Shape):

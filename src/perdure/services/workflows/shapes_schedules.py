@@ -4,8 +4,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field
 
+from perdure.ports.shapes import Shape, maybe, moment
 from perdure.services.workflows.models import CatchUp, Firing, FiringState, Overlap, Schedule, ScheduleKind
-from perdure.services.workflows.shapes import Name, Number, Shape, maybe, moment
+from perdure.services.workflows.shapes import Name, Number
 
 
 class NewSchedule(Shape):
