@@ -105,12 +105,18 @@ def test_many_runs_at_once(platform):
     assert "waits" in shell(platform, "runs", "tasks", ids[0]).lower()
     assert shell(platform, "runs", "suspend", *ids) == "suspend: 4 runs done, 0 refused.\n"
     words = ("--status", "suspended", "--workflow", "shop.slow")
-    assert json.loads(shell(platform, "runs", "bulk", "resume", *words, "--json"))["done"] == 4
+    unasked = shell(platform, "runs", "bulk", "resume", *words, code=2)
+    assert "This would resume 4 runs." in unasked
+    assert "--yes" in unasked
+    assert json.loads(shell(platform, "runs", "bulk", "resume", *words, "--yes", "--json"))["done"] == 4
     until(lambda: {status(platform, id) for id in ids} == {"waiting"})
     refused = platform.run("runs", "cancel", *ids, "no-such")
     assert (refused.returncode, refused.stdout) == (1, "cancel: 4 runs done, 1 refused.\n")
     assert refused.stderr == "no-such: There is no run no-such.\n"
     assert "Say which runs" in shell(platform, "runs", "bulk", "cancel", code=2)
+    assert (
+        platform.run("runs", "bulk", "cancel", "--workflow", "shop.none").stderr == "perdure: There are no such runs.\n"
+    )
 
 
 def test_several_runs_of_a_journal_are_refused(platform, tmp_path):

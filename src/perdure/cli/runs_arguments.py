@@ -24,7 +24,7 @@ examples on a server:
   perdure runs start shop.orders --input '{"order": 17}' --follow
   perdure runs list --workflow shop.orders --input order=17 --since 2h
   perdure runs cancel order-17 order-18
-  perdure runs bulk retry --status faulted --since 2h
+  perdure runs bulk retry --status faulted --since 2h      # says how many, and asks
 """
 
 _BULK_VERBS = ("cancel", "suspend", "resume", "retry", "skip")
@@ -143,6 +143,7 @@ def _bulk(bulk: argparse.ArgumentParser) -> None:
     bulk.add_argument("--compensate", action="store_true", help="For cancel: run the compensations first.")
     bulk.add_argument("--path", help=f"For retry and skip: {_PATH_HELP}.")
     bulk.add_argument("--output", metavar="JSON|@FILE", help="For skip: the task's output (default: its input).")
+    bulk.add_argument("--yes", action="store_true", help="Do not ask before it is done to all that are described.")
     bulk.add_argument("--json", action="store_true", help="Print JSON.")
 
 

@@ -10,6 +10,8 @@ from perdure.client import Client, runs
 from perdure.errors import Invalid
 
 _PAUSE = 0.5
+_COUNTED = 2_000
+"""Runs that are counted one by one before somebody is asked; beyond, they are many."""
 
 
 def execute(options: argparse.Namespace) -> int:
@@ -27,7 +29,37 @@ def execute(options: argparse.Namespace) -> int:
             "Say which runs: either their ids, or what they have in common.",
             hint="For example --status faulted --workflow shop.orders.",
         )
+    if select and not options.yes:
+        count = _count(options, select)
+        if not count:
+            print("perdure: There are no such runs.", file=sys.stderr)
+            return 0
+        if not _is_meant(options.do, count):
+            print("perdure: Nothing was done.", file=sys.stderr)
+            return 1
     return steer(options, options.runs, how, verb=options.do, select=select or None)
+
+
+def _count(options: argparse.Namespace, select: dict[str, Any]) -> str:
+    """How many runs are meant now, in words; empty for none."""
+    found = 0
+    cursor: str | None = ""
+    wish = {"status" if name == "statuses" else name: value for name, value in select.items()}
+    with server.opened(options) as client:
+        while cursor is not None and found <= _COUNTED:
+            page = client.do(runs.find(**wish, limit=200, cursor=cursor))
+            found, cursor = found + len(page.items), page.next
+    if found > _COUNTED:
+        return f"more than {_COUNTED:,} runs"
+    return f"{found:,} {'run' if found == 1 else 'runs'}" if found else ""
+
+
+def _is_meant(verb: str, count: str) -> bool:
+    """Ask whoever sits there. Invalid where nobody does: what cannot be asked must be said."""
+    if not sys.stdin.isatty():
+        raise Invalid(f"This would {verb} {count}.", hint="Add --yes if that is meant.")
+    print(f"{verb.capitalize()} {count}? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def steer(

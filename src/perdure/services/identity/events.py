@@ -8,6 +8,7 @@ from perdure.services.identity.models import Key, User
 TENANT_CREATED = "dev.perdure.tenant.created.v1"
 TENANT_CHANGED = "dev.perdure.tenant.changed.v1"
 KEY_CREATED = "dev.perdure.key.created.v1"
+KEY_CHANGED = "dev.perdure.key.changed.v1"
 KEY_REVOKED = "dev.perdure.key.revoked.v1"
 USER_CREATED = "dev.perdure.user.created.v1"
 USER_CHANGED = "dev.perdure.user.changed.v1"
@@ -21,6 +22,11 @@ def tenant_changed(tenant: str, *, disabled: bool) -> Told:
 def key_created(key: Key) -> Told:
     data: dict[str, Any] = {"key": key.id, "name": key.name, "role": key.role, "by": key.created_by}
     return Told(type=KEY_CREATED, subject=key.id, data=data)
+
+
+def key_changed(key: Key, by: str) -> Told:
+    data: dict[str, Any] = {"key": key.id, "models": list(key.models), "by": by}
+    return Told(type=KEY_CHANGED, subject=key.id, data=data)
 
 
 def key_revoked(key: str, by: str) -> Told:

@@ -9,9 +9,11 @@ from perdure.ports.edge import Caller
 from perdure.services.identity import events, store
 from perdure.services.identity.models import (
     KEY_PREFIX,
+    LIMITED,
     ROLES,
     Key,
     Role,
+    checked_models,
     checked_permissions,
     digest,
     granted,
@@ -30,6 +32,8 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     permissions: frozenset[str] = frozenset()
     project: str = ""
     days: int = 0
+    models: tuple[str, ...] = ()
+    """Patterns of the models that it may use; empty: every model."""
 
 
 class Keys:
@@ -52,10 +56,12 @@ class Keys:
             raise Invalid("A name has 1 to 200 characters.")
         if not 0 <= wish.days <= 3650:
             raise Invalid("A key expires in 1 to 3650 days, or never (0).")
+        _refuse_unlimited(wish.role, wish.permissions, models := checked_models(wish.models))
         secret = new_secret(KEY_PREFIX, ground.chance(32))
         made = Key(
             tenant=by.tenant, id=ground.id("key"), name=name, role=wish.role, permissions=wish.permissions,
-            project=wish.project or by.project, user=user, ending=secret[-4:], created=now, created_by=by.subject,
+            project=wish.project or by.project, user=user, models=models, ending=secret[-4:], created=now,
+            created_by=by.subject,
             expires=now + wish.days * 86_400_000 if wish.days else None,
         )  # fmt: skip
 
@@ -79,6 +85,25 @@ class Keys:
         if found is None:
             raise NotFound(f"There is no key {id!r}.")
         return found
+
+    async def change(self, by: Caller, id: str, models: tuple[str, ...]) -> Key:
+        """Other models that it may use; every process holds to them within seconds. Denied as `revoke`."""
+        models, home = checked_models(models), self._ground.home
+
+        def work(tx: Transaction) -> Key:
+            key = store.key(tx.connection, by.tenant, id)
+            if key is None:
+                raise NotFound(f"There is no key {id!r}.")
+            if key.id == by.key:
+                raise Denied("A key does not choose its own models.")
+            refuse_more(by, key.role, home) if not key.permissions else _refuse_stronger(by, key)
+            _refuse_unlimited(key.role, key.permissions, models)
+            store.set_models(tx.connection, by.tenant, id, models)
+            changed = msgspec.structs.replace(key, models=models)
+            tx.tell(events.key_changed(changed, by.subject))
+            return changed
+
+        return await self._ground.database.write(by.tenant, work)
 
     async def revoke(self, by: Caller, id: str, *, user: str = "") -> Key:
         """End a key, or only one of a user's own; every process refuses it within seconds. Again: nothing happens.
@@ -115,7 +140,7 @@ class Keys:
         permissions = granted(role, wanted=key.permissions, is_home=key.tenant == self._ground.home)
         return Caller(
             tenant=key.tenant, subject=key.user or f"key:{key.id}", roles=held(role), permissions=permissions,
-            project=key.project, key=key.id, by="key", email=email,
+            project=key.project, key=key.id, by="key", email=email, models=key.models,
         )  # fmt: skip
 
 
@@ -134,7 +159,17 @@ def _is_own(by: Caller, key: Key) -> bool:
 
 def _refuse_stronger(by: Caller, key: Key) -> None:
     if not granted(key.role, wanted=key.permissions) <= by.permissions:
-        raise Denied("The key may do more than you may, so you cannot end it.")
+        raise Denied("The key may do more than you may, so it is not yours to change or end.")
+
+
+def _refuse_unlimited(role: Role, permissions: frozenset[str], models: tuple[str, ...]) -> None:
+    """Models can be kept only from a key that cannot go around it."""
+    beyond = granted(role, wanted=permissions) - LIMITED
+    if models and beyond:
+        raise Invalid(
+            f"A key with the permission {min(beyond)!r} cannot be held to some models: it could let others ask for it.",
+            hint="Give it the role `viewer` or `operator`, or only permissions that an operator has.",
+        )
 
 
 def _refuse_beyond(by: Caller, wish: Wish) -> None:

@@ -33,6 +33,8 @@ ROLES: dict[Role, frozenset[str]] = {
 
 ORDER: tuple[Role, ...] = tuple(ROLES)
 EVERYTHING = _OWNER | INSTALLATION
+LIMITED = _OPERATOR
+"""What a key may do that is held to some models: whoever writes what others run, or makes keys, can go around that."""
 
 KEY_PREFIX = "pdk_"
 SESSION_PREFIX = "pds_"
@@ -91,6 +93,8 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     project: str = ""
     user: str = ""
     """Whose own key it is: it can do no more than he can now, and nothing once he is shut out."""
+    models: tuple[str, ...] = ()
+    """Patterns of the models that it may use (`openai/*`); empty: every model."""
     expires: int | None = None
     revoked: int | None = None
 
@@ -199,6 +203,18 @@ def checked_password(text: str) -> str:
     if len(text) > 1024:
         raise Invalid("A password has at most 1,024 characters.")
     return text
+
+
+def checked_models(given: tuple[str, ...]) -> tuple[str, ...]:
+    """Patterns of models in their order, each once, or Invalid."""
+    if len(given) > 50:
+        raise Invalid("A key names 50 patterns of models at most.")
+    for pattern in given:
+        if not (0 < len(pattern) <= 200 and pattern.isascii() and pattern.isprintable() and " " not in pattern):
+            raise Invalid(
+                f"{pattern[:80]!r} is no pattern of models.", hint="Write `openai/gpt-5-mini`, `openai/*`, or `*mini*`."
+            )
+    return tuple(dict.fromkeys(given))
 
 
 def checked_permissions(given: frozenset[str]) -> frozenset[str]:

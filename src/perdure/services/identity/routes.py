@@ -185,7 +185,7 @@ def _keys(keys: Keys) -> APIRouter:
         """A new key. Its secret is in this answer and nowhere else."""
         wish = Wish(
             name=given.name, role=given.role, permissions=frozenset(given.permissions), project=given.project,
-            days=given.days,
+            days=given.days, models=tuple(given.models),
         )  # fmt: skip
         key, secret = await keys.create(by, wish)
         return shapes.KeyOnce(key=shapes.KeyShape.of(key), secret=secret)
@@ -194,6 +194,11 @@ def _keys(keys: Keys) -> APIRouter:
     async def get(id: Id, by: By) -> shapes.KeyShape:
         """One key, without its secret."""
         return shapes.KeyShape.of(await keys.get(by.tenant, id))
+
+    @routes.patch("/{id}", openapi_extra=permission("keys:write"))
+    async def change(id: Id, given: shapes.KeyChange, by: By) -> shapes.KeyShape:
+        """Other models that a key may use. It counts within seconds; runs that it started keep what they began with."""
+        return shapes.KeyShape.of(await keys.change(by, id, tuple(given.models)))
 
     @routes.delete("/{id}", openapi_extra=permission("keys:write"))
     async def revoke(id: Id, by: By) -> shapes.KeyShape:

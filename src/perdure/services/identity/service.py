@@ -107,8 +107,8 @@ class Tenants:
         at = self._ground.clock.now() if disabled else None
 
         def work(tx: Transaction) -> Tenant | None:
-            store.set_disabled(tx.connection, id, at)
-            tx.tell(events.tenant_changed(id, disabled=disabled))
+            if store.set_disabled(tx.connection, id, at):
+                tx.tell(events.tenant_changed(id, disabled=disabled))
             return store.tenant(tx.connection, id)
 
         changed = await self._ground.database.write(id, work)

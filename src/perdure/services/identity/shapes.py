@@ -13,12 +13,23 @@ Label = Annotated[str, Field(min_length=1, max_length=63, examples=["support"])]
 Password = Annotated[str, Field(min_length=1, max_length=1024)]
 
 
+Models = Annotated[
+    list[Annotated[str, Field(min_length=1, max_length=200, examples=["openai/*"])]],
+    Field(max_length=50, description="Patterns of the models that it may use; empty: every model."),
+]
+
+
 class NewKey(Shape):
     name: Name
     role: Role
     permissions: list[Annotated[str, Field(max_length=50)]] = Field(default=[], max_length=50)
     project: Annotated[str, Field(max_length=63)] = ""
     days: Annotated[int, Field(ge=0, le=3650, description="Days until it expires; 0: never.")] = 0
+    models: Models = []
+
+
+class KeyChange(Shape):
+    models: Models
 
 
 class OwnKey(Shape):
@@ -122,6 +133,7 @@ class KeyShape(Shape):
     permissions: list[str]
     project: str
     user: Annotated[str, Field(description="Whose own key it is; empty: of the tenant.")]
+    models: Models
     ending: Annotated[str, Field(description="The last four characters of its secret.")]
     created: str
     created_by: str
@@ -132,8 +144,8 @@ class KeyShape(Shape):
     def of(cls, key: Key) -> Self:
         return cls(
             id=key.id, name=key.name, role=key.role, permissions=sorted(key.permissions), project=key.project,
-            user=key.user, ending=key.ending, created=moment(key.created), created_by=key.created_by, expires=maybe(key.expires),
-            revoked=maybe(key.revoked),
+            user=key.user, models=list(key.models), ending=key.ending, created=moment(key.created),
+            created_by=key.created_by, expires=maybe(key.expires), revoked=maybe(key.revoked),
         )  # fmt: skip
 
 

@@ -74,6 +74,7 @@ keys = Table(
     Column("created_by", Text, nullable=False),
     Column("expires", BigInteger),
     Column("revoked", BigInteger),
+    Column("models", Text, nullable=False, server_default=""),
 )  # fmt: skip
 sessions = Table(
     "sessions", metadata,
@@ -146,8 +147,14 @@ def _tenant(row: RowMapping) -> Tenant:
     return Tenant(id=row["tenant"], name=row["name"], created=row["created"], disabled=row["disabled"])
 
 
-def set_disabled(connection: Connection, tenant: str, at: int | None) -> None:
-    connection.execute(update(tenants).where(tenants.c.tenant == tenant).values(disabled=at))
+def hold(connection: Connection, tenant: str) -> None:
+    """Until this transaction ends, no other one that holds the tenant goes on."""
+    connection.execute(select(tenants.c.tenant).where(tenants.c.tenant == tenant).with_for_update())
+
+
+def set_disabled(connection: Connection, tenant: str, at: int | None) -> bool:
+    """False when there is no such tenant."""
+    return connection.execute(update(tenants).where(tenants.c.tenant == tenant).values(disabled=at)).rowcount == 1
 
 
 def add_project(connection: Connection, tenant: str, made: Project) -> None:
@@ -229,13 +236,16 @@ def count_owners(connection: Connection, tenant: str) -> int:
 
 
 def add_key(connection: Connection, tenant: str, made: Key, digest: bytes) -> None:
-    values = msgspec.structs.asdict(made) | {"permissions": " ".join(sorted(made.permissions))}
+    values = msgspec.structs.asdict(made) | {
+        "permissions": " ".join(sorted(made.permissions)), "models": " ".join(made.models),
+    }  # fmt: skip
     connection.execute(insert(keys).values(**values | {"tenant": tenant}, digest=digest))
 
 
 def _key(row: RowMapping) -> Key:
     values = {name: row[name] for name in Key.__struct_fields__}
-    return Key(**values | {"permissions": frozenset(row["permissions"].split())})
+    lists = {"permissions": frozenset(row["permissions"].split()), "models": tuple(row["models"].split())}
+    return Key(**values | lists)
 
 
 def key_of_digest(connection: Connection, tenant: str, digest: bytes) -> Key | None:
@@ -267,6 +277,11 @@ def all_keys(connection: Connection, tenant: str, *, user: str = "", after: str 
 def revoke_key(connection: Connection, tenant: str, id: str, at: int) -> bool:
     query = update(keys).where(keys.c.tenant == tenant, keys.c.id == id, keys.c.revoked.is_(None))
     return connection.execute(query.values(revoked=at)).rowcount == 1
+
+
+def set_models(connection: Connection, tenant: str, id: str, models: tuple[str, ...]) -> bool:
+    query = update(keys).where(keys.c.tenant == tenant, keys.c.id == id)
+    return connection.execute(query.values(models=" ".join(models))).rowcount == 1
 
 
 def has_keys(connection: Connection, tenant: str) -> bool:

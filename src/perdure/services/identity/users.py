@@ -96,6 +96,8 @@ class Users:
         now = self._ground.clock.now()
 
         def work(tx: Transaction) -> User:
+            # One after the other: two owners who demote each other at the same moment must not both count two.
+            store.hold(tx.connection, by.tenant)
             user = store.user(tx.connection, by.tenant, id)
             if user is None:
                 raise NotFound(f"There is no user {id!r}.")

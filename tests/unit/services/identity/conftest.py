@@ -14,6 +14,8 @@ from perdure.services.identity.sessions import Sessions
 from perdure.services.identity.tokens import Tokens
 from perdure.services.identity.users import Passwords, Users
 
+PASSWORD = "correct horse battery"
+
 
 def somebody(role="owner", *, tenant="default", subject="usr_somebody", is_home=True):
     permissions = granted(role, is_home=is_home)
@@ -39,3 +41,10 @@ async def identity():
     await made.tenants.first_key("default")
     yield made
     await database.close()
+
+
+@pytest.fixture
+async def ana(identity):
+    return await identity.users.create(
+        somebody(), email="Ana@Example.com ", name="Ana", role="editor", password=PASSWORD
+    )

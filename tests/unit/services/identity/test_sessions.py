@@ -8,16 +8,7 @@ import pytest
 from perdure.errors import Conflict, Denied, Invalid
 from perdure.services.identity.models import Refused, TooMany, held
 from perdure.services.identity.sessions import Shown
-from tests.unit.services.identity.conftest import somebody
-
-PASSWORD = "correct horse battery"
-
-
-@pytest.fixture
-async def ana(identity):
-    return await identity.users.create(
-        somebody(), email="Ana@Example.com ", name="Ana", role="editor", password=PASSWORD
-    )
+from tests.unit.services.identity.conftest import PASSWORD, somebody
 
 
 def shown(**more):
@@ -194,6 +185,19 @@ async def test_the_last_owner_stays(identity):
         await identity.users.change(somebody(), owner.id, role="viewer")
     with pytest.raises(Conflict, match="last owner"):
         await identity.users.change(somebody(), owner.id, disabled=True)
+
+
+async def test_two_owners_cannot_demote_each_other_at_once(identity):
+    owners = [
+        await identity.users.create(somebody(), email=f"{name}@example.com", name="", role="owner", password=None)
+        for name in "ab"
+    ]
+    done = await asyncio.gather(
+        *(identity.users.change(somebody(), owner.id, role="viewer") for owner in owners), return_exceptions=True
+    )
+    assert [type(one) for one in done if isinstance(one, Exception)] == [Conflict]
+    left = [user.role for user in await identity.users.find("default")]
+    assert sorted(left) == ["owner", "viewer"]
 
 
 async def test_an_editor_changes_nobody_above_him(identity):
