@@ -156,12 +156,6 @@ def may_give(giver: frozenset[str], role: Role, *, is_home: bool = False) -> boo
     return granted(role, is_home=is_home) <= giver
 
 
-def new_id(kind: str, now: int, chance: bytes) -> str:
-    """`key_01j…`: sorted by time, unguessable by its 80 bits of chance (10 bytes)."""
-    raw = now.to_bytes(6, "big") + chance[:10]
-    return f"{kind}_{base64.b32hexencode(raw).decode().rstrip('=').lower()}"
-
-
 def new_secret(prefix: str, chance: bytes) -> str:
     """A secret of 256 bits, recognisable by its prefix in a leak scanner."""
     return prefix + base64.urlsafe_b64encode(chance[:32]).decode().rstrip("=")

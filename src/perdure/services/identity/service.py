@@ -14,6 +14,7 @@ from perdure.errors import Conflict, Denied, Invalid, NotFound
 from perdure.ports.clock import Clock
 from perdure.ports.database import EVERY, Database, Told, Transaction
 from perdure.ports.edge import Caller
+from perdure.ports.ids import new_id
 from perdure.ports.sealing import Sealing
 from perdure.services.identity import events, store
 from perdure.services.identity.models import (
@@ -25,7 +26,6 @@ from perdure.services.identity.models import (
     checked_id,
     digest,
     may_give,
-    new_id,
     new_secret,
 )
 

@@ -3,7 +3,7 @@
 Times are whole milliseconds since the epoch. Everything here never changes once made; stores write a new one.
 """
 
-import base64
+import functools
 import re
 import uuid
 from typing import Any, Literal
@@ -13,6 +13,7 @@ import msgspec
 from perdure.errors import Conflict, Invalid
 from perdure.language.findings import Finding
 from perdure.language.values import Json, canonical, check_count
+from perdure.ports.ids import same_id
 
 WorkflowState = Literal["enabled", "disabled", "archived"]
 ScheduleState = Literal["active", "paused"]
@@ -63,8 +64,8 @@ _SEMVER = re.compile(
     r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(?:-([0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*))?(?:\+[0-9A-Za-z.-]+)?", re.ASCII
 )
 _RUN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?", re.ASCII)
-_RUNS = uuid.UUID("6f1d3c52-6a1f-5c0e-9f56-0d7a54a8f6b1")
-"""Under this name are the ids of runs that somebody must not start twice."""
+run_id = functools.partial(same_id, uuid.UUID("6f1d3c52-6a1f-5c0e-9f56-0d7a54a8f6b1"))
+"""The id of a run that must not be started twice: the same for the same cause."""
 
 
 class Workflow(msgspec.Struct, frozen=True, kw_only=True):
@@ -271,16 +272,6 @@ class Void(Conflict):
     """What was shown to you is not what is asked now."""
 
     code = "decision-void"
-
-
-def new_id(kind: str, now: int, chance: bytes) -> str:
-    """`sch_0d5…`: sorted by time, with 80 bits of chance (10 bytes)."""
-    return f"{kind}_{base64.b32hexencode(now.to_bytes(6, 'big') + chance[:10]).decode().rstrip('=').lower()}"
-
-
-def run_id(*parts: str | int) -> str:
-    """The id of a run that must not be started twice: the same for the same cause."""
-    return str(uuid.uuid5(_RUNS, "\n".join(str(part) for part in parts)))
 
 
 def checked_run(id: str) -> str:

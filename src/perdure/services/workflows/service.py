@@ -24,8 +24,8 @@ from perdure.language.values import Json
 from perdure.ports.clock import Clock
 from perdure.ports.database import Database
 from perdure.ports.engine import Engine
+from perdure.ports.ids import new_id
 from perdure.ports.sealing import Sealing
-from perdure.services.workflows.models import new_id
 
 
 class Resolve(Protocol):

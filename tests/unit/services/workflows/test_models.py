@@ -5,6 +5,7 @@ import itertools
 import pytest
 
 from perdure.errors import Conflict, Invalid
+from perdure.ports.ids import new_id
 from perdure.services.workflows import models
 from perdure.services.workflows.models import Workflow
 
@@ -42,7 +43,7 @@ def test_versions_are_ordered_as_semver_says():
 
 
 def test_ids():
-    early, late = (models.new_id("sch", now, bytes(10)) for now in (1_700_000_000_000, 1_800_000_000_000))
+    early, late = (new_id("sch", now, bytes(10)) for now in (1_700_000_000_000, 1_800_000_000_000))
     assert early.startswith("sch_")
     assert early < late
     assert len(early) == 4 + 26
