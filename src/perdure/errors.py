@@ -4,6 +4,8 @@ A workflow's own fault is not here: it is a value in the run's history (`interpr
 kind is its default sentence.
 """
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 
@@ -85,3 +87,20 @@ MEANINGS: dict[type[PerdureError], Meaning] = {
     Unavailable: Meaning(503, 1, True),
     Bug: Meaning(500, 1, False),
 }
+
+
+@contextlib.contextmanager
+def extra(name: str, what: str) -> Iterator[None]:
+    """Around the imports of what an extra installs: Invalid, with what to do, where it is not installed."""
+    try:
+        yield
+    except ImportError as error:
+        raise Invalid(
+            f"{what} needs libraries that are not installed ({error.name or error}).",
+            hint=f"Run `pip install 'perdure[{name}]'`.",
+        ) from None
+
+
+def reason(error: BaseException | None) -> str:
+    """What an error of a library says, in one line."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

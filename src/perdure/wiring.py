@@ -22,7 +22,7 @@ from perdure.adapters.secrets_file import FileSecrets
 from perdure.engines.embedded.engine import EmbeddedEngine
 from perdure.engines.embedded.spool import Spool
 from perdure.engines.embedded.views import Reader
-from perdure.errors import Invalid
+from perdure.errors import Invalid, extra
 from perdure.functions import python
 from perdure.functions.agent import Agent
 from perdure.functions.approve import Approve
@@ -136,15 +136,10 @@ def installation(
 def temporal_engine(directory: Path, settings: Settings, table: Table, *, has_outlet: bool = False) -> "TemporalEngine":
     """The client of a Temporal server. With a database that processes share, runs that begin at a shell belong to the platform
     too. Invalid when its libraries are not installed."""
-    try:  # heavy, and installed only with the extra
+    with extra("temporal", "The engine `temporal`"):  # heavy, and installed only with the extra
         from perdure.engines.temporal.connection import Address
         from perdure.engines.temporal.engine import TemporalEngine
         from perdure.engines.temporal.protocol import Limits
-    except ImportError as error:
-        raise Invalid(
-            f"The engine `temporal` needs libraries that are not installed ({error.name}).",
-            hint="Install them with `pip install 'perdure[temporal]'`.",
-        ) from None
     address = Address(
         target=settings.temporal_address,
         namespace=settings.temporal_namespace,

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 from perdure.adapters.blobs_directory import checked
-from perdure.errors import Invalid, Unavailable
+from perdure.errors import Invalid, Unavailable, extra
 
 if TYPE_CHECKING:
     from obstore import ListResult, ObjectMeta
@@ -49,14 +49,9 @@ class S3Blobs:
     def __init__(self, bucket: Bucket, *, pause: float = 1.0) -> None:
         """`pause`: seconds in which a request reaches the server surely; only where it ignores `If-None-Match`. Invalid when
         a setting is missing or the library is."""
-        try:  # heavy, and installed only with the extra
+        with extra("s3", "A store in S3"):  # heavy, and installed only with the extra
             import obstore
             from obstore import exceptions, store
-        except ImportError as error:
-            raise Invalid(
-                f"A store in S3 needs a library that is not installed ({error.name}).",
-                hint="Install it with `pip install 'perdure[s3]'`.",
-            ) from None
         self._obstore = obstore
         self._errors = exceptions
         self._bucket = bucket

@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from perdure.adapters.transaction import OpenTransaction, Surroundings
-from perdure.errors import Invalid, Unavailable
+from perdure.errors import Invalid, Unavailable, extra, reason
 from perdure.ports.database import Transaction
 
 T = TypeVar("T")
@@ -73,7 +73,7 @@ class PostgresDatabase:
         self.service = around.service
         self._around = around
         self._where = place.render_as_string(hide_password=True)
-        try:
+        with extra("postgres", "PostgreSQL"):
             self._engine = create_engine(
                 place,
                 pool_size=size,
@@ -83,10 +83,6 @@ class PostgresDatabase:
                 pool_use_lifo=True,
                 connect_args={"prepare_threshold": None, "connect_timeout": 10},  # poolers in transaction mode
             )
-        except ImportError:
-            raise Invalid(
-                "PostgreSQL needs a library that is not installed.", hint="Run `pip install 'perdure[postgres]'`."
-            ) from None
         self._begin_write = text(_BEGIN_WRITE.format(schema=self.service, settings=_SETTINGS))
         self._threads = ThreadPoolExecutor(size, f"perdure-{self.service}")
         self._ears: list[Callable[[], None]] = []
@@ -175,8 +171,8 @@ class PostgresDatabase:
         if not may_pass(error):
             raise error
         if not attempts.may_go_on():
-            reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-            raise Unavailable(f"The database of {self.service} cannot be reached: {reason}.") from error
+            said = reason(getattr(error, "orig", None) or error)
+            raise Unavailable(f"The database of {self.service} cannot be reached: {said}.") from error
 
     def _given(self, tenant: str) -> dict[str, Any]:
         return {"schema": self.service, "tenant": tenant}
@@ -186,8 +182,7 @@ class PostgresDatabase:
             with self._engine.connect() as connection:
                 name, is_free = connection.execute(_ROLE).one()
         except DBAPIError as error:
-            reason = str(error.orig).strip().splitlines()[0]
-            raise Unavailable(f"The database of {self.service} cannot be reached: {reason}.") from error
+            raise Unavailable(f"The database of {self.service} cannot be reached: {reason(error.orig)}.") from error
         if is_free:
             raise Invalid(
                 f"Row-level security does not bind the database role {name}, so tenants would not be kept apart.",

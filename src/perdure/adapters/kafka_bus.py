@@ -8,12 +8,12 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from perdure.adapters.subscriptions import PAUSES, matches, type_of
-from perdure.errors import Invalid, Unavailable
+from perdure.adapters.subscriptions import LONGEST_PAUSE, PAUSES, Subscription
+from perdure.errors import Unavailable, extra, reason
 from perdure.ports.bus import Exchange, Listener
 
 if TYPE_CHECKING:
@@ -23,19 +23,7 @@ EXCHANGES = ("workflow.events", "agent.events", "system.events")
 _SECONDS = 10.0
 _AT_ONCE = 20
 """Events that a process takes from the broker at a time; all their retries fit into the broker's patience."""
-_LONGEST_PAUSE = 5.0
 _log = logging.getLogger("perdure.bus")
-
-
-class _Subscription(NamedTuple):
-    name: str
-    exchange: Exchange
-    types: tuple[str, ...]
-    listener: Listener
-
-    @property
-    def again(self) -> str:
-        return f"{self.name}.{self.exchange}.again"
 
 
 class KafkaBus:
@@ -60,7 +48,8 @@ class KafkaBus:
         self._starting = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
-        _library()
+        with extra("kafka", "Kafka"):
+            import aiokafka  # noqa: F401 - heavy, and installed only with the extra
 
     def __repr__(self) -> str:
         return f"KafkaBus({self._servers}, {len(self._tasks)} subscriptions)"
@@ -69,10 +58,10 @@ class KafkaBus:
         await self._send(exchange, msgspec.json.encode(event), str(event.get("subject", "")))
 
     async def subscribe(self, name: str, exchange: Exchange, types: tuple[str, ...], listener: Listener) -> None:
-        subscription = _Subscription(name, exchange, types, listener)
+        subscription = Subscription(name, exchange, types, listener)
         with _reaching():
             await self._started()
-            await self._make({f"{name}.dead": 1, subscription.again: 1})
+            await self._make({f"{name}.dead": 1, _again(subscription): 1})
             consumer = await self._consumer(subscription)
         task = asyncio.create_task(self._stay(subscription, consumer), name=f"bus {name} {exchange}")
         self._tasks.add(task)
@@ -147,12 +136,12 @@ class KafkaBus:
         finally:
             await admin.close()
 
-    async def _consumer(self, subscription: _Subscription) -> "AIOKafkaConsumer":
+    async def _consumer(self, subscription: Subscription) -> "AIOKafkaConsumer":
         from aiokafka import AIOKafkaConsumer  # heavy, and installed only with the extra
 
         consumer = AIOKafkaConsumer(
             subscription.exchange,
-            subscription.again,
+            _again(subscription),
             bootstrap_servers=self._servers,
             group_id=f"{subscription.name}.{subscription.exchange}",
             enable_auto_commit=False,
@@ -173,7 +162,7 @@ class KafkaBus:
 
     # Events.
 
-    async def _stay(self, subscription: _Subscription, consumer: "AIOKafkaConsumer") -> None:
+    async def _stay(self, subscription: Subscription, consumer: "AIOKafkaConsumer") -> None:
         """Take events until the end; after an error with a new consumer, from what was committed."""
         pause = 0.1
         current: AIOKafkaConsumer | None = consumer
@@ -190,30 +179,28 @@ class KafkaBus:
                         await _stopped(current)
                         current = None
                     await asyncio.sleep(pause)
-                    pause = min(pause * 2, _LONGEST_PAUSE)
+                    pause = min(pause * 2, LONGEST_PAUSE)
         finally:
             if current is not None:
                 await _stopped(current)
 
-    async def _take(self, subscription: _Subscription, consumer: "AIOKafkaConsumer") -> None:
+    async def _take(self, subscription: Subscription, consumer: "AIOKafkaConsumer") -> None:
         """One helping: partitions side by side, each in order; then what was taken is committed."""
         records = await consumer.getmany(timeout_ms=200, max_records=_AT_ONCE)
         if records:
             await asyncio.gather(*(self._in_order(subscription, several) for several in records.values()))
             await consumer.commit({place: several[-1].offset + 1 for place, several in records.items()})
 
-    async def _in_order(self, subscription: _Subscription, records: "list[ConsumerRecord[bytes, bytes]]") -> None:
+    async def _in_order(self, subscription: Subscription, records: "list[ConsumerRecord[bytes, bytes]]") -> None:
         for record in records:
             await self._deliver(subscription, record)
 
-    async def _deliver(self, subscription: _Subscription, record: "ConsumerRecord[bytes, bytes]") -> None:
+    async def _deliver(self, subscription: Subscription, record: "ConsumerRecord[bytes, bytes]") -> None:
         """Hand over until it is taken; at the end the dead letters take it."""
         body = record.value or b"null"
         for pause in (*self._pauses, None):
             try:
-                event = msgspec.json.decode(body)
-                if matches(subscription.types, type_of(event)):
-                    await subscription.listener(event)
+                await subscription.take(body)
                 return
             except Exception as error:  # noqa: BLE001 - a listener may fail in any way; that is what retries are for
                 level = logging.WARNING if pause is not None else logging.ERROR
@@ -221,7 +208,7 @@ class KafkaBus:
             if pause is not None:
                 await asyncio.sleep(pause)
         key = (record.key or b"").decode(errors="replace")
-        await self._send(f"{subscription.name}.dead", body, key, [("again", subscription.again.encode())])
+        await self._send(f"{subscription.name}.dead", body, key, [("again", _again(subscription).encode())])
 
     async def _drive(self, consumer: "AIOKafkaConsumer", letters: "TopicPartition", limit: int) -> int:
         count = 0
@@ -233,6 +220,11 @@ class KafkaBus:
                 await consumer.commit({letters: record.offset + 1})
                 count += 1
         return count
+
+
+def _again(subscription: Subscription) -> str:
+    """The topic of what is driven again."""
+    return f"{subscription.name}.{subscription.exchange}.again"
 
 
 async def _stopped(consumer: "AIOKafkaConsumer") -> None:
@@ -248,14 +240,4 @@ def _reaching() -> Iterator[None]:
     try:
         yield
     except (KafkaError, OSError, TimeoutError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise Unavailable(f"Kafka cannot be reached: {reason}.") from error
-
-
-def _library() -> None:
-    try:
-        import aiokafka  # noqa: F401 - heavy, and installed only with the extra
-    except ImportError:
-        raise Invalid(
-            "Kafka needs a library that is not installed.", hint="Run `pip install 'perdure[kafka]'`."
-        ) from None
+        raise Unavailable(f"Kafka cannot be reached: {reason(error)}.") from error

@@ -9,12 +9,12 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from perdure.adapters.subscriptions import PAUSES, matches, type_of
-from perdure.errors import Invalid, PerdureError, Unavailable
+from perdure.adapters.subscriptions import LONGEST_PAUSE, PAUSES, Subscription, type_of
+from perdure.errors import PerdureError, Unavailable, extra, reason
 from perdure.ports.bus import Exchange, Listener
 
 if TYPE_CHECKING:
@@ -27,19 +27,7 @@ _FEWEST_SECONDS = 0.5
 """Between two tries to connect, however many want to publish."""
 _AT_ONCE = 50
 """Events of one subscription that a process works on at the same time."""
-_LONGEST_PAUSE = 5.0
 _log = logging.getLogger("perdure.bus")
-
-
-class _Subscription(NamedTuple):
-    name: str
-    exchange: Exchange
-    types: tuple[str, ...]
-    listener: Listener
-
-    @property
-    def queue(self) -> str:
-        return f"{self.name}@{self.exchange}"
 
 
 class RabbitBus:
@@ -56,7 +44,8 @@ class RabbitBus:
         self._closed = False
         self._not_before = 0.0
         self._reason = ""
-        _library()
+        with extra("rabbitmq", "RabbitMQ"):
+            import aio_pika  # noqa: F401 - heavy, and installed only with the extra
 
     def __repr__(self) -> str:
         return f"RabbitBus({len(self._tasks)} subscriptions)"
@@ -68,10 +57,10 @@ class RabbitBus:
             await target.publish(self._message(event), type_of(event), mandatory=False, timeout=_SECONDS)
 
     async def subscribe(self, name: str, exchange: Exchange, types: tuple[str, ...], listener: Listener) -> None:
-        subscription = _Subscription(name, exchange, types, listener)
+        subscription = Subscription(name, exchange, types, listener)
         async with self._reaching():
             channel = await self._consume(subscription)
-        task = asyncio.create_task(self._stay(subscription, channel), name=f"bus {subscription.queue}")
+        task = asyncio.create_task(self._stay(subscription, channel), name=f"bus {_queue(subscription)}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -152,7 +141,7 @@ class RabbitBus:
         await queue.bind(DEAD, name)
         return queue
 
-    async def _consume(self, subscription: _Subscription) -> "AbstractChannel":
+    async def _consume(self, subscription: Subscription) -> "AbstractChannel":
         """Declare the queue, bind it and begin to take from it."""
         channel = await (await self._connected()).channel()
         try:
@@ -162,11 +151,11 @@ class RabbitBus:
             raise
         return channel
 
-    async def _begin(self, subscription: _Subscription, channel: "AbstractChannel") -> None:
+    async def _begin(self, subscription: Subscription, channel: "AbstractChannel") -> None:
         await channel.set_qos(prefetch_count=_AT_ONCE)
         await self._dead(channel, subscription.name)
         queue = await channel.declare_queue(
-            subscription.queue,
+            _queue(subscription),
             durable=True,
             arguments={
                 "x-queue-type": "quorum",
@@ -191,7 +180,7 @@ class RabbitBus:
 
         await queue.consume(take)
 
-    async def _stay(self, subscription: _Subscription, channel: "AbstractChannel") -> None:
+    async def _stay(self, subscription: Subscription, channel: "AbstractChannel") -> None:
         """Subscribe anew whenever the channel is lost."""
         while True:
             await channel.closed()
@@ -202,22 +191,20 @@ class RabbitBus:
                         channel = await self._consume(subscription)
                     break
                 except Unavailable as error:
-                    _log.warning("%s waits for the broker: %s", subscription.queue, error.message)
+                    _log.warning("%s waits for the broker: %s", _queue(subscription), error.message)
                     await asyncio.sleep(pause)
-                    pause = min(pause * 2, _LONGEST_PAUSE)
+                    pause = min(pause * 2, LONGEST_PAUSE)
 
     # Events.
 
-    async def _take(self, subscription: _Subscription, message: "AbstractIncomingMessage") -> None:
+    async def _take(self, subscription: Subscription, message: "AbstractIncomingMessage") -> None:
         """Acknowledge what the listener took; give back, after a pause, what it did not. The broker counts."""
         try:
-            event = msgspec.json.decode(message.body)
-            if matches(subscription.types, type_of(event)):  # a binding lets more through than a pattern does
-                await subscription.listener(event)
+            await subscription.take(message.body)
         except Exception as error:  # noqa: BLE001 - a listener may fail in any way; that is what retries are for
             before = int(str(message.headers.get("x-delivery-count", 0)))
             level = logging.WARNING if before < len(self._pauses) else logging.ERROR
-            _log.log(level, "%s could not take event %s: %r", subscription.queue, message.message_id, error)
+            _log.log(level, "%s could not take event %s: %r", _queue(subscription), message.message_id, error)
             if before < len(self._pauses):
                 await asyncio.sleep(self._pauses[before])
             with contextlib.suppress(*_lost()):  # then the broker gives it back by itself
@@ -247,8 +234,7 @@ class RabbitBus:
         except PerdureError:
             raise
         except Exception as error:  # the library says some of what happens to a connection by a bare Exception
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise Unavailable(f"RabbitMQ cannot be reached: {reason}.") from error
+            raise Unavailable(f"RabbitMQ cannot be reached: {reason(error)}.") from error
 
 
 def binding(pattern: str) -> str:
@@ -256,6 +242,10 @@ def binding(pattern: str) -> str:
     if pattern.endswith(".*") and "*" not in pattern[:-1]:
         return pattern[:-1] + "#"
     return "#" if "*" in pattern else pattern
+
+
+def _queue(subscription: Subscription) -> str:
+    return f"{subscription.name}@{subscription.exchange}"
 
 
 async def _closed(channel: "AbstractChannel") -> None:
@@ -276,12 +266,3 @@ def _lost() -> tuple[type[BaseException], ...]:
         asyncio.TimeoutError,
         RuntimeError,
     )
-
-
-def _library() -> None:
-    try:
-        import aio_pika  # noqa: F401 - heavy, and installed only with the extra
-    except ImportError:
-        raise Invalid(
-            "RabbitMQ needs a library that is not installed.", hint="Run `pip install 'perdure[rabbitmq]'`."
-        ) from None

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from perdure.errors import Invalid, Unavailable
+from perdure.errors import Invalid, Unavailable, extra, reason
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -15,14 +15,10 @@ _SECONDS = 5.0
 
 def connect(url: str) -> "Redis":
     """A client; it connects at the first command. Invalid for an address that is none, or without the library."""
-    try:  # heavy, and installed only with the extra
+    with extra("redis", "Valkey or Redis"):  # heavy, and installed only with the extra
         from redis.asyncio import BlockingConnectionPool, Redis
         from redis.asyncio.retry import Retry
         from redis.backoff import NoBackoff
-    except ImportError:
-        raise Invalid(
-            "Valkey and Redis need a library that is not installed.", hint="Run `pip install 'perdure[redis]'`."
-        ) from None
     try:
         pool = BlockingConnectionPool.from_url(
             url,
@@ -49,5 +45,4 @@ def reaching() -> Iterator[None]:
     try:
         yield
     except (RedisError, OSError, TimeoutError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise Unavailable(f"Valkey or Redis cannot be reached: {reason}.") from error
+        raise Unavailable(f"Valkey or Redis cannot be reached: {reason(error)}.") from error

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from perdure.errors import Invalid
+from perdure.errors import extra
 from perdure.ports.spans import TRACEPARENT, Span, Spans
 
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
@@ -119,15 +119,12 @@ def spans(endpoint: str, *, service: str = "perdure", version: str = "", ratio: 
     """Spans that go to an OTLP endpoint (`http://collector:4318`), or none when it is empty."""
     if not endpoint:
         return NoSpans()
-    try:
-        # An optional extra, and slow to import: only where something is traced.
+    with extra("telemetry", "Tracing"):  # slow to import: only where something is traced
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         from opentelemetry.sdk.resources import Resource
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
         from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
-    except ImportError as error:
-        raise Invalid("Traces need OpenTelemetry.", hint="Install it: pip install 'perdure[telemetry]'") from error
     address = endpoint if endpoint.endswith("/v1/traces") else endpoint.rstrip("/") + "/v1/traces"
     resource = Resource.create({"service.name": service, "service.version": version})
     provider = TracerProvider(resource=resource, sampler=ParentBased(TraceIdRatioBased(ratio)))

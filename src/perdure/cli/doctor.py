@@ -5,7 +5,7 @@ import asyncio
 import os
 
 from perdure.cli import drive, tables
-from perdure.errors import Invalid
+from perdure.errors import extra
 
 _EPILOG = """\
 Looks at the data directory, the engine, the databases, secrets, models, and whatever else the settings name, and changes
@@ -26,13 +26,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def execute(options: argparse.Namespace) -> int:
     """Look, one line a part."""
     desk = drive.Desk(options)
-    try:
-        from perdure.platform import checks  # heavy, and part of an extra
-    except ImportError as error:
-        raise Invalid(
-            f"`perdure doctor` needs libraries that are not installed ({error.name}).",
-            hint="Install them with `pip install 'perdure[server]'`.",
-        ) from None
+    with extra("server", "`perdure doctor`"):
+        from perdure.platform import checks  # heavy
 
     async def work() -> list[checks.Finding]:
         found = []

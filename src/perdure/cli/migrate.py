@@ -4,11 +4,10 @@ import argparse
 from typing import TYPE_CHECKING
 
 from perdure.cli import given
-from perdure.errors import Invalid
+from perdure.errors import extra
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import ModuleType
 
 _EPILOG = """\
 Any number of processes may do this at the same time: one works, the others wait and find nothing left to do. `perdure up`
@@ -42,7 +41,8 @@ def execute(options: argparse.Namespace) -> int:
     """Look or migrate, one line a service."""
     settings = given.read_settings()
     directory = given.data_directory(options.data, settings)
-    histories = _library()
+    with extra("server", "`perdure migrate`"):
+        from perdure.migrations import histories  # heavy
     services = [options.service] if options.service else list(histories.STORES)
     for service in services:
         histories.head(service)  # a wrong name is told before anything is done
@@ -65,15 +65,3 @@ def _files(directory: "Path", *, make: bool) -> str:
     if make:
         directory.mkdir(parents=True, exist_ok=True)
     return in_directory(directory)
-
-
-def _library() -> "ModuleType":
-    """Heavy, and installed only with the extra."""
-    try:
-        from perdure.migrations import histories
-    except ImportError as error:
-        raise Invalid(
-            f"Databases need libraries that are not installed ({error.name}).",
-            hint="Run `pip install 'perdure[server]'`.",
-        ) from None
-    return histories

@@ -14,7 +14,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, TypeVar
 
 from perdure.cli import drive
-from perdure.errors import Invalid, Unavailable
+from perdure.errors import Invalid, Unavailable, extra
 
 if TYPE_CHECKING:
     from perdure.platform.process import Platform
@@ -96,7 +96,7 @@ async def _work_alone(desk: drive.Desk, options: argparse.Namespace, queues: Seq
     """Runs and calls alone, which know no platform."""
     is_working = asyncio.Event()
     async with _health(options.health, is_working), contextlib.AsyncExitStack() as stack:
-        installation = await _reached(desk.opened, stack, stop)
+        installation = await reached(desk.opened, stack, stop, _wait_for)
         if installation is None:
             return 0
         from perdure import wiring  # heavy; loaded already by now
@@ -117,14 +117,9 @@ async def _work_alone(desk: drive.Desk, options: argparse.Namespace, queues: Seq
 async def _work_for_platform(
     desk: drive.Desk, options: argparse.Namespace, queues: Sequence[str], stop: asyncio.Event
 ) -> int:
-    try:
-        from perdure.platform import process  # heavy, and part of an extra
+    with extra("server", "A worker of the platform"):
+        from perdure.platform import process  # heavy
         from perdure.platform.working import Work
-    except ImportError as error:
-        raise Invalid(
-            f"A worker of the platform needs libraries that are not installed ({error.name}).",
-            hint="Install them with `pip install 'perdure[server]'`.",
-        ) from None
     work = Work(queues=tuple(queues), calls=options.calls, drain=options.drain)
 
     def opened() -> AbstractAsyncContextManager["Platform"]:
@@ -133,17 +128,21 @@ async def _work_for_platform(
             role="worker", work=work,
         )  # fmt: skip
 
-    async with contextlib.AsyncExitStack() as stack:
-        async with _health(options.health, asyncio.Event()):
-            platform = await _reached(opened, stack, stop)
-        if platform is None:
-            return 0
-        for line in platform.warnings:
-            _say(line)
-        async with _watched(platform, options.health):
+    front = Front()
+
+    def wait_for(error: Unavailable) -> None:
+        front.missing = error.part if isinstance(error, Away) else "servers"
+        _wait_for(error)
+
+    async with contextlib.AsyncExitStack() as stack, _watched(front, options.health, desk):
+        platform = await reached(opened, stack, stop, wait_for)
+        if platform is not None:
+            for line in platform.warnings:
+                drive.say(line)
+            front.become(platform.edge)
             _say(f"Working on {', '.join([*queues, 'platform'])} at {desk.settings.temporal_address}.")
             await stop.wait()
-            platform.edge.standing.drain()
+            front.standing.drain()
             _say("Stopping; calls under way may finish.")
             await stack.aclose()
     return 0
@@ -165,25 +164,6 @@ async def _watched(platform: "Platform", place: str | None) -> AsyncIterator[Non
     finally:
         server.stop()
         await serving
-
-
-async def _reached(
-    opened: Callable[[], AbstractAsyncContextManager[_Opened]],
-    stack: contextlib.AsyncExitStack,
-    stop: asyncio.Event,
-) -> _Opened | None:
-    """What is opened, as soon as all servers can be reached; None when told to stop before."""
-    told = ""
-    while True:
-        try:
-            return await stack.enter_async_context(opened())
-        except Unavailable as error:
-            if str(error) != told:
-                told = str(error)
-                _say(f"{error.message} Trying again until it is there.")
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), _AGAIN)
-            return None
 
 
 @contextlib.asynccontextmanager

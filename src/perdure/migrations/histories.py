@@ -19,7 +19,7 @@ from sqlalchemy.pool import NullPool
 from perdure.adapters import database_sqlite, outbox
 from perdure.adapters.database import address, create
 from perdure.adapters.database_postgres import protect
-from perdure.errors import Invalid, Unavailable
+from perdure.errors import Invalid, Unavailable, extra, reason
 
 FOLDER = Path(__file__).parent
 STORES: dict[str, str] = {
@@ -156,8 +156,7 @@ def opened(place: URL, service: str) -> Iterator[Connection]:
         try:
             connection = engine.connect()
         except OperationalError as error:
-            reason = str(error.orig).strip().splitlines()[0]
-            raise Unavailable(f"The database of {service} cannot be reached: {reason}.") from None
+            raise Unavailable(f"The database of {service} cannot be reached: {reason(error.orig)}.") from None
         except DatabaseError as error:
             raise Unavailable(f"{place.database} is damaged or no SQLite database: {error.orig}.") from None
         with connection:
@@ -169,12 +168,8 @@ def opened(place: URL, service: str) -> Iterator[Connection]:
 def _engine(place: URL, service: str) -> Engine:
     if place.get_backend_name() == "sqlite":
         return database_sqlite.engine(Path(str(place.database)))
-    try:
+    with extra("postgres", "PostgreSQL"):
         return create_engine(place, poolclass=NullPool, connect_args={"connect_timeout": 10})
-    except ImportError:
-        raise Invalid(
-            "PostgreSQL needs a library that is not installed.", hint="Run `pip install 'perdure[postgres]'`."
-        ) from None
 
 
 @contextlib.contextmanager
