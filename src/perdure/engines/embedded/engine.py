@@ -16,10 +16,11 @@ from perdure.engines.embedded.journal import Journal
 from perdure.engines.embedded.programs import Programs
 from perdure.engines.embedded.records import RunRecord, RunRow, Tuning
 from perdure.engines.embedded.residents import Residents
+from perdure.engines.embedded.shown import Shown
 from perdure.engines.embedded.subscriptions import Subscriptions
 from perdure.engines.embedded.timers import Timers
 from perdure.engines.embedded.values import decode, encode, restored
-from perdure.engines.embedded.views import Ended, Views
+from perdure.engines.embedded.views import Views
 from perdure.engines.embedded.watchers import Watchers
 from perdure.engines.embedded.worker import Worker
 from perdure.engines.embedded.writer import Writer
@@ -123,7 +124,6 @@ class EmbeddedEngine:
         subscriptions = Subscriptions(lambda tenant, type: journal.read("subscriptions_of_type", (tenant, type)))
         self._programs = Programs(self._table, partial(stored, journal))
         self._views = Views(journal, self._programs)
-        self._ended = Ended()
         self._timers = Timers(
             clock,
             tuning.timers,
@@ -135,6 +135,8 @@ class EmbeddedEngine:
         self._residents = Residents(
             journal, self._programs, writer, self._timers, subscriptions, clock, tuning, boot, heads
         )
+        self._shown = Shown(journal, self._views, self._residents, heads)
+        writer.saved = self._shown.saved
         self._worker = Worker(
             journal, writer, self._residents, heads, self._programs, self._timers, subscriptions, self._watchers, clock,
             tuning,
@@ -382,11 +384,7 @@ class EmbeddedEngine:
 
     async def describe(self, tenant: str, run: str) -> Run:
         self._ready(reading=True)
-        known = self._ended.get(tenant, run)
-        if known is None:
-            known = self._views.describe(tenant, run)
-            self._ended.keep(tenant, known)
-        return known
+        return self._shown.describe(tenant, run)
 
     async def find(
         self,

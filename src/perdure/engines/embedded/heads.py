@@ -50,6 +50,11 @@ class Heads:
         else:
             self.write(record)
 
+    def lags(self, run: int) -> bool:
+        """Whether the run may have newer facts than its stored row says: it is late, or about to be written."""
+        making, storing = self._writer.batch, self._writer.committing
+        return run in self._late or run in making.heads or (storing is not None and run in storing.heads)
+
     def catch_up(self) -> None:
         """The first fact of a window is about to be stored: no older row may lag."""
         for record in list(self._late.values()):

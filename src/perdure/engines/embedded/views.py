@@ -3,7 +3,6 @@
 The engine answers with it, and so does `Reader` from beside it: a look at a journal that another process works on.
 """
 
-from collections import OrderedDict
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -89,7 +88,11 @@ class Views:
 
     def input(self, row: RunRow) -> Json:
         """The run's input, as it is stored."""
-        fact = read_fact(self._rows.read("journal_row", (row.first,))[0][0], self.blob)
+        return self.input_of(self._rows.read("journal_row", (row.first,))[0][0])
+
+    def input_of(self, first: bytes) -> Json:
+        """The input that a run's first fact holds."""
+        fact = read_fact(first, self.blob)
         return fact.input if isinstance(fact, Started) else None
 
     def row(self, tenant: str, run: str) -> RunRow:
@@ -107,34 +110,6 @@ class Views:
         """A big value by its hash."""
         rows = self._rows.read("blob", (hash,))
         return rows[0][0] if rows else None
-
-
-class Ended:
-    """Runs that were read after their end and never change again, the latest of them, within some bytes."""
-
-    def __init__(self, bytes: int = 16_000_000) -> None:
-        self._most = bytes
-        self._bytes = 0
-        self._runs: OrderedDict[tuple[str, str], tuple[Run, int]] = OrderedDict()
-
-    def __repr__(self) -> str:
-        return f"Ended(runs={len(self._runs)}, bytes={self._bytes})"
-
-    def get(self, tenant: str, run: str) -> Run | None:
-        found = self._runs.get((tenant, run))
-        return None if found is None else found[0]
-
-    def keep(self, tenant: str, run: Run) -> None:
-        """One that faulted may be mended and is not kept, nor one that would drive out many others."""
-        if run.status not in {"completed", "cancelled"}:
-            return
-        size = 1_000 + len(encode([run.input, run.output, run.error]))
-        if size > self._most // 16 or (tenant, run.id) in self._runs:
-            return
-        self._runs[tenant, run.id] = (run, size)
-        self._bytes += size
-        while self._bytes > self._most:
-            self._bytes -= self._runs.popitem(last=False)[1][1]
 
 
 class Reader:

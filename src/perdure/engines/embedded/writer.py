@@ -7,6 +7,7 @@ with other runs. A commit that fails is tried again for as long as it takes, and
 
 import asyncio
 import logging
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
 
@@ -28,6 +29,8 @@ class Writer:
         """Why commits fail at the moment, or None."""
         self.committing: Batch | None = None
         self.commits = 0
+        self.saved: Callable[[Batch], None] = lambda batch: None
+        """Told of each commit before anything that it allows."""
         self._journal = journal
         self._clock = clock
         self._mode = mode
@@ -113,6 +116,7 @@ class Writer:
 
     def _done(self, batch: Batch) -> None:
         self.commits += 1
+        self.saved(batch)
         for call in batch.after:
             try:
                 call()
