@@ -96,7 +96,7 @@ async def _work_alone(desk: drive.Desk, options: argparse.Namespace, queues: Seq
     """Runs and calls alone, which know no platform."""
     is_working = asyncio.Event()
     async with _health(options.health, is_working), contextlib.AsyncExitStack() as stack:
-        installation = await reached(desk.opened, stack, stop, _wait_for)
+        installation = await _reached(desk.opened, stack, stop)
         if installation is None:
             return 0
         from perdure import wiring  # heavy; loaded already by now
@@ -128,21 +128,17 @@ async def _work_for_platform(
             role="worker", work=work,
         )  # fmt: skip
 
-    front = Front()
-
-    def wait_for(error: Unavailable) -> None:
-        front.missing = error.part if isinstance(error, Away) else "servers"
-        _wait_for(error)
-
-    async with contextlib.AsyncExitStack() as stack, _watched(front, options.health, desk):
-        platform = await reached(opened, stack, stop, wait_for)
-        if platform is not None:
-            for line in platform.warnings:
-                drive.say(line)
-            front.become(platform.edge)
+    async with contextlib.AsyncExitStack() as stack:
+        async with _health(options.health, asyncio.Event()):
+            platform = await _reached(opened, stack, stop)
+        if platform is None:
+            return 0
+        for line in platform.warnings:
+            _say(line)
+        async with _watched(platform, options.health):
             _say(f"Working on {', '.join([*queues, 'platform'])} at {desk.settings.temporal_address}.")
             await stop.wait()
-            front.standing.drain()
+            platform.edge.standing.drain()
             _say("Stopping; calls under way may finish.")
             await stack.aclose()
     return 0
@@ -164,6 +160,25 @@ async def _watched(platform: "Platform", place: str | None) -> AsyncIterator[Non
     finally:
         server.stop()
         await serving
+
+
+async def _reached(
+    opened: Callable[[], AbstractAsyncContextManager[_Opened]],
+    stack: contextlib.AsyncExitStack,
+    stop: asyncio.Event,
+) -> _Opened | None:
+    """What is opened, as soon as all servers can be reached; None when told to stop before."""
+    told = ""
+    while True:
+        try:
+            return await stack.enter_async_context(opened())
+        except Unavailable as error:
+            if str(error) != told:
+                told = str(error)
+                _say(f"{error.message} Trying again until it is there.")
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), _AGAIN)
+            return None
 
 
 @contextlib.asynccontextmanager
