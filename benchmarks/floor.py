@@ -1,7 +1,7 @@
 """The floor: W10 against ten bare durable commits of SQLite, turn by turn in one process, so that both meet the same disk.
 
-`python floor.py FOLDER ROUNDS` prints `{"perdure", "overwriting", "growing"}`: milliseconds of each round. A bare commit is
-one row of 200 bytes with the journal's own settings (WAL, synchronous FULL). It is cheapest on a log that is written over
+`python floor.py FOLDER ROUNDS` prints `{"perdure", "reads", "overwriting", "growing"}`: milliseconds of each round. `reads`
+is W10 of calls that are declared to read, which do not wait for the disk one by one (ADR 0021). A bare commit is one row of 200 bytes with the journal's own settings (WAL, synchronous FULL). It is cheapest on a log that is written over
 (`overwriting`); the log of a new database grows until it is first folded in (`growing`).
 """
 
@@ -11,9 +11,10 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import apsw
-from perdure_rounds import TENANT, W10
+from perdure_rounds import READS10, TENANT, W10
 from rounds import CALLS
 
 from perdure.engines.embedded.journal import CHECKPOINT_PAGES
@@ -49,15 +50,16 @@ async def main(folder: Path, rounds: int) -> None:
     engine = installation.engine
     overwriting, growing = bare(folder / "overwriting.db", grows=False), bare(folder / "growing.db", grows=True)
 
-    async def w10() -> None:
-        run = await engine.wait(TENANT, await engine.start(TENANT, W10, {}))
+    async def once(document: dict[str, Any]) -> None:
+        run = await engine.wait(TENANT, await engine.start(TENANT, document, {}))
         assert run.status == "completed", run.error
 
     async def ten(connection: apsw.Connection) -> None:
         commit(connection, CALLS)
 
     turns: list[tuple[str, Callable[[], Awaitable[None]]]] = [
-        ("perdure", w10),
+        ("perdure", lambda: once(W10)),
+        ("reads", lambda: once(READS10)),
         ("overwriting", lambda: ten(overwriting)),
         ("growing", lambda: ten(growing)),
     ]

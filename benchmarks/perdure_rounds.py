@@ -20,6 +20,8 @@ def document(name: str, tasks: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 W10 = document("w10", [{f"call{i}": {"call": "noop"}} for i in range(CALLS)])
+READS10 = document("reads10", [{f"call{i}": {"call": "look"}} for i in range(CALLS)])
+"""W10 of calls that are declared to change nothing."""
 FAN40 = document("fan40", [{"all": {"fork": {"branches": [{f"call{i}": {"call": "noop"}} for i in range(BRANCHES)]}}}])
 
 

@@ -85,22 +85,25 @@ def _table(measured: list[Measured]) -> list[str]:
 
 
 def _floor(taken: dict[str, list[float]]) -> list[str]:
-    ours = taken["perdure"]
-    calm = sorted(range(len(ours)), key=lambda number: sum(rounds[number] for rounds in taken.values()))
-    calm = calm[: len(calm) // 4]
+    order = sorted(range(len(taken["perdure"])), key=lambda number: sum(rounds[number] for rounds in taken.values()))
+    calm = order[: len(order) // 4]
     lines = []
-    for name, what in (
-        ("overwriting", "on a log that is written over"),
-        ("growing", "on the growing log of a new file"),
+    for ours, calls in (
+        ("perdure", "calls that may change something"),
+        ("reads", "calls that are declared to read"),
     ):
-        ratios = sorted(our / their for our, their in zip(ours, taken[name], strict=True))
-        low, middle, high = (ratios[len(ratios) * part // 4] for part in (1, 2, 3))
-        calmest = median(ratio for ratio in (ours[number] / taken[name][number] for number in calm))
-        lines.append(
-            f"- W10 ({median(ours):.2f} ms) against ten bare durable commits of SQLite {what} ({median(taken[name]):.2f} ms), "
-            f"turn by turn in one process, {len(ours)} rounds: {middle:.2f} times (quartiles {low:.2f}-{high:.2f}), "
-            f"in the calmest quarter of the rounds {calmest:.2f} times"
-        )
+        for theirs, log in (
+            ("overwriting", "on a log that is written over"),
+            ("growing", "on the growing log of a new file"),
+        ):
+            ratios = [our / their for our, their in zip(taken[ours], taken[theirs], strict=True)]
+            low, middle, high = (sorted(ratios)[len(ratios) * part // 4] for part in (1, 2, 3))
+            lines.append(
+                f"- W10 of {calls} ({median(taken[ours]):.2f} ms) against ten bare durable commits of SQLite {log} "
+                f"({median(taken[theirs]):.2f} ms), turn by turn in one process, {len(ratios)} rounds: {middle:.2f} times "
+                f"(quartiles {low:.2f}-{high:.2f}), in the calmest quarter of the rounds "
+                f"{median(ratios[number] for number in calm):.2f} times"
+            )
     return lines
 
 

@@ -24,7 +24,7 @@ from perdure.errors import Conflict, NotFound, PerdureError, Unavailable
 from perdure.interpreter import handles
 from perdure.interpreter.faults import problem
 from perdure.language.read import read
-from perdure.ports.function import Context, FunctionFault
+from perdure.ports.function import Context, Effect, FunctionFault
 from tests.system.weak_disk import WeakDisk
 
 TENANT = "acme"
@@ -45,6 +45,12 @@ PARENT = (
     try:
       - charge: {call: charge, with: {label: '${ "\($workflow.input.n)/charge" }'}}
     catch: {errors: {with: {title: outcome unknown}}}
+- look: {call: look, with: {label: first}}
+- again: {call: look, with: {label: '${ . }'}}
+- saw:
+    try:
+      - do: {call: effect, with: {label: '${ "\($workflow.input.n)/saw:\(.)" }'}}
+    catch: {errors: {with: {status: 503}}, retry: {delay: {seconds: 3}, limit: {attempt: {count: 60}}}}
 - before: {call: stamp, with: {label: '${ "\($workflow.input.n)/before" }'}}
 - nap: {wait: {seconds: 600}}
 - after: {call: stamp, with: {label: '${ "\($workflow.input.n)/after" }'}}
@@ -68,7 +74,10 @@ PARENT = (
 - done: {set: {done: '${ $workflow.input.n }'}}
 """
 )
-LABELS = ["s0", "s1", "loop/0", "loop/1", "loop/2", "b0", "b1", "b2", "child"]
+LABELS = ["s0", "s1", "saw", "loop/0", "loop/1", "loop/2", "b0", "b1", "b2", "child"]
+
+
+EFFECTS: dict[str, Effect] = {"effect": "idempotent", "charge": "unsafe", "stamp": "idempotent", "look": "read"}
 
 
 class SimulatedLoop(asyncio.SelectorEventLoop):
@@ -108,6 +117,7 @@ class Simulation:
         self.faults: Counter[str] = Counter()
         self.effects: dict[str, str] = {}
         self.charges: Counter[str] = Counter()
+        self.looks: dict[str, int] = {}
         self.stamps: dict[str, tuple[int, float]] = {}
         self.generation = 0
         self.crashed = asyncio.Event()
@@ -224,7 +234,7 @@ class Simulation:
             entries = await engine.history(TENANT, f"r{number}")
             assert entries[-1].type == "workflow.completed.v1"
         expected = {f"{number}/{label}" for number in range(self.runs) for label in LABELS}
-        done = Counter(self.effects.values())
+        done = Counter(label.partition(":")[0] for label in self.effects.values())
         assert set(done) == expected, set(done) ^ expected
         assert set(done.values()) == {1}, "an effect was repeated"
         assert all(count <= 1 for count in self.charges.values()), "an unsafe call was repeated"
@@ -278,7 +288,7 @@ class Functions:
     """The network: slow, failing before or after the effect, and gone when its process is."""
 
     def __init__(self, simulation: Simulation) -> None:
-        self._functions = {name: SimulatedFunction(name, simulation) for name in ("effect", "charge", "stamp")}
+        self._functions = {name: SimulatedFunction(name, simulation) for name in EFFECTS}
 
     def get(self, name: str, version: str | None) -> "SimulatedFunction":
         return self._functions[name]
@@ -299,7 +309,7 @@ class SimulatedFunction:
 
     def __init__(self, name: str, simulation: Simulation) -> None:
         self.name = name
-        self.effect = "unsafe" if name == "charge" else "idempotent"
+        self.effect = EFFECTS[name]
         self._world = simulation
         self._generation = simulation.generation
 
@@ -308,6 +318,8 @@ class SimulatedFunction:
 
     async def execute(self, arguments: Any, context: Context) -> Any:
         world, label = self._world, handles.resolve(arguments, context.secret)["label"]
+        if self.name == "look":
+            return await self._look(label, context.key)
         await self._travel()
         if self.name == "charge":
             world.charges[context.key] += 1
@@ -323,6 +335,16 @@ class SimulatedFunction:
         if self.name == "effect" and world.happens("answer lost", 0.05):
             raise FunctionFault(problem("communication", status=503, detail="connection lost"), "unknown")
         return None
+
+    async def _look(self, label: str, key: str) -> str:
+        """Something else each time. It is begun before the disk has what asked for it, so power may make it forgotten."""
+        world = self._world
+        if world.chance.random() < 0.5:
+            await self._travel()
+        if world.looks.setdefault(key, self._generation) != self._generation:
+            world.faults["forgotten look"] += 1
+            world.looks[key] = self._generation
+        return f"{label},{world.chance.randrange(10**9)}"
 
     def _stamp(self, label: str) -> None:
         world, (run, _, which) = self._world, label.partition("/")

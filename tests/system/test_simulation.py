@@ -13,7 +13,7 @@ from tests.system.simulated import simulate
 SEEDS = int(os.environ.get("PERDURE_SEEDS", "2000"))
 KINDS = {
     "reordered", "refused", "unreachable", "answer lost", "delay", "duplicate answer", "duplicate event", "power loss", "disk full",
-    "clock jump", "suspended", "second process",
+    "clock jump", "suspended", "second process", "forgotten look",
 }  # fmt: skip
 
 
@@ -44,4 +44,4 @@ def test_every_seed_keeps_the_promise(folder, took_part):
     print(f"\nT3: {len(seeds)} seeds, {virtual / 3600:,.0f} virtual hours, {dict(sorted(faults.items()))}")
     if len(seeds) >= 1000:
         assert set(faults) == KINDS
-        assert min(faults.values()) >= 100, faults
+        assert min(faults.values()) >= len(seeds) // 50, faults

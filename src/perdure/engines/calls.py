@@ -93,6 +93,15 @@ class Calls:
             self._tasks[key] = task
             task.add_done_callback(lambda _: self._ended(key))
 
+    def reads(self, caller: Caller, command: ScheduleCall) -> bool:
+        """Whether a call changes nothing anywhere, so that it may be made and forgotten at will."""
+        try:
+            return (
+                self._table.get(command.function, command.version).effect_of(command.args, caller.resources) == "read"
+            )
+        except Exception:  # noqa: BLE001 - it is told when the call is made
+            return False
+
     def cancel(self, run: int, id: str) -> None:
         """Nobody waits for this answer any more."""
         self._queued.discard((run, id))

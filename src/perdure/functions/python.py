@@ -77,7 +77,8 @@ def function(
     """Make a Python function callable from documents, bare (`@function`) or with arguments.
 
     `effect`: what happens when the process dies during a call: `read` and `idempotent` run again with the same
-    `context.key`; `unsafe` never does, its outcome is unknown. `input` and `output` are JSON Schemas; without `input`
+    `context.key`; `unsafe` never does, its outcome is unknown. A `read` changes nothing anywhere, so it does not even wait
+    until what it depends on is stored. `input` and `output` are JSON Schemas; without `input`
     it is read off the parameters' types. A sync function runs in a thread.
     """
     if callable(name):

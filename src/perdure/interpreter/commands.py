@@ -1,4 +1,5 @@
-"""Everything the machine can ask for. A command is given out only after the event that caused it is journaled.
+"""Everything the machine can ask for. A command that changes anything is given out only after the event that caused it is
+journaled.
 
 `id` names the command for its answer, `path` is the position in the run (unique per attempt, iteration and visit) and
 `ref` the JSON pointer of the task in the document. Times are whole milliseconds since the Unix epoch.

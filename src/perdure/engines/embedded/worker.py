@@ -1,7 +1,8 @@
 """The loop around the machine. One step of one run: take a fact, decide, commit, execute.
 
 `_flush` takes everything that is known now, for all runs, into one commit. What a fact makes the machine ask for is
-executed in `_saved`, after that commit. Nothing else writes to the journal, and nothing reaches the world earlier.
+executed in `_saved`, after that commit. Nothing else writes to the journal, and nothing changes the world earlier: only
+calls that read are begun before it (`_ahead`).
 """
 
 import asyncio
@@ -45,6 +46,8 @@ _log = logging.getLogger("perdure.engine")
 _HOLD = 0.25
 _TURNS = 4
 """Commits in a row, when all that one let begin is answered at once; then everybody else in the loop has a say."""
+_AHEAD = 32
+"""Rows of a commit in the making from which on reads wait for it too: it shares its cost among enough by then."""
 
 
 class Worker:
@@ -227,7 +230,7 @@ class Worker:
         if program.watches:
             self.audience.update(record, batch)
         record.pins += 1
-        batch.after.append(partial(self._saved, record, list(record.open.values()), record.entries))
+        batch.after.append(partial(self._saved, record, [], record.entries, list(record.open.values())))
         return record
 
     def apply(self, record: RunRecord, event: Event, mark: int | None = None) -> None:
@@ -247,11 +250,31 @@ class Worker:
         if record.facts_since >= self.tuning.snapshot_every and record.wants_snapshot and record.ended is None:
             self.residents.snapshot(record)
         record.pins += 1
-        batch.after.append(partial(self._saved, record, commands, first))
+        batch.after.append(partial(self._saved, record, commands, first, self._ahead(record, commands)))
         if record.program.watches:
             self.audience.update(record, batch)
         if self.audience or record.status == "faulted":
             exchange.tell(self, record, commands, first)
+
+    def _ahead(self, record: RunRecord, commands: list[Command]) -> list[Command]:
+        """Begin the calls that read, without waiting for the disk, and give what is left to be executed.
+
+        A crash forgets such a call together with the fact that asked for it and with everything that came of its answer:
+        the journal is stored in its order. What changes anything waits for all of it to be stored (ADR 0021).
+        """
+        if self.closed or (self.driven is not None and record.key not in self.driven):
+            return commands
+        left: list[Command] = []
+        for command in commands:
+            if (
+                isinstance(command, ScheduleCall)
+                and self.writer.batch.size < _AHEAD
+                and self.calls.reads(record.caller, command)
+            ):
+                self.call(record, command)
+            else:
+                left.append(command)
+        return left
 
     def mark_sent(self, key: int, id: str) -> asyncio.Future[None]:
         """Store that an unsafe call is being sent; done when that is durable, cancelled when nobody waits any more."""
@@ -269,7 +292,7 @@ class Worker:
         record.sent[id] = None
         record.pins += 1
         self.heads.write(record)
-        batch.after.append(partial(self._saved, record, [], record.entries))
+        batch.after.append(partial(self._saved, record, [], record.entries, []))
         batch.after.append(partial(_resolve, future))
 
     def _record(self, record: RunRecord, event: Event, mark: int | None) -> Event:
@@ -320,14 +343,14 @@ class Worker:
 
     # Execute, after the commit
 
-    def _saved(self, record: RunRecord, commands: list[Command], first: int) -> None:
+    def _saved(self, record: RunRecord, commands: list[Command], first: int, left: list[Command]) -> None:
         if self.driven is not None and record.key not in self.driven:
             # Still pinned, until it is chosen: it must not be parked with commands that nobody executed.
             self._unexecuted[record.key] = self._unexecuted.get(record.key, 0) + 1
             self.watchers.tell(record, commands, first)
             return
         record.pins -= 1
-        for command in commands:
+        for command in left:
             execute = _EXECUTE.get(type(command))
             if execute is not None and not self.closed:
                 execute(self, record, command)
