@@ -9,7 +9,8 @@ import openai
 import pytest
 from aiohttp import web
 
-from perdure.client import budgets, keys, usage
+from perdure.client import Client, agents, budgets, keys, runs, usage, workflows
+from perdure.errors import Denied
 from tests.servers.model_endpoint import completion, endpoints, refusal
 from tests.system.platform_process import PlatformProcess
 
@@ -38,6 +39,10 @@ before:
 after:
   - { name: secrets, mask: SECRET, models: ['script'] }
   - { name: forbidden, when: '.text | contains("forbidden")', refuse: The answer may not be shown., models: ['script'] }
+"""
+ASKS = """
+document: { dsl: 1.0.3, namespace: test, name: asks, version: 1.0.0 }
+do: [{ ask: { call: infer, with: { instruction: Say something., model: first/m } } }]
 """
 WEATHER = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 COLOUR = {
@@ -257,6 +262,52 @@ async def test_a_key_needs_the_permission(platform, first):
         with pytest.raises(openai.PermissionDeniedError, match="models:use"):
             await viewer.chat.completions.create(model="first", messages=user("hi"))
     assert first.requests == []
+
+
+async def test_a_key_uses_only_the_models_that_it_was_given(platform, first, oai):
+    """On every wire, streaming or not, through workflows and agents that it starts; and what it may is told and changed."""
+    with platform.client() as client:
+        made = client.do(keys.create("narrow", "operator", models=["second/*", "script"]))
+        client.do(workflows.publish(ASKS.encode()))
+        client.do(agents.create("narrow-one", {"instruction": "Help.", "model": "first/m"}))
+    own = {"api_key": made.secret, "max_retries": 0}
+    async with (
+        openai.AsyncOpenAI(base_url=f"{platform.address}/v1", **own) as narrow,
+        anthropic.AsyncAnthropic(base_url=platform.address, **own) as claude,
+    ):
+        assert (await narrow.chat.completions.create(model="second/m", messages=user("hi"))).model == "second/m"
+        assert {model.id async for model in narrow.models.list()} == {"second", "second/m", "script"}
+        assert "first/m" in {model.id async for model in oai.models.list()}
+        with pytest.raises(openai.NotFoundError):
+            await narrow.models.retrieve("first/m")
+        for name in ("first/m", "first", "m", "safe"):
+            for more in ({}, {"stream": True}):
+                with pytest.raises(openai.PermissionDeniedError, match="may not use the model") as caught:
+                    await narrow.chat.completions.create(model=name, messages=user("hi"), **more)
+                assert caught.value.code == "model_denied"
+        with pytest.raises(openai.PermissionDeniedError):
+            await narrow.responses.create(model="first/m", input="hi")
+        with pytest.raises(openai.PermissionDeniedError):
+            await narrow.embeddings.create(model="first/m", input="hi")
+        with pytest.raises(anthropic.PermissionDeniedError) as refused:
+            await claude.messages.create(model="first/m", max_tokens=5, messages=user("hi"))
+        assert refused.value.body["error"]["type"] == "permission_error"
+    assert first.requests == []
+
+    with Client(platform.address, made.secret) as narrow_client:
+        run = narrow_client.do(runs.start("test.asks", {})).id
+        assert [event.type for event in narrow_client.stream(runs.follow(run))][-1] == "end"
+        ended = narrow_client.do(runs.get(run))
+        assert (ended.status, ended.error["status"]) == ("faulted", 403)
+        outcome = narrow_client.do(agents.chat("narrow-one", "hi"))
+        assert (outcome.state, outcome.error["status"]) == ("faulted", 403)
+        with pytest.raises(Denied, match="cannot fork"):
+            narrow_client.do(runs.fork(run))
+    assert first.requests == []
+
+    with platform.client() as client:
+        assert client.do(keys.change(made.key.id, models=["first/*"])).models == ["first/*"]
+        assert client.do(keys.get(made.key.id)).models == ["first/*"]
 
 
 async def test_a_key_spends_no_more_than_its_budget(platform, first):

@@ -4,6 +4,7 @@ import argparse
 
 from perdure.cli import server, tables
 from perdure.client import keys
+from perdure.errors import Invalid
 
 _EPILOG = """\
 The secret of a key is shown once, when it is made; the server keeps only what it needs to recognise it.
@@ -11,10 +12,12 @@ The secret of a key is shown once, when it is made; the server keeps only what i
 examples:
   perdure keys create ci --role operator --days 90
   perdure keys create reader --role viewer --permission runs:read --permission workflows:read
+  perdure keys create shop --role operator --model "openai/gpt-5-mini" --model "local/*"
+  perdure keys models key_01… "openai/*"
   perdure keys list
   perdure keys revoke key_01…
 """
-_COLUMNS = ("id", "name", "role", "ending", "created", "expires", "revoked")
+_COLUMNS = ("id", "name", "role", "ending", "models", "created", "expires", "revoked")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,10 +30,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     create.add_argument("--permission", action="append", default=[], help="Only this; may be given several times.")
     create.add_argument("--project", default="", help="Bind it to a project.")
     create.add_argument("--days", type=int, default=0, metavar="N", help="Days until it expires (default: never).")
+    create.add_argument(
+        "--model", action="append", default=[], metavar="PATTERN",
+        help="A model that it may use, itself and in what it starts; may be given several times (default: every model).",
+    )  # fmt: skip
     listing = verbs.add_parser("list", help="List the keys, without their secrets.")
+    show = verbs.add_parser("show", help="Show a key, without its secret.")
+    models = verbs.add_parser("models", help="Say which models a key may use; it counts within seconds.")
     revoke = verbs.add_parser("revoke", help="End a key; it is refused within seconds.")
-    revoke.add_argument("id", metavar="ID", help="The key's id, from `perdure keys list`.")
-    for verb in (create, listing, revoke):
+    for verb in (show, models, revoke):
+        verb.add_argument("id", metavar="ID", help="The key's id, from `perdure keys list`.")
+    models.add_argument("model", nargs="*", metavar="PATTERN", help="For example `openai/*`.")
+    models.add_argument("--every", action="store_true", help="Every model, instead of patterns.")
+    for verb in (create, listing, show, models, revoke):
         verb.add_argument("--json", action="store_true", help="Print JSON.")
         server.arguments(verb)
 
@@ -40,13 +52,45 @@ def execute(options: argparse.Namespace) -> int:
     if options.verb == "list":
         found = server.pages(options, keys.find)
         tables.print_json(found) if options.json else tables.print_rows(found, _COLUMNS)
+    elif options.verb == "show":
+        found = server.ask(options, keys.get(options.id))
+        tables.print_json(found) if options.json else _show(found)
+    elif options.verb == "models":
+        changed = server.ask(options, keys.change(options.id, models=_models(options)))
+        tables.print_json(changed) if options.json else _show(changed)
     elif options.verb == "revoke":
         revoked = server.ask(options, keys.revoke(options.id))
         tables.print_json(revoked) if options.json else print(f"{revoked.id} ({revoked.name}) is revoked.")
     else:
         wish = keys.create(
-            options.name, options.role, permissions=options.permission, project=options.project, days=options.days
-        )
+            options.name, options.role, permissions=options.permission, project=options.project, days=options.days,
+            models=options.model,
+        )  # fmt: skip
         made = server.ask(options, wish)
         tables.print_json(made) if options.json else print(f"{made.key.id}  {made.secret}")
     return 0
+
+
+def _models(options: argparse.Namespace) -> list[str]:
+    if bool(options.model) == options.every:
+        raise Invalid(
+            "Say which models the key may use.", hint="Give patterns (`openai/*`), or --every for all of them."
+        )
+    given: list[str] = options.model
+    return given
+
+
+def _show(key: keys.Key) -> None:
+    tables.print_facts(
+        {
+            "key": f"{key.id} ({key.name}), ends in {key.ending}",
+            "role": key.role,
+            "permissions": ", ".join(key.permissions) or "all of its role",
+            "models": ", ".join(key.models) or "every model",
+            "project": key.project or None,
+            "user": key.user or None,
+            "created": f"{tables.moment(key.created)} by {key.created_by}",
+            "expires": tables.moment(key.expires),
+            "revoked": tables.moment(key.revoked),
+        }
+    )

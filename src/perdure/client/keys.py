@@ -14,6 +14,8 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     permissions: list[str]
     project: str
     user: str
+    models: list[str] = []
+    """Patterns of the models that it may use; empty: every model."""
     ending: str
     created: str
     created_by: str
@@ -37,11 +39,20 @@ def get(id: str) -> Call[Key]:
 
 
 def create(
-    name: str, role: str, *, permissions: list[str] | None = None, project: str = "", days: int = 0
-) -> Call[NewKey]:
-    """`days` until it expires; 0: never."""
-    body = {"name": name, "role": role, "permissions": permissions or [], "project": project, "days": days}
+    name: str, role: str, *, permissions: list[str] | None = None, project: str = "", days: int = 0,
+    models: list[str] | None = None,
+) -> Call[NewKey]:  # fmt: skip
+    """`days` until it expires; 0: never. `models`: patterns of those that it may use (`openai/*`); none: every model."""
+    body = {
+        "name": name, "role": role, "permissions": permissions or [], "project": project, "days": days,
+        "models": models or [],
+    }  # fmt: skip
     return call("POST", "keys", body=body, answer=NewKey)
+
+
+def change(id: str, *, models: list[str]) -> Call[Key]:
+    """Other models that it may use; none: every model."""
+    return call("PATCH", "keys", id, body={"models": models}, answer=Key)
 
 
 def revoke(id: str) -> Call[Key]:

@@ -9,11 +9,11 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from perdure.errors import Exhausted
+from perdure.errors import Denied, Exhausted
 from perdure.interpreter.faults import problem
 from perdure.ports.function import Context, FunctionFault
 from perdure.ports.model import Answer, Model, ModelFailed, Request, TextDelta, Texts, Vectors
-from perdure.ports.spending import Spender, Spending, Unlimited
+from perdure.ports.spending import MODELS, Spender, Spending, Unlimited
 
 TIMEOUT = 600.0
 """Seconds: a model on one thread answers one call after the other."""
@@ -54,12 +54,15 @@ class Providers:
     @contextlib.asynccontextmanager
     async def _paid(self, context: Context, model: str, tokens: int) -> AsyncIterator[dict[str, Any]]:
         """Around one request: what it cost is put into the bill; an empty one was not answered."""
-        spender = Spender(tenant=context.tenant, call=context.key, run=context.run, path=context.path)
+        models = tuple(context.resources.get(MODELS, ()))
+        spender = Spender(tenant=context.tenant, call=context.key, run=context.run, path=context.path, models=models)
         try:
             permit = await self._spending.begin(spender, model=model, tokens=tokens)
         except Exhausted as error:
             fault = {"type": BUDGET, "status": 429, "title": "budget used up", "detail": error.message}
             raise FunctionFault(fault) from None
+        except Denied as error:
+            refuse("authorization", error.message)
         bill: dict[str, Any] = {}
         try:
             yield bill

@@ -48,6 +48,8 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """Empty: every project of the tenant."""
     key: str = ""
     """The id of the API key that was used, or empty."""
+    models: tuple[str, ...] = ()
+    """Patterns of the models that the key may use, itself and through the runs that it starts; empty: every model."""
     by: str = ""
     """How: `key`, `session`, `token`."""
     email: str = ""

@@ -1,10 +1,20 @@
 """On whose account a model is asked, and whether there is anything left on it."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from typing import Any, Protocol
 
 import msgspec
+
+from perdure.language.values import Json
+
+MODELS = "perdure:models"
+"""The resource of a run that names the models that it may ask, as patterns; its children have it too. Absent: every model."""
+
+
+def inherited(parent: Mapping[str, Json], own: dict[str, Json]) -> dict[str, Json]:
+    """What is pinned to a child run: its own, and the models that its parent is held to."""
+    return {**own, MODELS: parent[MODELS]} if MODELS in parent else own
 
 
 class Spender(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,6 +29,8 @@ class Spender(msgspec.Struct, frozen=True, kw_only=True):
     key: str = ""
     """The API key, or the user, that asked."""
     project: str = ""
+    models: tuple[str, ...] = ()
+    """Patterns of the models that may be asked; empty: every model."""
 
 
 class Permit(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,8 +48,8 @@ class Spending(Protocol):
     """Budgets and their accounts."""
 
     def begin(self, spender: Spender, *, model: str, tokens: int) -> Awaitable[Permit]:
-        """Before a request: Exhausted when a hard budget that it counts in is used up. `tokens` is the most that it may take
-        in and give out, by which the held amount is reckoned, so that many at once pass a limit by one request at most."""
+        """Before a request: Denied when it is not for this spender to ask the model, Exhausted when a hard budget that it
+        counts in is used up. `tokens` is the most that it may take in and give out, by which the held amount is reckoned, so that many at once pass a limit by one request at most."""
         ...
 
     def end(self, permit: Permit, usage: dict[str, Any]) -> Awaitable[None]:

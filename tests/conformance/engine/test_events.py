@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from perdure.errors import Conflict, Invalid
+from perdure.ports.spending import MODELS
 from tests.conformance.engine.conftest import TENANT
 from tests.conformance.engine.world import event, workflow
 
@@ -137,6 +138,22 @@ async def test_a_child_that_nobody_waits_for_runs_all_the_same(place):
     for one in runs:
         await place.end(one.id)
     assert place.world.calls["echo"] == 1
+
+
+async def test_children_and_forks_are_held_to_the_models_of_where_they_come_from(place):
+    leaf = workflow(place.world, "- h: {call: held, with: {}}\n- p: {call: pinned, with: {}}", name="leaf")
+    child = "- r: {run: {workflow: {namespace: test, name: leaf, version: 1.0.0}}}"
+    top = "- r: {run: {workflow: {namespace: test, name: child, version: 1.0.0}}}"
+    await place.engine.publish(TENANT, leaf, {})
+    await place.engine.publish(TENANT, workflow(place.world, child, name="child"), {})
+    held = {MODELS: ["p/*"]}
+    run = await place.engine.start(TENANT, workflow(place.world, top), {}, resources=held)
+    await place.world.arrived.wait()
+    await place.reopen()
+    place.world.gate.set()
+    assert (await place.end(run)).output == held
+    assert (await place.end(await place.engine.fork(TENANT, run))).output == held
+    assert (await place.run(top, name="free")).output == {}
 
 
 async def test_cancelling_a_parent_cancels_its_child(place):

@@ -62,6 +62,7 @@ class World:
                 ("used", _used, "read"),
                 ("slow", _slow, "read"),
                 ("reporting", _reporting, "read"),
+                ("pinned", _pinned, "read"),
             )
         }
         self.answer: Any = None
@@ -121,6 +122,10 @@ async def _reporting(world: World, arguments: Any, context: Context) -> Any:
     context.progress({"half": True})
     await world.gate.wait()
     return None
+
+
+async def _pinned(world: World, arguments: Any, context: Context) -> Any:
+    return context.resources
 
 
 async def _slow(world: World, arguments: Any, context: Context) -> Any:

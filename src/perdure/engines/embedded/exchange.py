@@ -27,6 +27,7 @@ from perdure.interpreter.faults import problem
 from perdure.interpreter.program import Program
 from perdure.language.values import Json
 from perdure.ports.clock import Clock
+from perdure.ports.spending import inherited
 
 _FORGET_EVERY = 500
 _FAULTED = "workflow.faulted.v1"
@@ -178,6 +179,10 @@ def _begin_child(worker: Commit, parent: RunRow, command: StartChild, id: str) -
         raise Exhausted(f"Workflows start one another {parent.depth} levels deep; that is the limit.")
     definition = find_published(worker.journal, parent.tenant, (command.namespace, command.name, command.version))
     program = worker.programs.get(definition)
+    pinned = inherited(worker.programs.get(parent.definition).resources, program.resources)
+    if pinned is not program.resources:
+        definition, program = worker.programs.add(program.document, pinned)
+        worker.writer.batch.add("add_definition", (definition, encode(program.document), encode(program.resources)))
     now = worker.clock.now()
     worker.last_run += 1
     row = RunRow(

@@ -21,6 +21,7 @@ from perdure.ports.clock import Clock
 from perdure.ports.outlet import Outlet
 from perdure.ports.secrets import Secrets
 
+from perdure.ports.spending import inherited
 RESULT_BYTES = 16 * 1024 * 1024
 _log = logging.getLogger("perdure.temporal")
 
@@ -84,8 +85,11 @@ class ServiceActivities:
         return f"ServiceActivities({self._definitions!r})"
 
     @activity.defn(name=protocol.FIND)
-    async def find(self, tenant: str, identity: tuple[str, str, str], depth: int, limit: int) -> dict[str, Any]:
-        """A published workflow: its definition with hashes, or the sentence why there is none."""
+    async def find(
+        self, tenant: str, identity: tuple[str, str, str], depth: int, limit: int, held: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """A published workflow: its definition with hashes, or the sentence why there is none. `held`: what it has of its
+        parent."""
         try:
             if depth >= limit:
                 raise Exhausted(f"Workflows start one another {depth} levels deep; that is the limit.")
@@ -94,6 +98,7 @@ class ServiceActivities:
             return {"refusal": str(refusal)}
         return {
             "definition": definition,
+        definition = {**definition, "resources": inherited(held or {}, definition["resources"])}
             "hash": content_hash([definition["document"], definition["resources"]]),
             "program": program_hash(definition["document"], definition["resources"]),
             "runtime": runtime(tenant),

@@ -17,6 +17,7 @@ from perdure.language.values import Json, canonical
 from perdure.ports.database import EVERY, Transaction
 from perdure.ports.edge import Sent
 from perdure.ports.engine import Run
+from perdure.ports.spending import MODELS
 from perdure.services.agents import events, store_agents, store_contexts
 from perdure.services.agents.agents import Definitions
 from perdure.services.agents.contexts import unknown
@@ -46,6 +47,8 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     key: str = ""
     """The API key, or the user, on whose account it is."""
     project: str = ""
+    models: tuple[str, ...] = ()
+    """Patterns of the models that the key may use; empty: every model."""
     once: str = ""
     """An idempotency key: the same key is the same execution."""
 
@@ -120,7 +123,7 @@ class Executions:
         made = Execution(
             tenant=tenant, run=id, agent=version.agent, version=version.number, context=context.id, message=number,
             input={"instruction": text, "input": question.message, "memory": memory}, key=question.key,
-            project=question.project or context.project, created=now,
+            project=question.project or context.project, models=question.models, created=now,
         )  # fmt: skip
         said = Message(
             tenant=tenant, context=context.id, number=number, role="user", content=question.message, run=id, at=now
@@ -154,7 +157,8 @@ class Executions:
     async def _start(self, execution: Execution, version: Version) -> None:
         tenant, run = execution.tenant, execution.run
         try:
-            await self._ground.engine.start(tenant, version.document, execution.input, run=run)
+            held = {MODELS: list(execution.models)} if execution.models else None
+            await self._ground.engine.start(tenant, version.document, execution.input, run=run, resources=held)
         except (Invalid, NotFound, Conflict):
             # A function that it calls is gone, say: it will never begin, and its context must not wait for it.
             await self._ground.database.write(tenant, lambda tx: _given_up(tx, execution, self._ground.clock.now()))

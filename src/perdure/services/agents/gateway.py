@@ -17,6 +17,7 @@ from perdure.ports.edge import Caller
 from perdure.ports.log import Log
 from perdure.ports.model import Answer, CallDelta, Chunk, Model, ModelFailed, Request, TextDelta, Texts, Vectors
 from perdure.ports.spending import Permit, Spender, Spending
+from perdure.services.agents.allowance import allowed
 from perdure.services.agents.answers import Answers, Mode
 from perdure.services.agents.guardrails import Guardrails
 
@@ -100,9 +101,9 @@ class ModelGateway:
         """Seconds since the epoch."""
         return self._ground.clock.now() // 1000
 
-    def names(self) -> list[str]:
-        """What can be asked for."""
-        return self._models.names()
+    def names(self, caller: Caller) -> list[str]:
+        """What the caller can ask for."""
+        return allowed(caller.models, self._models.names())
 
     def name(self, model: str) -> str:
         """The name under which an answer is given."""
@@ -209,8 +210,9 @@ class ModelGateway:
     async def _begin(self, asked: Asked, tokens: int | None = None) -> None:
         caller = asked.caller
         spender = Spender(
-            tenant=caller.tenant, call=self.id(), key=caller.key or caller.subject, project=caller.project
-        )
+            tenant=caller.tenant, call=self.id(), key=caller.key or caller.subject, project=caller.project,
+            models=caller.models,
+        )  # fmt: skip
         asked.permit = await self._spending.begin(
             spender,
             model=self.name(asked.request.model),
@@ -240,7 +242,7 @@ class ModelGateway:
             return None
         own = Asked(
             request=Request(messages=(), key=asked.request.key, model=answers.embedding),
-            caller=asked.caller,
+            caller=msgspec.structs.replace(asked.caller, models=()),  # it was not the caller who chose this model
             mode=Mode(),
         )
         try:

@@ -122,6 +122,8 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     key: str = ""
     """The API key, or the user, that asked."""
     project: str = ""
+    models: tuple[str, ...] = ()
+    """Patterns of the models that the key may use; empty: every model."""
     created: int
     ended: int | None = None
 

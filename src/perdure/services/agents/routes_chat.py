@@ -62,7 +62,7 @@ def _chat(definitions: Definitions, executions: Executions) -> APIRouter:
             raise Invalid("An idempotency key has 255 printable characters at most.")
         question = Question(
             agent=id, message=given.message, version=given.version, context=given.context, values=given.values,
-            by=by.subject, key=by.key or by.subject, project=by.project, once=once,
+            by=by.subject, key=by.key or by.subject, project=by.project, models=by.models, once=once,
         )  # fmt: skip
         begun = await executions.begin(by.tenant, question)
         if given.stream:

@@ -82,7 +82,7 @@ def router(gateway: ModelGateway, wires: Sequence[ModelWire], vectors: VectorsWi
 
     @routes.get("/models", openapi_extra=_reading(wires[0]))
     async def models(request: Request) -> Response:
-        listed = [_model(name, request) for name in gateway.names()]
+        listed = [_model(name, request) for name in gateway.names(request.scope[CALLER])]
         if "anthropic-version" in request.headers:
             ends = {"first_id": listed[0]["id"], "last_id": listed[-1]["id"]} if listed else {}
             return _json({"data": listed, "has_more": False, **ends})
@@ -90,7 +90,7 @@ def router(gateway: ModelGateway, wires: Sequence[ModelWire], vectors: VectorsWi
 
     @routes.get("/models/{id:path}", openapi_extra=_reading(wires[0]))
     async def one(request: Request, id: str) -> Response:
-        if id not in gateway.names():
+        if id not in gateway.names(request.scope[CALLER]):
             raise NotFound(f"There is no model named {id[:200]!r} here.")
         return _json(_model(id, request))
 

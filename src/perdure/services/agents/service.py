@@ -48,6 +48,8 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     functions: Functions
     price: Price
     workflow: Published
+    canonical: Callable[[str], str] = str
+    """The whole name of a model (`provider/model`, a provider, a route), however it was asked for."""
     chance: Callable[[int], bytes] = os.urandom
     recent: float = 2.0
     """Seconds for which budgets, changed in another process, may be out of date here."""

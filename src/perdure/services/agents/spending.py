@@ -18,6 +18,7 @@ import msgspec
 from perdure.errors import Exhausted, Unavailable
 from perdure.ports.spending import Permit, Spender
 from perdure.services.agents import models
+from perdure.services.agents.allowance import refuse_others
 from perdure.services.agents.budgets import Account, Budgets
 from perdure.services.agents.models import NANO, Usage
 from perdure.services.agents.service import Ground
@@ -56,7 +57,10 @@ class Accounts:
         return f"Accounts({self._budgets!r})"
 
     async def begin(self, spender: Spender, *, model: str, tokens: int) -> Permit:
-        """Hold what it may cost. UsedUp when a hard budget has nothing left; a person is asked then."""
+        """Hold what it may cost. ModelDenied for a model that is not the spender's to ask; UsedUp when a hard budget has
+        nothing left, and a person is asked then."""
+        if spender.models:
+            refuse_others(spender.models, self._ground.canonical(model))
         spender = await self._whole(spender)
         accounts = await self._budgets.accounts(spender)
         if not accounts:
@@ -168,11 +172,18 @@ class Accounts:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._freed.wait(), _LOOK)
 
-    async def _refuse(self, account: Account, spent: int, spender: Spender) -> None:
-        """UsedUp, unless the request was paid for already and its answer was lost on the way."""
-        if not await self._records.is_recorded(spender.tenant, spender.call):
-            await self._budgets.ask(account, spent, spender.run)
-            raise UsedUp(**_words(account))
+    async def _is_paid(self, account: Account, spent: int, spender: Spender) -> bool:
+        """Whether the request was paid for already and its answer was lost on the way. False when there is room by now;
+        else UsedUp, with what may be waited for unless a person has refused."""
+        if await self._records.is_recorded(spender.tenant, spender.call):
+            return True
+        question = await self._budgets.ask(account, spent, spender.run)
+        if question is None:
+            return False
+        if question.state == "refused":
+            raise UsedUp(**{**_words(account), "hint": "A person has refused to lift it."})
+        until = models.ends(account.budget.per, self._ground.clock.now())
+        raise UsedUp(**_words(account), question=question.id, until=until)
 
     async def _count(self, account: Account, amount: int) -> None:
         name = self._name(account, f"spent-{account.budget.measure}")

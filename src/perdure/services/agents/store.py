@@ -57,6 +57,7 @@ executions = Table(
     Column("project", Text, nullable=False),
     Column("created", BigInteger, nullable=False),
     Column("ended", BigInteger),
+    Column("models", Text, nullable=False, server_default="[]"),
 )  # fmt: skip
 Index("executions_agent", executions.c.tenant, executions.c.agent, executions.c.created)
 Index("executions_state", executions.c.state)
@@ -174,7 +175,7 @@ stopped = Table(
 PLAIN: dict[str, frozenset[str]] = {
     table.name: frozenset(
         column.name for column in table.columns
-        if not isinstance(column.type, Text) or column.name not in {"definition", "document", "input", "price"}
+        if not isinstance(column.type, Text) or column.name not in {"definition", "document", "input", "models", "price"}
     )
     for table in metadata.tables.values()
 }  # fmt: skip

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi import Path as InPath
 from pydantic import Field
 
-from perdure.errors import Invalid, NotFound
+from perdure.errors import Denied, Invalid, NotFound
 from perdure.language.values import Json
 from perdure.ports import engine
 from perdure.ports.edge import BODY, IDEMPOTENCY, LIMIT, Caller, Sent, caller, permission, stream
@@ -143,8 +143,11 @@ async def _started(runs: Runs, request: Request, workflow: str, given: _New) -> 
     key = request.headers.get("idempotency-key", "")
     if len(key) > 255:
         raise Invalid("An idempotency key has 255 characters at most.")
-    wish = Start(workflow=workflow, version=given.version, input=given.input, id=given.id, key=key)
-    made = await runs.start(caller(request).tenant, wish)
+    by = caller(request)
+    wish = Start(
+        workflow=workflow, version=given.version, input=given.input, id=given.id, key=key, models=by.models
+    )  # fmt: skip
+    made = await runs.start(by.tenant, wish)
     content = _encode({"id": made.run, "workflow": made.workflow, "version": made.version})
     return Response(content, 201, media_type="application/json")
 
@@ -318,6 +321,8 @@ def _steering(runs: Runs) -> APIRouter:
     @routes.post("/{id}/fork", status_code=201, openapi_extra=operate)
     async def fork(id: Id, by: By, given: shapes_runs.Fork = shapes_runs.Fork()) -> shapes_runs.StartedShape:
         """A new run with the history of this one up to a path, with another input or version."""
+        if by.models:
+            raise Denied("A key that is held to some models cannot fork a run, which may ask others.")
         made = await runs.fork(by.tenant, by.subject, id, path=given.path, input=given.input, version=given.version)
         return shapes_runs.StartedShape(id=made.run, workflow=made.workflow, version=made.version)
 

@@ -13,9 +13,10 @@ from perdure.errors import Conflict, Denied, Invalid, NotFound, Unavailable
 from perdure.language.values import Json, same
 from perdure.ports.database import Transaction
 from perdure.ports.engine import ENDED, Entry, Query, Run
+from perdure.ports.spending import MODELS
 from perdure.services.workflows import events, store_inbox
 from perdure.services.workflows.definitions import Definitions
-from perdure.services.workflows.models import Verb, checked_run, run_id
+from perdure.services.workflows.models import Verb, Version, checked_run, run_id
 from perdure.services.workflows.service import Ground
 
 SCANNED = 2_000
@@ -38,6 +39,8 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     """The id that the run is to have; empty: one is made."""
     key: str = ""
     """An idempotency key: the same key is the same run."""
+    models: tuple[str, ...] = ()
+    """Patterns of the models that it may ask; empty: every model."""
 
 
 class Started(NamedTuple):
@@ -104,7 +107,7 @@ class Runs:
         input = {} if wish.input is None else wish.input
         try:
             async with asyncio.timeout(START_SECONDS):
-                run = await self._engine.start(tenant, found.document, input, run=id, resources=found.resources)
+                run = await self._engine.start(tenant, found.document, input, run=id, resources=_held(wish, found))
         except TimeoutError:
             raise Unavailable(
                 "It is not known yet whether the run has begun: it cannot be written down at the moment.",
@@ -122,7 +125,7 @@ class Runs:
         if f"{run.namespace}.{run.name}" != wish.workflow:
             raise Conflict(f"The run {id} is one of another workflow.", hint="Choose another id or key.")
         found = await self._definitions.version(tenant, wish.workflow, run.version)
-        await self._engine.start(tenant, found.document, input, run=id, resources=found.resources)
+        await self._engine.start(tenant, found.document, input, run=id, resources=_held(wish, found))
         return Started(id, wish.workflow, found.version)
 
     async def fork(
@@ -241,6 +244,11 @@ class Runs:
             tx.tell(events.runs_changed(verb, runs, by))
 
         await self._ground.database.write(tenant, work)
+
+
+def _held(wish: Start, found: Version) -> dict[str, Json]:
+    """What a run begins with, and the models that it is held to: those of the key that starts it, as they are now."""
+    return {**found.resources, MODELS: list(wish.models)} if wish.models else found.resources
 
 
 def open_tasks(entries: list[Entry]) -> list[Open]:

@@ -7,8 +7,9 @@ import pytest
 from perdure.adapters.memory_cache import MemoryCache
 from perdure.errors import Invalid
 from perdure.functions.model_providers import BUDGET
-from perdure.ports.spending import Spender
+from perdure.ports.spending import MODELS, Spender
 from perdure.services.agents import events
+from perdure.services.agents.allowance import ModelDenied
 from perdure.services.agents.budgets import Budgets, Wanted
 from perdure.services.agents.models import NANO
 from perdure.services.agents.spending import Accounts, UsedUp
@@ -140,6 +141,30 @@ async def test_a_run_faults_at_a_budget_and_goes_on_when_a_person_lifts_it(world
     assert len(world.talker.requests) == 4
     standing = await world.budgets.standing(TENANT, made.id)
     assert (standing.spent, standing.limit) == (4 * NANO // 100, 101 * NANO // 100)
+
+
+async def test_a_spender_asks_only_the_models_that_he_may(world):
+    held = spender("c1", models=("m", "p/*"))
+    await spend(world.accounts, held)
+    with pytest.raises(ModelDenied):
+        await world.accounts.begin(held, model="q/m", tokens=1)
+    assert len(await world.records.rows(TENANT, where={})) == 1
+
+
+async def test_a_run_asks_only_the_models_that_it_is_held_to(world):
+    child = {
+        "document": {"dsl": "1.0.3", "namespace": "test", "name": "above", "version": "1.0.0"},
+        "do": [{"below": {"run": {"workflow": {"namespace": "test", "name": "asks", "version": "1.0.0"}}}}],
+    }
+    await world.engine.publish(TENANT, INFER, {})
+    for document in (INFER, child):
+        refused = await world.settle(await world.engine.start(TENANT, document, {}, resources={MODELS: ["other"]}))
+        assert (refused.status, refused.error["status"]) == ("faulted", 403)
+        assert refused.error["type"].endswith("/authorization")
+        assert "may not use the model" in refused.error["detail"]
+        allowed = await world.settle(await world.engine.start(TENANT, document, {}, resources={MODELS: ["*"]}))
+        assert allowed.status == "completed"
+    assert len(world.talker.requests) == 2
 
 
 async def test_who_refuses_to_lift_is_not_asked_again(world):

@@ -166,3 +166,42 @@ async def test_an_own_key_does_what_its_user_can_now(identity):
         await identity.keys.revoke(me, key.id, user="usr_other")
     await identity.users.change(somebody(), ana.id, disabled=True)
     assert await identity.keys.recognise(secret) is None
+
+
+async def test_a_key_is_held_to_models(identity):
+    wish = Wish(name="shop", role="operator", models=("openai/*", "local", "openai/*"))
+    key, secret = await identity.keys.create(somebody(), wish)
+    assert (await identity.keys.recognise(secret)).models == key.models == ("openai/*", "local")
+    assert (await identity.keys.get("default", key.id)).models == key.models
+    changed = await identity.keys.change(somebody(), key.id, ("local",))
+    assert changed.models == (await identity.keys.recognise(secret)).models == ("local",)
+    await identity.keys.change(somebody(), key.id, ())
+    assert (await identity.keys.recognise(secret)).models == ()
+
+
+async def test_models_are_kept_only_from_a_key_that_cannot_go_around_it(identity):
+    for role in ("editor", "admin", "owner"):
+        with pytest.raises(Invalid, match="cannot be held to some models"):
+            await identity.keys.create(somebody(), Wish(name="x", role=role, models=("m",)))
+    few = Wish(name="x", role="editor", permissions=frozenset(["models:use"]), models=("m",))
+    await identity.keys.create(somebody(), few)
+    free, _ = await identity.keys.create(somebody(), Wish(name="y", role="editor"))
+    with pytest.raises(Invalid, match="cannot be held to some models"):
+        await identity.keys.change(somebody(), free.id, ("m",))
+
+
+async def test_nobody_widens_a_key_that_is_not_his_to_change(identity):
+    key, secret = await identity.keys.create(somebody(), Wish(name="x", role="operator", models=("m",)))
+    own = await identity.keys.recognise(secret)
+    with pytest.raises(Denied):
+        await identity.keys.change(own, key.id, ())
+    with pytest.raises(Denied):
+        await identity.keys.change(somebody("viewer"), key.id, ())
+    with pytest.raises(NotFound):
+        await identity.keys.change(somebody(), "key_0", ("m",))
+
+
+@pytest.mark.parametrize("pattern", ["", " ", "a b", "a\n", "x" * 201, "mod\u00e9l", "\x00"])
+async def test_what_is_no_pattern_of_models_is_refused(identity, pattern):
+    with pytest.raises(Invalid, match="no pattern of models"):
+        await identity.keys.create(somebody(), Wish(name="x", role="operator", models=(pattern,)))
