@@ -9,6 +9,7 @@ from perdure.errors import Invalid
 from perdure.gateway.rules import RATES, Rate, Rules
 from perdure.ports.cache import Cache
 from perdure.ports.log import Log
+from perdure.ports.model import ModelFailed
 from perdure.ports.model_wire import ModelWire
 from perdure.ports.spending import Spending
 from perdure.services.agents import guardrails
@@ -43,6 +44,16 @@ def model_gateway(
         log=log,
     )
     return ModelGateway(ground)
+
+
+def canonical(installation: Installation, model: str) -> str:
+    """The whole name of a model, `provider/model` or a provider or route; as it is when it leads nowhere."""
+    assert installation.models is not None
+    try:
+        place = installation.models.find(model)
+    except ModelFailed:
+        return model
+    return f"{place.provider}/{place.name}" if place.name else place.provider
 
 
 def rules(settings: Settings) -> Rules:

@@ -172,7 +172,7 @@ class Opening:
             workflow=published,
         )
         service = Agents(ground)
-            canonical=functools.partial(_canonical, installation),
+            canonical=functools.partial(edge.canonical, installation),
         if self.works:
             await service.executions.sweep()  # before models are asked: who comes back misses nothing of what is said
             self.task("executions", service.executions.run)

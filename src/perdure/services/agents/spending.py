@@ -172,18 +172,11 @@ class Accounts:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._freed.wait(), _LOOK)
 
-    async def _is_paid(self, account: Account, spent: int, spender: Spender) -> bool:
-        """Whether the request was paid for already and its answer was lost on the way. False when there is room by now;
-        else UsedUp, with what may be waited for unless a person has refused."""
-        if await self._records.is_recorded(spender.tenant, spender.call):
-            return True
-        question = await self._budgets.ask(account, spent, spender.run)
-        if question is None:
-            return False
-        if question.state == "refused":
-            raise UsedUp(**{**_words(account), "hint": "A person has refused to lift it."})
-        until = models.ends(account.budget.per, self._ground.clock.now())
-        raise UsedUp(**_words(account), question=question.id, until=until)
+    async def _refuse(self, account: Account, spent: int, spender: Spender) -> None:
+        """UsedUp, unless the request was paid for already and its answer was lost on the way."""
+        if not await self._records.is_recorded(spender.tenant, spender.call):
+            await self._budgets.ask(account, spent, spender.run)
+            raise UsedUp(**_words(account))
 
     async def _count(self, account: Account, amount: int) -> None:
         name = self._name(account, f"spent-{account.budget.measure}")
