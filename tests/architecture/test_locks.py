@@ -26,6 +26,7 @@ def needed(extra: str) -> list[str]:
 LOCKS = {
     "requirements.lock": PROJECT["dependencies"],
     "requirements-litellm.lock": ["litellm[proxy]"],
+    "requirements-uv.lock": ["uv"],
     **{f"requirements-{extra}.lock": PROJECT["dependencies"] + needed(extra) for extra in OWN},
 }
 
