@@ -14,11 +14,11 @@ from typing import Any
 
 from perdure_rounds import TENANT, document
 
+from perdure import wiring
 from perdure.interpreter.commands import Complete, ScheduleCall
 from perdure.interpreter.events import CallCompleted, Event, Started
 from perdure.interpreter.machine import compile, step
 from perdure.settings import Settings
-from perdure.wiring import embedded
 
 
 def loop(steps: int) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def loop(steps: int) -> dict[str, Any]:
 
 
 async def on_the_engine(folder: Path, steps: list[int]) -> list[tuple[float, float]]:
-    installation = embedded(folder, Settings(), modules=[str(Path(__file__).parent / "noop.py")])
+    installation = wiring.installation(folder, Settings(), modules=[str(Path(__file__).parent / "noop.py")])
     taken = []
     async with installation.open():
         for count in steps:

@@ -8,8 +8,8 @@ from typing import Any
 from rounds import AT_ONCE, BRANCHES, CALLS, serve
 
 import perdure
+from perdure import wiring
 from perdure.settings import Settings
-from perdure.wiring import embedded
 
 TENANT = "bench"
 
@@ -26,7 +26,7 @@ FAN40 = document("fan40", [{"all": {"fork": {"branches": [{f"call{i}": {"call": 
 
 
 async def main(folder: Path) -> None:
-    installation = embedded(folder, Settings(), modules=[str(Path(__file__).parent / "noop.py")])
+    installation = wiring.installation(folder, Settings(), modules=[str(Path(__file__).parent / "noop.py")])
     engine = installation.engine
 
     async def once(definition: dict[str, Any]) -> None:

@@ -127,9 +127,34 @@ def installation(
     `environ` is looked through for secrets only; those of a file come first. `spending` is asked before each request to
     a model; nobody counts without it. Invalid when a part cannot be built.
     """
-    made = embedded(directory, settings, modules=modules, secrets_file=secrets_file, environ=environ, spending=spending)
-    if settings.engine == "temporal":
-        made.engine = temporal_engine(directory, settings, made.table, has_outlet=has_outlet)
+    clock = SystemClock()
+    egress = _egress(settings.egress_allow)
+    configured = _configured(settings)
+    to_models = _egress((*settings.egress_allow, *LOOPBACK, *configured.hosts()))
+    secrets: EnvironmentSecrets | FileSecrets = EnvironmentSecrets(environ or {})
+    if secrets_file or settings.secrets:
+        secrets = FileSecrets(Path(secrets_file or settings.secrets).expanduser(), secrets)
+    models = model_configuration.build(
+        configured,
+        model_configuration.Surroundings(
+            egress=to_models,
+            clock=clock,
+            environ={**(environ or {}), model_configuration.KEY: settings.model_key},
+            secret=functools.partial(secrets.get, settings.tenant),
+            directory=directory / "model",
+        ),
+    )
+    table = Table([*_shipped(Authenticator(egress, clock), models, spending), *_own(settings, modules)])
+    engine = (
+        temporal_engine(directory, settings, table, has_outlet=has_outlet)
+        if settings.engine == "temporal"
+        else EmbeddedEngine(directory, table, clock=clock, secrets=secrets)
+    )
+    made = Installation(engine, table, Spool(directory), egress, to_models)
+    made.secrets = secrets
+    made.models = models
+    if isinstance(secrets, FileSecrets) and secrets.warning:
+        made.warnings.append(secrets.warning)
     return made
 
 
@@ -211,59 +236,9 @@ def store(directory: Path, settings: Settings) -> Blobs:
     return DirectoryBlobs(Path(chosen).expanduser() if chosen else directory / "temporal")
 
 
-def embedded(
-    directory: Path,
-    settings: Settings,
-    *,
-    modules: Iterable[str] = (),
-    secrets_file: str | None = None,
-    environ: Mapping[str, str] | None = None,
-    spending: Spending | None = None,
-) -> Installation:
-    """The engine of one process on a data directory, not open yet. Arguments and errors as of `installation`."""
-    clock = SystemClock()
-    egress = _egress(settings.egress_allow)
-    configured = _configured(settings)
-    to_models = _egress((*settings.egress_allow, *LOOPBACK, *configured.hosts()))
-    authenticator = Authenticator(egress, clock)
-    secrets: EnvironmentSecrets | FileSecrets = EnvironmentSecrets(environ or {})
-    if secrets_file or settings.secrets:
-        secrets = FileSecrets(Path(secrets_file or settings.secrets).expanduser(), secrets)
-    models = model_configuration.build(
-        configured,
-        model_configuration.Surroundings(
-            egress=to_models,
-            clock=clock,
-            environ={**(environ or {}), model_configuration.KEY: settings.model_key},
-            secret=functools.partial(secrets.get, settings.tenant),
-            directory=directory / "model",
-        ),
-    )
-    table = Table(
-        [
-            Http(authenticator),
-            OpenApi(authenticator),
-            Infer(models, models.providers, spending),
-            Agent(),
-            Approve(),
-            ModelFunction(models, models.providers, spending),
-            Embed(models, models.providers, spending),
-            *_own(settings, modules),
-        ]
-    )
-    installation = Installation(
-        EmbeddedEngine(directory, table, clock=clock, secrets=secrets), table, Spool(directory), egress, to_models
-    )
-    installation.secrets = secrets
-    installation.models = models
-    if isinstance(secrets, FileSecrets) and secrets.warning:
-        installation.warnings.append(secrets.warning)
-    return installation
-
-
 def table(settings: Settings, *, modules: Iterable[str] = ()) -> Table:
     """The functions that a document can call, for those who only check or list."""
-    return embedded(Path(), msgspec.structs.replace(settings, secrets=""), modules=modules).table
+    return installation(Path(), msgspec.structs.replace(settings, engine="embedded", secrets=""), modules=modules).table
 
 
 def reader(directory: Path, settings: Settings, *, modules: Iterable[str] = ()) -> Reader:
@@ -291,6 +266,18 @@ def _configured(settings: Settings) -> model_configuration.Configuration:
         )
     made = model_configuration.load(Path(settings.models).expanduser())
     return model_configuration.with_script(made, settings.model_script) if settings.model_script else made
+
+
+def _shipped(authenticator: Authenticator, models: ModelCatalog, spending: Spending | None) -> list[Function]:
+    return [
+        Http(authenticator),
+        OpenApi(authenticator),
+        Infer(models, models.providers, spending),
+        Agent(),
+        Approve(),
+        ModelFunction(models, models.providers, spending),
+        Embed(models, models.providers, spending),
+    ]
 
 
 def _own(settings: Settings, modules: Iterable[str]) -> list[Function]:

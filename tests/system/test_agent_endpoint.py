@@ -18,7 +18,7 @@ EXAMPLE = Path(__file__).resolve().parents[2] / "examples/research-agent"
 @contextlib.asynccontextmanager
 async def installed(folder, url):
     settings = Settings(model_url=url, model_name="gpt-4o-mini", model_key="sk-canary", egress_allow=("127.0.0.1",))
-    installation = wiring.embedded(folder, settings, modules=[str(EXAMPLE / "research_functions.py")])
+    installation = wiring.installation(folder, settings, modules=[str(EXAMPLE / "research_functions.py")])
     async with installation.open():
         yield installation.engine
 

@@ -19,7 +19,7 @@ def test_a_model_endpoint_of_the_settings_is_the_default_provider(tmp_path):
 
 
 def test_nothing_is_on_the_disk_before_it_is_open(tmp_path):
-    installation = wiring.embedded(tmp_path / "data", Settings())
+    installation = wiring.installation(tmp_path / "data", Settings())
     assert not (tmp_path / "data").exists()
     assert "closed" in repr(installation)
 
@@ -28,15 +28,15 @@ def test_a_secrets_file_that_others_may_read_is_told_once(tmp_path):
     file = tmp_path / "secrets.json"
     file.write_text('{"token": "t"}')
     file.chmod(0o644)
-    assert len(wiring.embedded(tmp_path, Settings(), secrets_file=str(file)).warnings) == 1
+    assert len(wiring.installation(tmp_path, Settings(), secrets_file=str(file)).warnings) == 1
     file.chmod(0o600)
-    assert wiring.embedded(tmp_path, Settings(secrets=str(file))).warnings == []
+    assert wiring.installation(tmp_path, Settings(secrets=str(file))).warnings == []
     with pytest.raises(Invalid, match="cannot be read"):
-        wiring.embedded(tmp_path, Settings(), secrets_file=str(tmp_path / "absent"))
+        wiring.installation(tmp_path, Settings(), secrets_file=str(tmp_path / "absent"))
 
 
 async def test_open_and_close(tmp_path):
-    installation = wiring.embedded(tmp_path / "data", Settings())
+    installation = wiring.installation(tmp_path / "data", Settings())
     async with installation.open(drive=False):
         assert await installation.engine.find("default") == []
         assert await installation.resolve({"do": []}) == {}
