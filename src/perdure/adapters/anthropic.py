@@ -5,34 +5,21 @@ from collections.abc import AsyncGenerator
 
 from perdure.adapters import anthropic_wire
 from perdure.adapters.model_answer_tool import AnswerTool
-from perdure.adapters.model_endpoint import Endpoint, Key, base
-from perdure.ports.clock import Clock
-from perdure.ports.egress import Egress
+from perdure.adapters.model_endpoint import EndpointModel
 from perdure.ports.model import Answer, Chunk, ModelFailed, Request, Texts, Vectors
 
-ADDRESS = "https://api.anthropic.com"
 _VERSION = {"anthropic-version": "2023-06-01"}
 
 
-class AnthropicModel:
+class AnthropicModel(EndpointModel):
     """One endpoint. `model` is the default model."""
 
-    def __init__(
-        self,
-        egress: Egress,
-        clock: Clock,
-        *,
-        url: str = ADDRESS,
-        key: str | Key = "",
-        model: str = "",
-        where: str = "PERDURE_MODELS",
-    ) -> None:
-        address = base(url, "/v1", "/messages")
-        self._endpoint = Endpoint(egress, clock, url=address, key=key, header=_header, where=where)
-        self._model = model
+    address = "https://api.anthropic.com"
+    paths = ("/v1", "/messages")
 
-    def __repr__(self) -> str:
-        return f"AnthropicModel({self._endpoint.url}, model {self._model or 'default'})"
+    @staticmethod
+    def header(secret: str) -> dict[str, str]:
+        return {"x-api-key": secret}
 
     async def ask(self, request: Request) -> Answer:
         """One request. Raises ModelFailed."""
@@ -65,7 +52,3 @@ class AnthropicModel:
     async def embed(self, texts: Texts) -> Vectors:
         """ModelFailed: this wire has no embeddings."""
         raise ModelFailed("This provider of models has no embeddings: name another one.", failure="configuration")
-
-
-def _header(secret: str) -> dict[str, str]:
-    return {"x-api-key": secret}

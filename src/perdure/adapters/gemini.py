@@ -5,37 +5,22 @@ from collections.abc import AsyncGenerator
 from typing import Any
 from urllib.parse import quote
 
-from perdure.adapters import gemini_wire, model_answers
+from perdure.adapters import gemini_wire, model_answers, model_vectors
 from perdure.adapters.model_answer_tool import AnswerTool
-from perdure.adapters.model_endpoint import Endpoint, Key, base
-from perdure.adapters.openai import checked
-from perdure.ports.clock import Clock
-from perdure.ports.egress import Egress
-from perdure.ports.model import Answer, Chunk, ModelFailed, Request, Texts, Vectors
-
-ADDRESS = "https://generativelanguage.googleapis.com"
+from perdure.adapters.model_endpoint import EndpointModel
+from perdure.ports.model import Answer, Chunk, Request, Texts, Vectors
 
 
-class GeminiModel:
+class GeminiModel(EndpointModel):
     """One endpoint. `model` is the default model. A schema together with tools goes by way of a tool, since older
     models take only one of the two."""
 
-    def __init__(
-        self,
-        egress: Egress,
-        clock: Clock,
-        *,
-        url: str = ADDRESS,
-        key: str | Key = "",
-        model: str = "",
-        where: str = "PERDURE_MODELS",
-    ) -> None:
-        address = base(url, "/v1beta", "/models")
-        self._endpoint = Endpoint(egress, clock, url=address, key=key, header=_header, where=where)
-        self._model = model
+    address = "https://generativelanguage.googleapis.com"
+    paths = ("/v1beta", "/models")
 
-    def __repr__(self) -> str:
-        return f"GeminiModel({self._endpoint.url}, model {self._model or 'default'})"
+    @staticmethod
+    def header(secret: str) -> dict[str, str]:
+        return {"x-goog-api-key": secret}
 
     async def ask(self, request: Request) -> Answer:
         """One request. Raises ModelFailed."""
@@ -75,16 +60,6 @@ class GeminiModel:
         ]
         path = f"/models/{quote(model, safe='')}:batchEmbedContents"
         wire = await self._endpoint.post(path, {"requests": requests}, key=texts.key, timeout=texts.timeout)
-        try:
-            vectors = tuple(tuple(float(value) for value in item["values"]) for item in wire["embeddings"])
-        except (LookupError, TypeError, ValueError, AttributeError):
-            raise ModelFailed(
-                "The model endpoint answered with something that is no list of embeddings.",
-                failure="communication",
-                sent=True,
-            ) from None
-        return checked(vectors, model_answers.usage(model, 0, 0), texts)
-
-
-def _header(secret: str) -> dict[str, str]:
-    return {"x-goog-api-key": secret}
+        usage = model_answers.usage(model, 0, 0)
+        with model_vectors.listed():
+            return model_vectors.checked((item["values"] for item in wire["embeddings"]), usage, texts)

@@ -162,6 +162,36 @@ class Endpoint:
         return ModelFailed(_clean(text, secret), failure=failure, status=status, again=status in BUSY, wait=wait)
 
 
+def bearer(secret: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {secret}"}
+
+
+class EndpointModel:
+    """What is alike in most adapters: one endpoint, and `model` as the default model. Each has its `address` where no other is
+    given, its `paths` (what stands before them, and their ends, as of `base`), and how it carries a key."""
+
+    address: str
+    paths: tuple[str, ...]
+    header = staticmethod(bearer)
+
+    def __init__(
+        self,
+        egress: Egress,
+        clock: Clock,
+        *,
+        url: str = "",
+        key: str | Key = "",
+        model: str = "",
+        where: str = "PERDURE_MODELS",
+    ) -> None:
+        address = base(url or self.address, *self.paths)
+        self._endpoint = Endpoint(egress, clock, url=address, key=key, header=self.header, where=where)
+        self._model = model
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._endpoint.url}, model {self._model or 'default'})"
+
+
 def base(url: str, default: str, *endings: str) -> str:
     """The address before the paths: `https://host`, `https://host/v1` and the whole address of a path all mean the
     same. `default` is what stands before the paths where the address names no path at all."""
@@ -177,10 +207,6 @@ def broken(what: str, *, again: bool = False) -> ModelFailed:
     """A stream that is none, or that ended too early: never a half answer taken for a whole one."""
     text = f"The model endpoint's stream is not whole: {what}."
     return ModelFailed(text, failure="communication", sent=True, again=again)
-
-
-def bearer(secret: str) -> dict[str, str]:
-    return {"authorization": f"Bearer {secret}"}
 
 
 async def _beginning(streamed: Streamed) -> bytes:

@@ -4,35 +4,16 @@ import contextlib
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from perdure.adapters import model_answers, ollama_wire
-from perdure.adapters.model_endpoint import Endpoint, Key, base, bearer
-from perdure.adapters.openai import checked
-from perdure.ports.clock import Clock
-from perdure.ports.egress import Egress
-from perdure.ports.model import Answer, Chunk, ModelFailed, Request, Texts, Vectors
-
-ADDRESS = "http://127.0.0.1:11434"
+from perdure.adapters import model_answers, model_vectors, ollama_wire
+from perdure.adapters.model_endpoint import EndpointModel
+from perdure.ports.model import Answer, Chunk, Request, Texts, Vectors
 
 
-class OllamaModel:
+class OllamaModel(EndpointModel):
     """One server. `model` is the default model."""
 
-    def __init__(
-        self,
-        egress: Egress,
-        clock: Clock,
-        *,
-        url: str = ADDRESS,
-        key: str | Key = "",
-        model: str = "",
-        where: str = "PERDURE_MODELS",
-    ) -> None:
-        address = base(url, "/api", "/chat", "/embed")
-        self._endpoint = Endpoint(egress, clock, url=address, key=key, header=bearer, where=where)
-        self._model = model
-
-    def __repr__(self) -> str:
-        return f"OllamaModel({self._endpoint.url}, model {self._model or 'default'})"
+    address = "http://127.0.0.1:11434"
+    paths = ("/api", "/chat", "/embed")
 
     async def ask(self, request: Request) -> Answer:
         """One request. Raises ModelFailed."""
@@ -60,13 +41,6 @@ class OllamaModel:
         if texts.dimensions is not None:
             body["dimensions"] = texts.dimensions
         wire = await self._endpoint.post("/embed", body, key=texts.key, timeout=texts.timeout)
-        try:
-            vectors = tuple(tuple(float(value) for value in vector) for vector in wire["embeddings"])
+        with model_vectors.listed():
             usage = model_answers.usage(wire.get("model") or model, wire.get("prompt_eval_count"), 0)
-        except (LookupError, TypeError, ValueError, AttributeError):
-            raise ModelFailed(
-                "The model endpoint answered with something that is no list of embeddings.",
-                failure="communication",
-                sent=True,
-            ) from None
-        return checked(vectors, usage, texts)
+            return model_vectors.checked(wire["embeddings"], usage, texts)

@@ -5,11 +5,11 @@ from collections.abc import AsyncGenerator
 from typing import Any
 from urllib.parse import urlsplit
 
-from perdure.adapters import model_answers, openai_chat_wire
+from perdure.adapters import model_answers, model_vectors, openai_chat_wire
 from perdure.adapters.model_endpoint import Endpoint, Key, base, bearer
 from perdure.ports.clock import Clock
 from perdure.ports.egress import Egress
-from perdure.ports.model import Answer, Chunk, ModelFailed, Request, Texts, Vectors
+from perdure.ports.model import Answer, Chunk, Request, Texts, Vectors
 
 ORIGIN = "api.openai.com"
 
@@ -69,27 +69,8 @@ class OpenAIModel:
         if texts.dimensions is not None:
             body["dimensions"] = texts.dimensions
         wire = await self._endpoint.post("/embeddings", body, key=texts.key, timeout=texts.timeout)
-        try:
+        with model_vectors.listed():
             placed = sorted(wire["data"], key=lambda item: int(item["index"]))
-            vectors = tuple(tuple(float(value) for value in item["embedding"]) for item in placed)
             used = wire.get("usage") or {}
             usage = model_answers.usage(wire.get("model") or model, used.get("prompt_tokens"), 0)
-        except (LookupError, TypeError, ValueError, AttributeError):
-            raise ModelFailed(
-                "The model endpoint answered with something that is no list of embeddings.",
-                failure="communication",
-                sent=True,
-            ) from None
-        return checked(vectors, usage, texts)
-
-
-def checked(vectors: tuple[tuple[float, ...], ...], usage: dict[str, Any], texts: Texts) -> Vectors:
-    """One vector for each text, all of one length. ModelFailed otherwise."""
-    lengths = {len(vector) for vector in vectors}
-    if len(vectors) != len(texts.texts) or len(lengths) > 1 or 0 in lengths:
-        raise ModelFailed(
-            f"The model endpoint gave {len(vectors)} vectors for {len(texts.texts)} texts, or not of one length.",
-            failure="communication",
-            sent=True,
-        )
-    return Vectors(vectors=vectors, usage=usage)
+            return model_vectors.checked((item["embedding"] for item in placed), usage, texts)
