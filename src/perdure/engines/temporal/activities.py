@@ -13,6 +13,7 @@ from perdure import __version__
 from perdure.engines.calls import Caller, Calls, Outcome, Table, outcome_unknown
 from perdure.engines.temporal import protocol
 from perdure.engines.temporal.definitions import Definitions
+from perdure.engines.temporal.reports import Report
 from perdure.errors import Exhausted, NotFound, PerdureError, Unavailable
 from perdure.interpreter.commands import ScheduleCall
 from perdure.interpreter.machine import program_hash
@@ -20,9 +21,11 @@ from perdure.language.values import content_hash
 from perdure.ports.clock import Clock
 from perdure.ports.outlet import Outlet
 from perdure.ports.secrets import Secrets
-
 from perdure.ports.spending import inherited
+
 RESULT_BYTES = 16 * 1024 * 1024
+_PACE = 0.25
+"""Seconds between two reports of a call; what reaches the server is still less (`worker.py`)."""
 _log = logging.getLogger("perdure.temporal")
 
 
@@ -42,23 +45,22 @@ class CallActivities:
     async def call(self, command: ScheduleCall, tenant: str, run: str, resources: dict[str, Any]) -> dict[str, Any]:
         """Make one call, and say from time to time that it is alive and how far it is."""
         info = activity.info()
-        reported: list[Any] = [0, None]
+        report = Report(command.path, command.ref)
 
         def progress(key: int, command: ScheduleCall, data: dict[str, Any]) -> None:
-            reported[:] = [reported[0] + 1, [reported[0] + 1, command.path, command.ref, data]]
-            activity.heartbeat(reported[1])
+            report.take(data)
 
         if info.attempt > 1 and self._is_unsafe(command, resources):
             return {"event": outcome_unknown(command, self._clock.now()), "progress": None}
         interval = (info.heartbeat_timeout.total_seconds() if info.heartbeat_timeout else 30.0) / 3
         self.under_way += 1
-        beating = asyncio.create_task(_beat(interval, reported))
+        beating = asyncio.create_task(_beat(interval, report))
         try:
             event = await self._call(Caller(0, tenant, run, resources), command, progress)
         finally:
             self.under_way -= 1
             beating.cancel()
-        return {"event": event, "progress": reported[1]}
+        return {"event": event, "progress": report.last()}
 
     async def _call(self, caller: Caller, command: ScheduleCall, progress: Any) -> Outcome:
         calls = Calls(
@@ -96,9 +98,9 @@ class ServiceActivities:
             definition = await self._definitions.find(tenant, identity)
         except (NotFound, Exhausted) as refusal:
             return {"refusal": str(refusal)}
+        definition = {**definition, "resources": inherited(held or {}, definition["resources"])}
         return {
             "definition": definition,
-        definition = {**definition, "resources": inherited(held or {}, definition["resources"])}
             "hash": content_hash([definition["document"], definition["resources"]]),
             "program": program_hash(definition["document"], definition["resources"]),
             "runtime": runtime(tenant),
@@ -149,10 +151,14 @@ def runtime(tenant: str) -> dict[str, Any]:
     return {"name": "Perdure", "version": __version__, "metadata": {"tenant": tenant}}
 
 
-async def _beat(interval: float, reported: list[Any]) -> None:
+async def _beat(interval: float, report: Report) -> None:
+    """Say that the call is alive, and at once when it has something to report; the server is told once a pace at most."""
     while True:
-        await asyncio.sleep(interval)
-        activity.heartbeat(reported[1])
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(report.changed.wait(), interval)
+        report.changed.clear()
+        activity.heartbeat(report.shown())
+        await asyncio.sleep(min(_PACE, interval))
 
 
 def _nobody(key: int, event: Outcome) -> None:

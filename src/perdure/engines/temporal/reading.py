@@ -28,6 +28,7 @@ from perdure.engines.temporal.connection import border
 from perdure.engines.temporal.protocol import Beginning
 from perdure.engines.temporal.record import Record, decode_fact, program_of
 from perdure.engines.temporal.replaying import Replaying
+from perdure.engines.temporal.reports import Heard
 from perdure.engines.temporal.workflow import RunWorkflow
 from perdure.errors import Conflict, Unavailable
 from perdure.interpreter import events, handles
@@ -282,7 +283,7 @@ class Seen:
         self._record = record
         self._has_ended = has_ended
         self._number = 0
-        self._told: dict[str, int] = {}
+        self._heard = Heard()
 
     def __repr__(self) -> str:
         return f"Seen({self._number} entries)"
@@ -297,7 +298,7 @@ class Seen:
         """What calls reported meanwhile, unless the run had ended before."""
         entries = []
         for call, (number, path, ref, data) in ({} if self._has_ended else progress).items():
-            if self._told.get(call, 0) < number:
-                self._told[call] = number
-                entries.append(Entry(number=0, at=self._record.updated, type="progress", path=path, ref=ref, data=data))
+            news = self._heard.news(call, number, data)
+            if news is not None:
+                entries.append(Entry(number=0, at=self._record.updated, type="progress", path=path, ref=ref, data=news))
         return entries
