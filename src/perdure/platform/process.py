@@ -170,9 +170,9 @@ class Opening:
             functions=installation.table,
             price=functools.lru_cache(1024)(functools.partial(_price, installation)),
             workflow=published,
+            canonical=functools.partial(edge.canonical, installation),
         )
         service = Agents(ground)
-            canonical=functools.partial(edge.canonical, installation),
         if self.works:
             await service.executions.sweep()  # before models are asked: who comes back misses nothing of what is said
             self.task("executions", service.executions.run)
