@@ -55,6 +55,30 @@ def _stumble(run: Dialogue) -> None:
     run.complete(_turn(("note", {"text": "d"}))).complete("noted")
 
 
+def _lift(run: Dialogue) -> None:
+    """Both branches are refused: one question is answered, the other one refused; a period ends; a limit passes."""
+
+    def refuse(question: str | None, until: int | None = None) -> None:
+        hold = {key: value for key, value in (("question", question), ("until", until)) if value is not None}
+        detail = "The budget team (tenant, 5 US dollars today) is used up."
+        run.fail(429, type="urn:perdure:error:budget", detail=detail, budget="bud_1", hold=hold)
+
+    def settle(question: str, outcome: str) -> None:
+        data = {"budget": "bud_1", "subject": "acme", "period": "2023-11-14", "outcome": outcome, "by": "mara"}
+        run.event("dev.perdure.budget.settled.v1", data, subject=question)
+
+    refuse("mark_1", run.now + 60_000)
+    refuse("mark_2")
+    settle("mark_2", "refused")
+    settle("mark_1", "lifted")
+    refuse(None, run.now + 15_000)
+    run.pass_time(15_000).complete(_turn(text="Dear Sir"), usage={"inputTokens": 4, "outputTokens": 2, "model": "m"})
+    refuse("mark_3", run.now + 60_000)
+    run.pass_time(60_000).complete("Sent.")
+    refuse("mark_4")
+    run.pass_time(5_000)
+
+
 def _hand_over(run: Dialogue) -> None:
     """Two summaries, a sub-agent, a conversation that is handed over, and a limit on cost that the other one reaches."""
     usage = {"inputTokens": 40, "outputTokens": 9, "model": "m", "cost": 0.01}
@@ -393,5 +417,23 @@ CASES: dict[str, Case] = {
         """,
         {"case": "The cup came broken."},
         _hand_over,
+    ),
+    "budget-hold": Case(
+        """
+        do:
+          - both:
+              fork:
+                branches:
+                  - write:
+                      call: agent
+                      with: {instruction: Write to them., tools: [{name: note, parameters: {type: object}}]}
+                  - count:
+                      try: [{sum: {call: infer, with: {instruction: How many?}}}]
+                      catch: {errors: {with: {type: 'urn:perdure:error:budget'}}, as: error, do: [{none: {set: '${ $error }'}}]}
+          - send: {call: infer, with: {instruction: Send it.}}
+          - last: {call: infer, with: {instruction: Bye.}, timeout: {after: PT5S}}
+        """,
+        {},
+        _lift,
     ),
 }

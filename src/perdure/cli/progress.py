@@ -106,7 +106,7 @@ def already(count: int) -> str:
 def pending(entries: list[Entry]) -> list[Entry]:
     """The last entries of tasks that wait for something."""
     last = {entry.path: entry for entry in entries if entry.path}
-    return [entry for entry in last.values() if entry.type in _UNTIL_LATER]
+    return [entry for entry in last.values() if entry.type in _UNTIL_LATER and entry.data.get("status") != "running"]
 
 
 def sentence(entry: Entry) -> str:
@@ -120,7 +120,7 @@ def told(entry: Entry, now: int | None = None) -> tuple[str, str, str]:
     word = _WORDS.get(entry.type, entry.type)
     if entry.type.endswith(".status-changed.v1"):
         status = str(entry.data.get("status", "changed"))
-        word = {"waiting": "waits"}.get(status, status)
+        word = {"waiting": "waits", "running": "goes on"}.get(status, status)
     return label(entry.path) or "run", word, "; ".join(_details(entry, entry.at if now is None else now))
 
 
@@ -209,6 +209,8 @@ def waiting(wait: Json) -> str:
     """What a run waits for, in words."""
     if not isinstance(wait, dict):
         return _short(wait)
+    if wait.get("kind") == "budget":
+        return f"for the budget {wait.get('budget', '')}: {wait.get('detail', 'It is used up.')}"
     if isinstance(due := wait.get("until"), int):
         return f"until {clock(due)}"
     if wait.get("kind") == "event":

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from perdure.errors import Denied, Exhausted
+from perdure.interpreter.budget_hold import BUDGET
 from perdure.interpreter.faults import problem
 from perdure.ports.function import Context, FunctionFault
 from perdure.ports.model import Answer, Model, ModelFailed, Request, TextDelta, Texts, Vectors
@@ -18,9 +19,6 @@ from perdure.ports.spending import MODELS, Spender, Spending, Unlimited
 TIMEOUT = 600.0
 """Seconds: a model on one thread answers one call after the other."""
 
-
-BUDGET = "urn:perdure:error:budget"
-"""The type of the fault of a request that a budget has no money left for; status 429."""
 ANSWER = 4_096
 """Tokens that an answer is taken to have at most where nobody says how many."""
 _LETTERS = 3
@@ -59,8 +57,7 @@ class Providers:
         try:
             permit = await self._spending.begin(spender, model=model, tokens=tokens)
         except Exhausted as error:
-            fault = {"type": BUDGET, "status": 429, "title": "budget used up", "detail": error.message}
-            raise FunctionFault(fault) from None
+            raise FunctionFault(_used_up(error)) from None
         except Denied as error:
             refuse("authorization", error.message)
         bill: dict[str, Any] = {}
@@ -102,6 +99,15 @@ class Providers:
 
     def __repr__(self) -> str:
         return f"Providers({self._models!r})"
+
+
+def _used_up(error: Exhausted) -> dict[str, Any]:
+    """The fault of a budget; with `hold` it is no fault yet, but a step that waits (`interpreter/budget_hold.py`)."""
+    fault: dict[str, Any] = {"type": BUDGET, "status": 429, "title": "budget used up", "detail": error.message}
+    if "budget" in error.details:
+        fault["budget"] = error.details["budget"]
+    hold = {key: error.details[key] for key in ("question", "until") if error.details.get(key) is not None}
+    return {**fault, "hold": hold} if hold else fault
 
 
 def _fault(failed: ModelFailed) -> FunctionFault:

@@ -14,7 +14,6 @@ from perdure.interpreter.outcomes import begin as begin_list
 from perdure.interpreter.program import Frame, Node
 from perdure.interpreter.state import Run
 from perdure.interpreter.tasks import call_
-from perdure.language.values import Json
 
 _INSTRUCTION = (
     "Summarize the conversation that the user shows you, for the one who has to go on with it: what was asked, what was "
@@ -114,5 +113,5 @@ def again(run: Run, node: Node, frame: Frame) -> Outcome:
     return call_.give_out(run, frame, agent_turns.MODEL, request)
 
 
-def answered(run: Run, node: Node, frame: Frame, purpose: str, event: Event) -> Json:
+def answered(run: Run, node: Node, frame: Frame, purpose: str, event: Event) -> Outcome:
     return agent_turns.answered(run, node, frame, purpose, event)

@@ -10,7 +10,7 @@ from typing import Any
 from perdure.interpreter import dataflow
 from perdure.interpreter.events import Event
 from perdure.interpreter.faults import WorkflowFault
-from perdure.interpreter.outcomes import Outcome
+from perdure.interpreter.outcomes import WAITS, Outcome
 from perdure.interpreter.outcomes import begin as begin_list
 from perdure.interpreter.program import Frame, Node, Site
 from perdure.interpreter.state import Run
@@ -102,6 +102,8 @@ def answered(run: Run, node: Node, frame: Frame, purpose: str, event: Event) -> 
         if "until" in agent and run.now >= agent["until"]:  # the agent's time ended the request
             _check(run, agent)
         raise
+    if answer is WAITS:
+        return WAITS
     for payer in (agent, *_above(run, agent)):
         _charge(payer["spent"], frame.get("usage"))
     return answer

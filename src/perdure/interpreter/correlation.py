@@ -27,9 +27,14 @@ RETENTION = 7 * 86_400_000
 
 
 ANSWERS = frozenset(
-    {"dev.perdure.approval.decided.v1", "dev.perdure.question.answered.v1", "dev.perdure.run.repaired.v1"}
+    {
+        "dev.perdure.approval.decided.v1",
+        "dev.perdure.question.answered.v1",
+        "dev.perdure.run.repaired.v1",
+        "dev.perdure.budget.settled.v1",
+    }
 )
-"""Types that tell what a person decided (5.4)."""
+"""Types that tell what a person decided (5.4), or what became of a budget (5.3)."""
 RUN = "perdurerun"
 """The attribute that says which run emitted such an event: a document cannot choose it, and nobody else's is given."""
 

@@ -27,6 +27,7 @@ from perdure.interpreter import (
     agent_errands,
     agent_turns,
     approval,
+    budget_hold,
     extensions,
     flow,
     lifecycle,
@@ -201,7 +202,7 @@ def _received(run: Run, event: EventReceived) -> bool:
     frame = run.frames[entry["path"]]
     node = run.program.nodes[frame["node"]]
     try:
-        outcome = listen.received(run, node, frame, entry["purpose"], event)
+        outcome = RECEIVERS[entry["purpose"]].received(run, node, frame, entry["purpose"], event)
     except WorkflowFault as failed:
         going = unwinding.fail(run, frame, failed.problem)
     else:
@@ -277,10 +278,15 @@ ANSWERS: dict[str, tuple[type, ...]] = {
     "attempt": (TimerFired,),
     "retry": (TimerFired,),
     "slice": (TimerFired,),
+    "renewal": (TimerFired,),
+    "budget": (EventReceived,),
     "listen": (EventReceived,),
     "until": (EventReceived,),
 }
 """Purpose of a wait -> the events that answer it."""
+
+RECEIVERS: dict[str, Any] = {"listen": listen, "until": listen, "budget": budget_hold}
+"""Purpose of a subscription -> the module that knows what an event means to it."""
 
 _GOING: dict[type, Callable[[Run, Any], Any]] = {
     CallCompleted: _answered,

@@ -148,7 +148,7 @@ def _reopen(run: Run, fault: dict[str, Any]) -> None:
     reissued: set[str] = set()
     for entry in parked.values():
         waiting = run.frames[entry["path"]]
-        if "due" in entry:
+        if "due" in entry and entry["purpose"] != "renewal":
             _restart(run, waiting, entry, stood)
         elif waiting["path"] not in reissued:
             reissued.add(waiting["path"])

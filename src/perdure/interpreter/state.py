@@ -198,4 +198,4 @@ class Run:
 BUSY = frozenset({"call", "emit", "child", "slice"})
 """Purposes of a wait during which somebody works for the run: it is `running`, else `waiting` (A7)."""
 
-SUBSCRIPTIONS = frozenset({"listen", "until"})
+SUBSCRIPTIONS = frozenset({"listen", "until", "budget"})

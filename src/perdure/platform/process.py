@@ -358,6 +358,8 @@ async def _subscribe(bus: Bus, workflows: Workflows, agents: Agents) -> None:
     await bus.subscribe("workflows", place, workflow_events.ANSWERING, workflows.listeners.answered)
     await bus.subscribe("inbox", place, tuple(workflow_events.ASKING), workflows.listeners.asked)
     await bus.subscribe("agents", place, (agent_events.APPROVAL_DECIDED,), agents.listeners.decided)
+    await bus.subscribe("budgets", place, (agent_events.BUDGET_SETTLED,), agents.listeners.settled)
+    await bus.subscribe("questions", place, (agent_events.BUDGET_SETTLED,), workflows.listeners.withdrawn)
     await bus.subscribe("executions", place, agent_listeners.MENDED, agents.listeners.mended)
 
 

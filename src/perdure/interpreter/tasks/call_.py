@@ -6,7 +6,7 @@ as one command and answered by one event.
 
 from typing import Any
 
-from perdure.interpreter import arguments, dataflow, keys
+from perdure.interpreter import arguments, budget_hold, dataflow, keys
 from perdure.interpreter.commands import ScheduleCall
 from perdure.interpreter.compiler import Builder, Surroundings
 from perdure.interpreter.events import CallCompleted, CallFailed, Event
@@ -166,6 +166,7 @@ def again(run: Run, node: Node, frame: Frame) -> Outcome:
 
 def give_out(run: Run, frame: Frame, body: Call, args: Json) -> Outcome:
     """One call of a function of the table, for this frame."""
+    budget_hold.go_on(frame)
     if "key" not in frame:
         frame["key"] = keys.for_call(run, frame)
     command = run.wait(frame, "call")
@@ -199,7 +200,11 @@ def _attempt(run: Run, frame: Frame) -> int:
 
 
 def answered(run: Run, node: Node, frame: Frame, purpose: str, event: Event) -> Outcome:
+    if purpose == "renewal":
+        return budget_hold.fired(run, node, frame)
     if isinstance(event, CallFailed):
+        if budget_hold.is_hold(event):
+            return budget_hold.begin(run, frame, event.error)
         if event.outcome == "definite":
             del frame["key"]
         raise WorkflowFault(placed(event.error, frame))

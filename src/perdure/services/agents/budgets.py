@@ -1,6 +1,8 @@
 """Budgets: made and changed, which of them a request counts in, and what happens when one is nearly or wholly used up.
 
-A person is asked once when a hard budget is used up; the runs that were refused go on when it is lifted.
+A person is asked once when a hard budget is used up, and steps of runs wait for what becomes of that question. Whoever
+asks, answers, or changes a budget holds its row meanwhile: a question is never asked of a budget that was raised before, and
+none is left open by one that is raised.
 """
 
 import asyncio
@@ -22,6 +24,7 @@ from perdure.services.agents.models import (
     Scope,
     Standing,
     checked_line,
+    ends,
     window,
 )
 from perdure.services.agents.service import Ground
@@ -110,7 +113,7 @@ class Budgets:
         self, tenant: str, by: str, id: str, *, name: str | None = None, amount: float | None = None,
         warn: int | None = None, hard: bool | None = None,
     ) -> Budget:  # fmt: skip
-        """Another name, amount, warning, or hardness. What it counts stays."""
+        """Another name, amount, warning, or hardness. What it counts stays. Steps that wait for it go on when they may."""
         now = self._ground.clock.now()
         if name is not None:
             checked_line(name, "name", 200)
@@ -127,6 +130,7 @@ class Budgets:
                 changed = msgspec.structs.replace(changed, amount=_amount(found.measure, amount))
             store_spending.put_budget(tx.connection, tenant, changed)
             tx.tell(events.budget_changed(changed, "changed", by))
+            self._answer_questions(tx, changed, by)
             return changed
 
         changed = await self._ground.database.write(tenant, work)
@@ -135,9 +139,11 @@ class Budgets:
 
     async def delete(self, tenant: str, by: str, id: str) -> None:
         def work(tx: Transaction) -> None:
-            found = store_spending.budget(tx.connection, tenant, id)
+            found = store_spending.budget(tx.connection, tenant, id, lock=True)
             if found is None:
                 raise _unknown(id)
+            for mark in store_spending.unlifted(tx.connection, tenant, id):
+                _settle(tx, found, mark, "deleted", by)
             store_spending.drop_budget(tx.connection, tenant, id)
             tx.tell(events.budget_changed(found, "deleted", by))
 
@@ -257,25 +263,38 @@ class Budgets:
 
         await self._ground.database.write(budget.tenant, work)
 
-    async def ask(self, account: Account, spent: int, run: str) -> None:
-        """Ask a person, once, whether a budget may be lifted; the run goes on then."""
-        budget, tenant = account.budget, account.budget.tenant
+    async def ask(self, account: Account, spent: int, run: str) -> Mark | None:
+        """Ask a person, once, whether a budget may be lifted: the question, `refused` where it was answered with no. None
+        when there is room on the account by now."""
+        tenant, now = account.budget.tenant, self._ground.clock.now()
         new = self._mark(account, "asked", 0)
-        standing = Standing(
-            budget=budget, subject=account.subject, window=account.window, spent=spent, limit=account.limit
-        )
 
-        def work(tx: Transaction) -> None:
+        def work(tx: Transaction) -> Mark | None:
+            budget = store_spending.budget(tx.connection, tenant, account.budget.id, lock=True)
+            if budget is None or not budget.hard:
+                return None
             asked = _asked(tx.connection, account)
-            if not asked or asked[-1].state == "lifted":
-                mark = msgspec.structs.replace(new, round=len(asked))
-                if store_spending.add_mark(tx.connection, tenant, mark):
-                    tx.tell(events.budget_used_up(standing, mark, run))
-                asked = _asked(tx.connection, account)  # somebody else may have been faster
-            if run and asked and asked[-1].state == "open":
-                store_spending.stop(tx.connection, tenant, asked[-1].id, run)
+            limit = budget.amount + sum(mark.extra for mark in asked)
+            if spent < limit:
+                return None
+            if asked and asked[-1].state != "lifted":
+                return asked[-1]
+            mark = msgspec.structs.replace(new, round=len(asked))
+            store_spending.add_mark(tx.connection, tenant, mark)
+            standing = Standing(budget=budget, subject=account.subject, window=account.window, spent=spent, limit=limit)
+            tx.tell(events.budget_used_up(standing, mark, run, ends(budget.per, now)))
+            return mark
 
-        await self._ground.database.write(tenant, work)
+        return await self._ground.database.write(tenant, work)
+
+    def _answer_questions(self, tx: Transaction, budget: Budget, by: str) -> None:
+        """Of a budget that was changed: those that need no answer any more."""
+        now = window(budget.per, self._ground.clock.now())
+        for mark in store_spending.unlifted(tx.connection, budget.tenant, budget.id):
+            if budget.hard and (mark.window != now or _is_used_up(tx.connection, budget, mark)):
+                continue
+            _settle(tx, budget, mark, "changed", by)
+            store_spending.put_mark(tx.connection, budget.tenant, msgspec.structs.replace(mark, state="lifted", by=by))
 
     def _mark(self, account: Account, kind: str, round: int) -> Mark:
         return Mark(
@@ -285,17 +304,20 @@ class Budgets:
         )  # fmt: skip
 
     async def decided(self, tenant: str, id: str, *, approved: bool, by: str, add: float | None) -> list[str]:
-        """A person has answered: lift it, and let the runs that were refused go on; which. Safe to repeat."""
+        """A person has answered: steps that wait go on, or fault. Safe to repeat. Gives the runs that an earlier version let
+        fault, and that go on now."""
 
         def work(tx: Transaction) -> list[str] | None:
             mark = store_spending.mark(tx.connection, tenant, id)
             if mark is None or mark.kind != "asked":
                 return None
-            budget = store_spending.budget(tx.connection, tenant, mark.budget)
+            budget = store_spending.budget(tx.connection, tenant, mark.budget, lock=True)
+            mark = store_spending.mark(tx.connection, tenant, id) or mark  # as it is while nobody else changes it
             if mark.state == "open" and budget is not None:
                 extra = 0 if not approved else budget.amount if add is None else _amount(budget.measure, add)
                 mark = msgspec.structs.replace(mark, state="lifted" if approved else "refused", extra=extra, by=by)
                 store_spending.put_mark(tx.connection, tenant, mark)
+                tx.tell(events.budget_settled(budget, mark, mark.state, by))
                 if approved:
                     tx.tell(events.budget_lifted(budget, mark))
             return store_spending.stopped_by(tx.connection, tenant, id) if mark.state == "lifted" else []
@@ -316,6 +338,18 @@ def _asked(connection: Connection, account: Account) -> list[Mark]:
     budget = account.budget
     found = store_spending.marks_of(connection, budget.tenant, budget.id, account.subject, account.window)
     return [mark for mark in found if mark.kind == "asked"]
+
+
+def _is_used_up(connection: Connection, budget: Budget, mark: Mark) -> bool:
+    marks = store_spending.marks_of(connection, budget.tenant, budget.id, mark.subject, mark.window)
+    limit = budget.amount + sum(one.extra for one in marks)
+    return store_spending.spent(connection, budget.tenant, budget, mark.subject, mark.window) >= limit
+
+
+def _settle(tx: Transaction, budget: Budget, mark: Mark, outcome: str, by: str) -> None:
+    """Tell who waits for an answer; one that was answered is waited for by nobody."""
+    if mark.state == "open":
+        tx.tell(events.budget_settled(budget, mark, outcome, by))
 
 
 def _seen(task: "asyncio.Task[_Known]") -> None:

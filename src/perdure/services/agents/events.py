@@ -14,6 +14,7 @@ PROMPT_WRITTEN = "dev.perdure.prompt.written.v1"
 BUDGET_CHANGED = "dev.perdure.budget.changed.v1"
 BUDGET_NEARED = "dev.perdure.budget.neared.v1"
 BUDGET_LIFTED = "dev.perdure.budget.lifted.v1"
+BUDGET_SETTLED = "dev.perdure.budget.settled.v1"
 APPROVAL_REQUESTED = "dev.perdure.approval.requested.v1"
 APPROVAL_DECIDED = "dev.perdure.approval.decided.v1"
 
@@ -63,14 +64,28 @@ def budget_neared(standing: Standing, mark: Mark) -> Told:
     return Told(type=BUDGET_NEARED, subject=standing.budget.id, data=_account(standing), id=mark.id)
 
 
-def budget_used_up(standing: Standing, mark: Mark, run: str) -> Told:
-    """Ask a person whether it goes on. Who sees to the tenant may answer."""
+def budget_used_up(standing: Standing, mark: Mark, run: str, deadline: int | None) -> Told:
+    """Ask a person whether it goes on, until its period is over. Who sees to the tenant may answer."""
     account = _account(standing)
     name = standing.budget.name or standing.budget.id
     whose = f" of the {standing.budget.scope} {standing.subject}" if standing.budget.scope != "tenant" else ""
     title = f"The budget {name}{whose} is used up. May it be lifted?"
-    data = {"title": title, "details": {**account, "firstRun": run}, "form": LIFT, "to": ["role:owner", "role:admin"]}
+    data: dict[str, Any] = {
+        "title": title,
+        "details": {**account, "firstRun": run},
+        "form": LIFT,
+        "to": ["role:owner", "role:admin"],
+    }
+    if deadline is not None:
+        data["deadline"] = deadline
     return Told(type=APPROVAL_REQUESTED, subject=standing.budget.id, data=data, id=mark.id)
+
+
+def budget_settled(budget: Budget, mark: Mark, outcome: str, by: str) -> Told:
+    """What became of the question whether a budget may be lifted: `lifted`, `refused`, or `changed` or `deleted` where it
+    needs no answer any more. Steps of runs wait for this."""
+    data = {"budget": budget.id, "subject": mark.subject, "period": mark.window, "outcome": outcome, "by": by}
+    return Told(type=BUDGET_SETTLED, subject=mark.id, data=data, id=f"{mark.id}-settled")
 
 
 def budget_lifted(budget: Budget, mark: Mark) -> Told:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from perdure.ports.engine import Engine
 from perdure.services.agents.budgets import Budgets
 from perdure.services.agents.executions import Executions
 from perdure.services.workflows import events as workflow_events
@@ -12,7 +13,8 @@ MENDED = (workflow_events.RUNS_CHANGED, workflow_events.RUN_REPAIRED)
 class Listeners:
     """Listens on the bus."""
 
-    def __init__(self, budgets: Budgets, executions: Executions) -> None:
+    def __init__(self, engine: Engine, budgets: Budgets, executions: Executions) -> None:
+        self._engine = engine
         self._budgets = budgets
         self._executions = executions
 
@@ -31,6 +33,10 @@ class Listeners:
             add=add if isinstance(add, int | float) else None,
         )  # fmt: skip
         await self._executions.reopened(event["tenant"], runs)
+
+    async def settled(self, event: dict[str, Any]) -> None:
+        """`BUDGET_SETTLED`: steps of runs wait for it."""
+        await self._engine.deliver(event["tenant"], {key: event[key] for key in event if key != "tenant"})
 
     async def mended(self, event: dict[str, Any]) -> None:
         """`MENDED`: an operator let runs go on, or somebody decided so."""

@@ -25,6 +25,8 @@ _AGAIN = re.compile(r"~~\d+")
 """In a path: the task was entered again by an operator."""
 _ID = re.compile(r"(\d{1,9})\.(\d{1,9})\.([0-9a-f]{8}|-)\.(\d{1,9})\Z")
 _log = logging.getLogger("perdure.agents")
+_STEPS = frozenset({"tool", "held", "resumed"})
+"""Pieces that are told once, whatever was said meanwhile."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -32,7 +34,7 @@ class _Piece(msgspec.Struct, frozen=True):
     """One thing to tell, in order. `entry` is the number of the last history entry before or at it."""
 
     kind: str
-    """`text`, `whole` (the turn is over, and this was its text), `tool`."""
+    """`text`, `whole` (the turn is over, and this was its text), `tool`, `held` (a budget is used up), `resumed`."""
     turn: int
     entry: int
     text: str = ""
@@ -102,6 +104,7 @@ class _Telling:
         self._turns: dict[str, int] = {}
         self._said: dict[str, list[str]] = {}
         self._taking_over: set[str] = set()
+        self._held: set[str] = set()
         self._entry = 0
         self._changed = asyncio.Event()
 
@@ -125,10 +128,28 @@ class _Telling:
             self.has_ended = True
             return
         path = _AGAIN.sub("", entry.path)
-        if _TURN.fullmatch(path):
+        if entry.type == "task.status-changed.v1":
+            self._take_status(entry)
+        elif _TURN.fullmatch(path):
             self._take_turn(entry, path.rpartition("/turn#")[0])
         elif _TOOL.fullmatch(path) and "tool" in entry.data:
             self._take_tool(entry, path)
+
+    def _take_status(self, entry: Entry) -> None:
+        """A step waits for a budget, or goes on."""
+        wait = entry.data.get("wait")
+        if isinstance(wait, dict) and wait.get("kind") == "budget":
+            self._held.add(entry.path)
+            told = {key: value for key, value in wait.items() if key != "kind"}
+            self._tell("held", self._turn, data={"path": entry.path, **told})
+        elif entry.path in self._held:
+            self._held.remove(entry.path)
+            self._tell("resumed", self._turn, data={"path": entry.path})
+
+    @property
+    def _turn(self) -> int:
+        """The newest."""
+        return max(self._turns.values(), default=0)
 
     def _take_turn(self, entry: Entry, above: str) -> None:
         if above != "/do/0/answer" and above not in self._taking_over:
@@ -162,7 +183,7 @@ class _Telling:
         if name in self._handover:
             self._taking_over.add(f"{path}/function")
         if state in {"started", "completed", "faulted"}:
-            self._tell("tool", max(self._turns.values(), default=0), data={"tool": name, "state": state})
+            self._tell("tool", self._turn, data={"tool": name, "state": state})
 
 
 class _Reader:
@@ -181,11 +202,11 @@ class _Reader:
 
     def read(self, piece: _Piece) -> list[Sent]:
         """What to tell of a piece."""
-        if piece.kind == "tool":
+        if piece.kind in _STEPS:
             if piece.entry <= self._entry:
                 return []
             self._entry = piece.entry
-            return [self._sent("tool", piece.data)]
+            return [self._sent(piece.kind, piece.data)]
         if piece.turn < self._turn:
             return []
         if piece.turn != self._now:

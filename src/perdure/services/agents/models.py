@@ -278,6 +278,18 @@ def window(per: Per, at: int) -> str:
     return day(at) if per == "day" else day(at)[:7]
 
 
+def ends(per: Per, at: int) -> int | None:
+    """When the period that a moment lies in is over; never for `total`."""
+    if per == "total":
+        return None
+    first = dt.datetime.fromtimestamp(at / 1000, dt.UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    if per == "day":
+        after = first + dt.timedelta(days=1)
+    else:
+        after = (first.replace(day=28) + dt.timedelta(days=4)).replace(day=1)
+    return round(after.timestamp() * 1000)
+
+
 def checked_name(name: str, what: str) -> str:
     """A name that may stand in a document and in an address, or Invalid."""
     if not _NAME.fullmatch(name):

@@ -30,6 +30,8 @@ _HOUR = 3_600_000
 _KEPT = 3 * 3600.0
 PATIENCE = 120.0
 """Seconds for which a request waits at a limit for those that were sent before it."""
+AGAIN = 15_000
+"""Milliseconds after which a step of a run that waited in vain asks again."""
 _LOOK = 0.05
 _PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds between two tries to record."""
@@ -154,11 +156,11 @@ class Accounts:
                 fresh = await self._budgets.fresh(account, spender)
                 if fresh is None or not fresh.budget.hard:
                     return
-                if fresh.limit > spent:
-                    account = fresh  # it was lifted, here or by another process
-                    continue
-                await self._refuse(fresh, spent, spender)
-                return
+                if fresh.limit > spent or fresh.window != account.window:
+                    account = fresh  # it was lifted, here or by another process, or its period has begun anew
+                elif await self._is_paid(fresh, spent, spender):
+                    return
+                continue
             name = self._name(account, "held")
             together = await self._ground.cache.add(name, amount, _KEPT)
             held.append((name, amount))
@@ -168,15 +170,23 @@ class Accounts:
             held.pop()
             await self._ground.cache.add(name, -amount, _KEPT)
             if self._ground.clock.monotonic() > until:
-                raise UsedUp(**{**_words(account), "hint": "Requests under way hold what is left; try again later."})
+                hint, again = "Requests under way hold what is left; try again later.", self._ground.clock.now() + AGAIN
+                raise UsedUp(**{**_words(account), "hint": hint, "until": again})
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._freed.wait(), _LOOK)
 
-    async def _refuse(self, account: Account, spent: int, spender: Spender) -> None:
-        """UsedUp, unless the request was paid for already and its answer was lost on the way."""
-        if not await self._records.is_recorded(spender.tenant, spender.call):
-            await self._budgets.ask(account, spent, spender.run)
-            raise UsedUp(**_words(account))
+    async def _is_paid(self, account: Account, spent: int, spender: Spender) -> bool:
+        """Whether the request was paid for already and its answer was lost on the way. False when there is room by now;
+        else UsedUp, with what may be waited for unless a person has refused."""
+        if await self._records.is_recorded(spender.tenant, spender.call):
+            return True
+        question = await self._budgets.ask(account, spent, spender.run)
+        if question is None:
+            return False
+        if question.state == "refused":
+            raise UsedUp(**{**_words(account), "hint": "A person has refused to lift it."})
+        until = models.ends(account.budget.per, self._ground.clock.now())
+        raise UsedUp(**_words(account), question=question.id, until=until)
 
     async def _count(self, account: Account, amount: int) -> None:
         name = self._name(account, f"spent-{account.budget.measure}")

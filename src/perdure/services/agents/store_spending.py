@@ -173,7 +173,7 @@ def add_mark(connection: Connection, tenant: str, one: Mark) -> bool:
 
 
 def mark(connection: Connection, tenant: str, id: str) -> Mark | None:
-    query = select(marks).where(marks.c.tenant == tenant, marks.c.id == id).with_for_update()
+    query = select(marks).where(marks.c.tenant == tenant, marks.c.id == id)
     row = connection.execute(query).mappings().first()
     return None if row is None else made(marks, Mark, row)
 
@@ -196,11 +196,16 @@ def marks_of(connection: Connection, tenant: str, budget: str, subject: str, win
     return [made(marks, Mark, row) for row in connection.execute(query.order_by(marks.c.round)).mappings()]
 
 
-def stop(connection: Connection, tenant: str, mark: str, run: str) -> None:
-    """A run that goes on when this question is answered."""
-    _unless_there(connection, stopped, {"tenant": tenant, "mark": mark, "run": run})
+def unlifted(connection: Connection, tenant: str, budget: str) -> list[Mark]:
+    """Questions about a budget that wait for an answer, or were answered with no."""
+    query = select(marks).where(
+        marks.c.tenant == tenant, marks.c.budget == budget, marks.c.kind == "asked",
+        marks.c.state.in_(("open", "refused")),
+    )  # fmt: skip
+    return [made(marks, Mark, row) for row in connection.execute(query).mappings()]
 
 
 def stopped_by(connection: Connection, tenant: str, mark: str) -> list[str]:
+    """Runs that faulted, in a version in which steps did not wait, and go on when this question is answered."""
     query = select(stopped.c.run).where(stopped.c.tenant == tenant, stopped.c.mark == mark)
     return list(connection.execute(query).scalars())

@@ -25,7 +25,7 @@ class Agents:
         self.budgets = Budgets(ground)
         self.records = Records(ground)
         self.accounts = Accounts(ground, self.budgets, self.records)
-        self.listeners = Listeners(self.budgets, self.executions)
+        self.listeners = Listeners(ground.engine, self.budgets, self.executions)
 
     def __repr__(self) -> str:
         return f"Agents({self.ground.database!r}, {self.ground.engine!r})"

@@ -94,6 +94,12 @@ class Inbox:
 
         return await self._ground.database.write(tenant, work)
 
+    async def withdraw(self, tenant: str, source: str, request: str) -> None:
+        """Nobody waits for this answer any more. Nothing happens to what was decided."""
+        found = await self._ground.database.read(tenant, lambda c: store_inbox.item_of(c, tenant, source, request))
+        if found is not None:
+            await self._end(found, "closed", events.closed(found))
+
     # What people see
 
     async def get(self, tenant: str, id: str) -> Item:

@@ -53,6 +53,10 @@ class Listeners:
         """An event of `events.ASKING` on the bus: another service asks a person."""
         await self._inbox.ask(event["tenant"], {key: event[key] for key in event if key != "tenant"})
 
+    async def withdrawn(self, event: dict[str, Any]) -> None:
+        """Another service needs no answer any more to what it asked under this subject."""
+        await self._inbox.withdraw(event["tenant"], event["source"], event["subject"])
+
     async def follow(self, engine: Emitting) -> None:
         """Take what runs of this engine emit, until cancelled; where it was is kept."""
         position = await self._until_there(_OUTGOING)

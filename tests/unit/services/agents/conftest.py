@@ -23,6 +23,7 @@ from perdure.functions.table import Table
 from perdure.ports.database import EVERY
 from perdure.ports.model import Answer, Chunk, Request, TextDelta, Texts, ToolCall, Vectors
 from perdure.ports.spending import Later
+from perdure.services.agents import events
 from perdure.services.agents.service import Ground
 from perdure.services.agents.store import metadata
 from perdure.services.agents.whole import Agents
@@ -93,6 +94,19 @@ class World:
             return [json.loads(row[0]) for row in rows]
 
         return await self.database.read(EVERY, work)
+
+    async def hand_out(self) -> None:
+        """Let runs hear what became of budgets, as the bus would; the same again changes nothing."""
+        for event in await self.told():
+            if event["type"] == events.BUDGET_SETTLED:
+                await self.service.listeners.settled(event)
+
+    async def reaches(self, run: str, status: str) -> None:
+        for _ in range(5000):
+            if (await self.engine.describe(TENANT, run)).status == status:
+                return
+            await asyncio.sleep(0.001)
+        raise AssertionError(await self.engine.describe(TENANT, run))
 
     async def settle(self, run: str) -> Any:
         return await asyncio.wait_for(self.engine.wait(TENANT, run), 10)

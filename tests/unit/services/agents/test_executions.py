@@ -247,16 +247,38 @@ async def test_an_execution_at_its_budget_goes_on_when_it_is_lifted(world):
     await made(world)
     await world.budgets.create(TENANT, BY, Wanted(scope="agent", subject="helper", amount=0.01))
     first, _ = await ask(world)
-    second, run = await ask(world, "more", context=first.context)
-    assert (second.state, run.error["status"]) == ("faulted", 429)
+    second = await world.service.executions.begin(
+        TENANT, Question(agent="helper", message="more", context=first.context)
+    )
+    await world.reaches(second.run, "waiting")
+    [(kind, told, place)] = await heard(world, second, most=1)
+    assert (kind, told["path"], "is used up" in told["detail"]) == ("held", "/do/0/answer/turn#1", True)
     asked = next(event for event in await world.told() if event["type"].startswith("dev.perdure.approval"))
     event = {"tenant": TENANT, "subject": asked["id"], "data": {"approved": True, "by": BY, "data": {"add": 5}}}
     await world.service.listeners.decided(event)
+    await world.hand_out()
     answer = await asyncio.wait_for(world.service.executions.wait(TENANT, second.run), 10)
     assert answer.execution.state == "completed"
     said = await world.service.contexts.messages(TENANT, first.context)
     assert [one.role for one in said] == ["user", "assistant", "user", "assistant"]
-    assert text_of(await heard(world, answer.execution)) == "Good."
+    everything = await heard(world, answer.execution)
+    assert [kind for kind, _, _ in everything][:2] == ["held", "resumed"]
+    assert text_of(everything) == "Good."
+    assert (await heard(world, answer.execution, last=place, most=1))[0][0] == "resumed"
+
+
+async def test_an_execution_whose_budget_nobody_lifts_faults(world):
+    await made(world)
+    await world.budgets.create(TENANT, BY, Wanted(scope="agent", subject="helper", amount=0.01))
+    await ask(world)
+    execution = await world.service.executions.begin(TENANT, Question(agent="helper", message="more"))
+    await world.reaches(execution.run, "waiting")
+    asked = next(event for event in await world.told() if event["type"].startswith("dev.perdure.approval"))
+    event = {"tenant": TENANT, "subject": asked["id"], "data": {"approved": False, "by": BY}}
+    await world.service.listeners.decided(event)
+    await world.hand_out()
+    answer = await asyncio.wait_for(world.service.executions.wait(TENANT, execution.run), 10)
+    assert (answer.execution.state, answer.run.error["status"]) == ("faulted", 429)
 
 
 async def test_an_execution_that_can_never_begin_gives_its_context_free(world):

@@ -101,9 +101,11 @@ async def test_usage_and_budgets(api, world):
     made = await api.ask("POST", "/budgets", 201, json={"scope": "agent", "amount": 0.01})
     standing = await api.ask("GET", f"/budgets/{made['id']}?subject=helper", 200)
     assert (standing["spent"], standing["limit"], standing["period"]) == (0.01, 0.01, "total")
-    stopped = await api.ask("POST", "/agents/helper/chat", 200, json={"message": "Hello"})
-    assert (stopped["state"], stopped["error"]["title"]) == ("faulted", "budget used up")
+    held = await api.ask("POST", "/agents/helper/chat", 200, json={"message": "Hello", "wait": False})
+    await world.reaches(held["run"], "waiting")
     await api.ask("PATCH", f"/budgets/{made['id']}", 200, json={"amount": 1})
+    await world.hand_out()
+    assert (await world.settle(held["run"])).status == "completed"
     assert (await api.ask("POST", "/agents/helper/chat", 200, json={"message": "x"}))["state"] == "completed"
     await api.ask("DELETE", f"/budgets/{made['id']}", 204)
     assert (await api.ask("GET", "/budgets", 200))["items"] == []

@@ -12,7 +12,8 @@ from perdure.services.agents import events
 from perdure.services.agents.allowance import ModelDenied
 from perdure.services.agents.budgets import Budgets, Wanted
 from perdure.services.agents.models import NANO
-from perdure.services.agents.spending import Accounts, UsedUp
+from perdure.services.agents.spending import AGAIN, Accounts, UsedUp
+from perdure.services.agents.store import marks, stopped
 from tests.unit.services.agents.conftest import BY, TENANT
 
 ONE = {"inputTokens": 6, "outputTokens": 4, "model": "m", "cost": 0.01}
@@ -121,26 +122,183 @@ async def test_another_tenant_pays_for_itself(world):
     assert len(await world.records.rows("other", where={})) == 2
 
 
-async def test_a_run_faults_at_a_budget_and_goes_on_when_a_person_lifts_it(world):
+async def test_a_run_holds_at_a_budget_and_goes_on_when_a_person_lifts_it(world):
     made = await world.budgets.create(TENANT, BY, Wanted(scope="tenant", amount=0.01))
     first = await world.settle(await world.engine.start(TENANT, INFER, {}))
     assert first.status == "completed"
     runs = [await world.engine.start(TENANT, INFER, {}) for _ in range(3)]
     for run in runs:
-        ended = await world.settle(run)
-        assert (ended.status, ended.error["type"], ended.error["status"]) == ("faulted", BUDGET, 429)
-    [asked] = [event for event in await world.told() if event["type"] == events.APPROVAL_REQUESTED]
+        await world.reaches(run, "waiting")
+        [wait] = [entry.data["wait"] for entry in await world.engine.history(TENANT, run) if "wait" in entry.data]
+        assert (wait["kind"], wait["budget"]) == ("budget", made.id)
+    [asked] = await asked_of(world)
     assert asked["data"]["details"]["limit"] == 0.01
     assert len(world.talker.requests) == 1
 
-    await world.budgets.decided(TENANT, asked["id"], approved=True, by=BY, add=1.0)
-    await world.budgets.decided(TENANT, asked["id"], approved=True, by=BY, add=1.0)
+    for _ in range(2):
+        await world.budgets.decided(TENANT, asked["id"], approved=True, by=BY, add=1.0)
+        await world.hand_out()
     for run in runs:
         ended = await world.settle(run)
         assert ended.status == "completed", ended.error
     assert len(world.talker.requests) == 4
     standing = await world.budgets.standing(TENANT, made.id)
     assert (standing.spent, standing.limit) == (4 * NANO // 100, 101 * NANO // 100)
+
+
+async def held(world, **wanted):
+    """A budget that is used up, and a run that waits for it."""
+    made = await world.budgets.create(TENANT, BY, Wanted(**{"scope": "tenant", "amount": 0.01, **wanted}))
+    await spend(world.accounts, spender("before"))
+    run = await world.engine.start(TENANT, INFER, {})
+    await world.reaches(run, "waiting")
+    return made, run
+
+
+async def asked_of(world):
+    return [event for event in await world.told() if event["type"] == events.APPROVAL_REQUESTED]
+
+
+async def test_who_refuses_faults_what_waits(world):
+    _made, run = await held(world)
+    [asked] = await asked_of(world)
+    await world.budgets.decided(TENANT, asked["id"], approved=False, by=BY, add=None)
+    await world.hand_out()
+    ended = await world.settle(run)
+    assert (ended.status, ended.error["type"], ended.error["status"]) == ("faulted", BUDGET, 429)
+    again = await world.settle(await world.engine.start(TENANT, INFER, {}))
+    assert again.status == "faulted"
+    assert "hold" not in again.error
+
+
+@pytest.mark.parametrize("how", [{"amount": 1.0}, {"hard": False}, None])
+async def test_a_budget_that_was_changed_or_deleted_lets_runs_go_on(world, how):
+    made, run = await held(world)
+    if how is None:
+        await world.budgets.delete(TENANT, BY, made.id)
+    else:
+        await world.budgets.change(TENANT, BY, made.id, **how)
+    await world.hand_out()
+    assert (await world.settle(run)).status == "completed"
+    [asked] = await asked_of(world)
+    await world.budgets.decided(TENANT, asked["id"], approved=False, by=BY, add=None)  # nobody asks any more
+    assert len([event for event in await world.told() if event["type"] == events.BUDGET_SETTLED]) == 1
+
+
+async def test_a_change_that_is_not_enough_leaves_the_question_open(world):
+    made, run = await held(world)
+    await world.budgets.change(TENANT, BY, made.id, name="mine", amount=0.005)
+    await world.hand_out()
+    assert (await world.engine.describe(TENANT, run)).status == "waiting"
+    await world.budgets.change(TENANT, BY, made.id, amount=0.02)
+    await world.hand_out()
+    assert (await world.settle(run)).status == "completed"
+
+
+async def test_what_a_person_refused_is_asked_again_after_the_budget_was_raised(world):
+    made, run = await held(world)
+    [asked] = await asked_of(world)
+    await world.budgets.decided(TENANT, asked["id"], approved=False, by=BY, add=None)
+    await world.hand_out()
+    await world.settle(run)
+    await world.budgets.change(TENANT, BY, made.id, amount=0.02)
+    await world.settle(await world.engine.start(TENANT, INFER, {}))
+    await world.reaches(await world.engine.start(TENANT, INFER, {}), "waiting")
+    assert len(await asked_of(world)) == 2
+
+
+async def test_a_new_day_lets_runs_go_on_by_itself(world):
+    _made, run = await held(world, per="day")
+    [asked] = await asked_of(world)
+    midnight = asked["data"]["deadline"]
+    world.clock.advance((midnight - world.clock.now() - 1) / 1000)
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert (await world.engine.describe(TENANT, run)).status == "waiting"
+    world.clock.advance(0.001)
+    assert (await world.settle(run)).status == "completed"
+
+
+async def test_a_lift_that_is_too_small_asks_again(world):
+    _made, run = await held(world, amount=0.001)
+    [asked] = await asked_of(world)
+    await world.budgets.decided(TENANT, asked["id"], approved=True, by=BY, add=0.001)
+    await world.hand_out()
+    for _ in range(1000):
+        if len(found := await asked_of(world)) == 2:
+            break
+        await asyncio.sleep(0.001)
+    await world.budgets.decided(TENANT, found[1]["id"], approved=True, by=BY, add=1)
+    await world.hand_out()
+    assert (await world.settle(run)).status == "completed"
+
+
+@pytest.mark.parametrize("how", ["lift", "raise"])
+async def test_a_budget_that_is_lifted_before_the_run_waits_for_it_wakes_it_all_the_same(world, how):
+    """Between the refusal and the subscription: the event is kept for whoever subscribes later."""
+    made = await world.budgets.create(TENANT, BY, Wanted(scope="tenant", amount=0.01))
+    await spend(world.accounts, spender("before"))
+    asking = world.budgets.ask
+
+    async def ask(*given):
+        question = await asking(*given)
+        if question is not None and question.state == "open":
+            if how == "lift":
+                await world.budgets.decided(TENANT, question.id, approved=True, by=BY, add=1.0)
+            else:
+                await world.budgets.change(TENANT, BY, made.id, amount=1.0)
+            await world.hand_out()
+        return question
+
+    world.budgets.ask = ask
+    run = await world.engine.start(TENANT, INFER, {})
+    assert (await world.settle(run)).status == "completed"
+    assert [event["type"] for event in await world.told()].count(events.BUDGET_SETTLED) == 1
+
+
+async def test_a_budget_that_was_raised_before_the_question_is_not_asked_about(world):
+    """The refusal was reckoned with what was true a moment ago."""
+    made = await world.budgets.create(TENANT, BY, Wanted(scope="tenant", amount=0.01))
+    await spend(world.accounts, spender("before"))
+    asking = world.budgets.ask
+
+    async def ask(*given):
+        await world.budgets.change(TENANT, BY, made.id, amount=1.0)
+        return await asking(*given)
+
+    world.budgets.ask = ask
+    assert (await world.settle(await world.engine.start(TENANT, INFER, {}))).status == "completed"
+    assert await asked_of(world) == []
+
+
+async def test_who_waits_in_vain_for_those_before_asks_again_later(world):
+    await world.budgets.create(TENANT, BY, Wanted(scope="tenant", measure="tokens", amount=10))
+    permit = await world.accounts.begin(spender("slow"), model="m", tokens=100)
+    world.accounts._patience = -1.0
+    run = await world.engine.start(TENANT, INFER, {})
+    await world.reaches(run, "waiting")
+    await world.accounts.abandon(permit)
+    world.clock.advance(AGAIN / 1000)
+    assert (await world.settle(run)).status == "completed"
+    assert await asked_of(world) == []
+
+
+async def test_a_run_that_an_earlier_version_let_fault_goes_on_when_its_question_is_answered(world):
+    made, run = await held(world)
+    [asked] = await asked_of(world)
+    await world.budgets.decided(TENANT, asked["id"], approved=False, by=BY, add=None)
+    await world.hand_out()
+    await world.settle(run)
+
+    def as_before(tx):
+        tx.connection.execute(marks.update().values(state="open"))
+        tx.connection.execute(stopped.insert().values(tenant=TENANT, mark=asked["id"], run=run))
+
+    await world.database.write(TENANT, as_before)
+    for _ in range(2):
+        await world.budgets.decided(TENANT, asked["id"], approved=True, by=BY, add=1.0)
+    await world.reaches(run, "completed")
+    assert (await world.budgets.get(TENANT, made.id)).amount == NANO // 100
 
 
 async def test_a_spender_asks_only_the_models_that_he_may(world):
