@@ -69,9 +69,9 @@ class Authenticated:
     async def _caller(self, scope: Scope, seen: Exchange, session: str) -> Caller:
         """API key, then bearer, then cookie: the first that is there must hold."""
         key = seen.headers.get(b"x-api-key", b"").decode("latin-1")
-        scheme, _, bearer = seen.headers.get(b"authorization", b"").decode("latin-1").partition(" ")
         if key:
             return await self._verified(scope, "key", key, self._identity.by_key)
+        scheme, _, bearer = seen.headers.get(b"authorization", b"").decode("latin-1").partition(" ")
         if scheme.lower() == "bearer":
             bearer = bearer.strip()
             if bearer.count(".") == 2:
@@ -160,7 +160,10 @@ def csrf_token(session: str) -> str:
 
 
 def _session(seen: Exchange) -> str:
-    for part in seen.headers.get(b"cookie", b"").decode("latin-1").split(";"):
+    cookie = seen.headers.get(b"cookie")
+    if cookie is None:
+        return ""
+    for part in cookie.decode("latin-1").split(";"):
         name, _, value = part.strip().partition("=")
         if name == COOKIE:
             return value.strip('"')

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Iterable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -19,6 +20,7 @@ SECURITY: list[tuple[bytes, bytes]] = [
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
 _STRICT = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
+_LENGTH, _AHEAD = 12, 256
 _WELL_FORMED = re.compile(rb"[A-Za-z0-9._:-]{8,64}")
 _ONCE = (b"authorization", b"x-api-key", b"host", b"content-length", b"content-type", b"idempotency-key", b"cookie")
 
@@ -29,25 +31,26 @@ class Envelope:
     def __init__(self, app: ASGIApp, standing: Standing) -> None:
         self._app = app
         self._standing = standing
+        self._ids: list[str] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await _other(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        given = headers.get(b"x-request-id", b"")
-        id = given.decode() if _WELL_FORMED.fullmatch(given) else os.urandom(12).hex()
+        given = headers.get(b"x-request-id")
+        id = given.decode() if given is not None and _WELL_FORMED.fullmatch(given) else self._id()
         exchange = Exchange(id, headers)
         scope[EXCHANGE] = exchange
 
         async def sender(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                exchange.begun = True
-                exchange.status = message["status"]
-                message = {**message, "headers": self._headers(scope, exchange, list(message.get("headers", ())))}
-            else:
+            if exchange.begun:
                 exchange.sent += len(message.get("body", b""))
-            await send(message)
+                await send(message)
+                return
+            exchange.begun = True
+            exchange.status = message["status"]
+            await send({**message, "headers": self._headers(scope, exchange, message.get("headers", ()))})
 
         token = REQUEST.set(id)
         try:
@@ -59,21 +62,32 @@ class Envelope:
         finally:
             REQUEST.reset(token)
 
-    def _headers(self, scope: Scope, exchange: Exchange, given: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-        given += exchange.answer
-        names = {name for name, _ in given}
-        given.append((b"x-request-id", exchange.id.encode()))
-        given += SECURITY if names.isdisjoint(_NAMES) else [pair for pair in SECURITY if pair[0] not in names]
+    def _id(self) -> str:
+        """Chance is asked for many ids at once."""
+        if not self._ids:
+            chance = os.urandom(_LENGTH * _AHEAD).hex()
+            self._ids = [chance[at : at + 2 * _LENGTH] for at in range(0, len(chance), 2 * _LENGTH)]
+        return self._ids.pop()
+
+    def _headers(
+        self, scope: Scope, exchange: Exchange, given: Iterable[tuple[bytes, bytes]]
+    ) -> list[tuple[bytes, bytes]]:
+        headers = [*given, *exchange.answer]
+        names = dict(headers)
+        headers.append((b"x-request-id", exchange.id.encode()))
+        headers += SECURITY if _NAMES.isdisjoint(names) else [pair for pair in SECURITY if pair[0] not in names]
         if b"cache-control" not in names:
-            given.append((b"cache-control", b"private, no-cache" if b"etag" in names else b"no-store"))
+            headers.append(_ASK_AGAIN if b"etag" in names else _NOT_STORED)
         if scope["scheme"] == "https":
-            given.append(_STRICT)
+            headers.append(_STRICT)
         if self._standing.draining:
-            given.append((b"connection", b"close"))
-        return given
+            headers.append((b"connection", b"close"))
+        return headers
 
 
 _NAMES = frozenset(name for name, _ in SECURITY)
+_ASK_AGAIN = (b"cache-control", b"private, no-cache")
+_NOT_STORED = (b"cache-control", b"no-store")
 
 
 def _repeated(scope: Scope) -> str:

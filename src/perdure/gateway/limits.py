@@ -42,18 +42,17 @@ class Windows:
     The cache is asked once for a lot of a two-hundredth of the limit: so much, at most, does one process err.
     """
 
-    def __init__(self, cache: Cache, clock: Clock) -> None:
+    def __init__(self, cache: Cache) -> None:
         self._cache = cache
-        self._clock = clock
         self._lots: dict[str, Lot] = {}
 
     def __repr__(self) -> str:
         return f"Windows(lots={len(self._lots)})"
 
-    async def take(self, name: str, rate: Rate) -> tuple[int, int]:
+    async def take(self, name: str, rate: Rate, now: int) -> tuple[int, int]:
         """Count one. What is left (below 0: too many), and in how many seconds there is more."""
         length = rate.seconds * 1000
-        window, gone = divmod(self._clock.now(), length)
+        window, gone = divmod(now, length)
         lot = self._lots.get(name)
         if lot is None or lot.window != window:
             lot = await self._begun(name, window, rate)
@@ -78,32 +77,38 @@ class Limited:
 
     def __init__(self, app: ASGIApp, cache: Cache, clock: Clock, rules: Rules, meters: Meters) -> None:
         self._app = app
-        self._windows = Windows(cache, clock)
-        self._rules = rules
+        self._windows = Windows(cache)
+        self._clock = clock
+        self._rates = {name: rate for name, rate in rules.rates.items() if name != "none"}
+        self._whole = {
+            name: Rate(rate.amount * rules.tenant_factor, rate.seconds) for name, rate in self._rates.items()
+        }
+        """Of a tenant."""
+        self._policies = {
+            name: (b"ratelimit-policy", f'"{name}";q={rate.amount};w={rate.seconds}'.encode())
+            for name, rate in self._rates.items()
+        }
         self._meters = meters
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         seen = exchange(scope)
         name = entry(scope).limit_class(scope["method"])
-        caller: Caller | None = scope.get(CALLER)
-        rate = self._rules.rates.get(name)
-        if rate is not None and name != "none":
+        rate = self._rates.get(name)
+        if rate is not None:
             try:
-                await self._take(scope, seen, name, rate, caller)
+                await self._take(scope, seen, name, rate, scope.get(CALLER))
             except Unavailable:
                 self._meters.add("perdure_limits_unavailable_total")
         await self._app(scope, receive, send)
 
     async def _take(self, scope: Scope, seen: Exchange, name: str, rate: Rate, caller: Caller | None) -> None:
         who = f"-:rate:{address_of(scope)}" if caller is None else f"{caller.tenant}:rate:{caller.subject}"
-        left, seconds = await self._windows.take(f"{who}:{name}", rate)
-        policy = f'"{name}";q={rate.amount};w={rate.seconds}'
+        now = self._clock.now()
+        left, seconds = await self._windows.take(f"{who}:{name}", rate, now)
         if caller is not None and left >= 0:
-            whole = Rate(rate.amount * self._rules.tenant_factor, rate.seconds)
-            of_tenant, _ = await self._windows.take(f"{caller.tenant}:rate:*:{name}", whole)
+            of_tenant, _ = await self._windows.take(f"{caller.tenant}:rate:*:{name}", self._whole[name], now)
             left = min(left, of_tenant)
-        seen.answer.append((b"ratelimit-policy", policy.encode()))
-        seen.answer.append((b"ratelimit", f'"{name}";r={max(0, left)};t={seconds}'.encode()))
+        seen.answer += (self._policies[name], (b"ratelimit", f'"{name}";r={max(0, left)};t={seconds}'.encode()))
         if left < 0:
             self._meters.add("perdure_refusals_total", ("rate",))
             raise Refused(

@@ -55,16 +55,16 @@ async def test_health_is_never_limited():
 
 async def test_a_window_slides():
     clock = TestClock(now=600_000)
-    windows = Windows(MemoryCache(clock), clock)
+    windows = Windows(MemoryCache(clock))
     for _ in range(10):
-        left, _ = await windows.take("x", Rate(10, 60))
+        left, _ = await windows.take("x", Rate(10, 60), clock.now())
     assert left == 0
     clock.advance(60)
-    assert (await windows.take("x", Rate(10, 60)))[0] == -1, "the window before counts in full at first"
+    assert (await windows.take("x", Rate(10, 60), clock.now()))[0] == -1, "the window before counts in full at first"
     clock.advance(45)
-    assert (await windows.take("x", Rate(10, 60)))[0] == 6, "then by its share"
+    assert (await windows.take("x", Rate(10, 60), clock.now()))[0] == 6, "then by its share"
     clock.advance(200)
-    assert (await windows.take("x", Rate(10, 60)))[0] == 9
+    assert (await windows.take("x", Rate(10, 60), clock.now()))[0] == 9
 
 
 async def test_when_the_counters_are_away_requests_pass():
