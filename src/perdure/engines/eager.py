@@ -2,7 +2,11 @@
 
 Until its first wait it runs as if it were in the spare task, which is parked and does nothing. When it has to wait, that
 very task goes on with it, so everything it bound to its task until then (a timeout, a task group) holds; when it does
-not, the spare stays where it is. Python 3.12 can start a task eagerly, but makes one in any case.
+not, the spare stays where it is.
+
+Python's documentation ("Extending asyncio") names `_enter_task` and `_leave_task` for this; 3.11 has nothing without an
+underscore (a task takes 5.8 us, this 0.8). `Task(eager_start=True)` of 3.12 takes 0.8 us too: it can replace this module
+once 3.11 is no longer supported.
 """
 
 import asyncio

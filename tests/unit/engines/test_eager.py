@@ -186,3 +186,22 @@ async def test_after_closing_it_leaves_nothing_behind(eager):
     await eager.begin(asyncio.sleep(0), lambda value: None)
     await asyncio.sleep(0)
     assert asyncio.all_tasks() == before
+
+
+async def test_python_still_lets_us_say_which_task_is_at_work():
+    """When this fails with a new Python, `engines/eager.py` must begin calls by `Task(eager_start=True)` there."""
+    loop, said = asyncio.get_running_loop(), asyncio.get_running_loop().create_future()
+    one, other = (loop.create_task(asyncio.sleep(0)) for _ in range(2))
+
+    def ask():
+        before = asyncio.current_task(loop)
+        asyncio._enter_task(loop, one)
+        within = asyncio.current_task(loop)
+        with pytest.raises(RuntimeError):
+            asyncio._enter_task(loop, other)
+        asyncio._leave_task(loop, one)
+        said.set_result((before, within, asyncio.current_task(loop)))
+
+    loop.call_soon(ask)
+    assert await said == (None, one, None)
+    await asyncio.gather(one, other)
