@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from perdure.client import agents, usage, workflows
+from perdure.client import agents, contexts, usage, workflows
 from tests.servers.model_endpoint import endpoint
 from tests.system.platform_process import PATIENCE, PlatformProcess
 from tests.system.test_cli_kill import until
@@ -144,7 +144,7 @@ def test_a_chat_killed_anywhere_asks_for_what_it_would_have_asked(tmp_path, took
             assert len(keys) == TURNS + len(again)
             with platform.client() as client:
                 assert len(client.do(usage.find()).items) == TURNS
-                said = client.do(agents.messages(begun.context)).items
+                said = client.do(contexts.messages(begun.context)).items
                 assert [one.role for one in said] == ["user", "assistant"]
                 assert said[1].content == TEXT
         finally:
@@ -166,7 +166,7 @@ def test_a_chat_killed_at_its_end_has_one_answer(tmp_path, took_part):
             _text, _last, end = heard(platform, begun.run)
             assert end["output"] == TEXT
             with platform.client() as client:
-                assert len(client.do(agents.messages(begun.context)).items) == 2
+                assert len(client.do(contexts.messages(begun.context)).items) == 2
                 assert len(client.do(usage.find()).items) == TURNS
         finally:
             platform.kill()

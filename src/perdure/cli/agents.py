@@ -1,12 +1,9 @@
 """`perdure agents …`: make agents on a server, and talk to them."""
 
 import argparse
-import sys
 from typing import Any
 
-import msgspec
-
-from perdure.cli import given, server, tables
+from perdure.cli import chat, given, server, tables
 from perdure.client import agents
 from perdure.errors import Invalid
 
@@ -18,11 +15,16 @@ examples:
   perdure agents create clerk --file clerk.yaml
   perdure agents chat helper "What is a mutex?"
   perdure agents chat helper "And a semaphore?" --context ctx_01…
+  perdure agents chat helper -                     # a conversation: a line each, until Ctrl-D
+  perdure agents follow helper                     # its newest answer again, or what is still to come of it
   perdure agents executions helper
 
-exit codes: 0 done, 1 the answer faulted or the server cannot be reached, 2 what was given does not fit
+An answer goes on whatever happens to this command: interrupted with Ctrl-C it is only not shown any more.
+
+exit codes: 0 done, 1 the answer faulted or the server cannot be reached, 2 what was given does not fit, 130 interrupted
 """
 _COLUMNS = ("id", "state", "newest", "description", "updated")
+_VERSIONS = ("version", "created", "by")
 _EXECUTIONS = ("run", "state", "version", "context", "created", "ended")
 
 
@@ -40,17 +42,22 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     listing = verbs.add_parser("list", help="List the agents.")
     show = verbs.add_parser("show", help="Show a version of an agent.")
     show.add_argument("--version", type=int, help="Its number (default: the newest).")
-    chat = verbs.add_parser("chat", help="Say something, and print the answer as it comes.")
-    chat.add_argument("--context", default="", help="The conversation to go on with.")
-    chat.add_argument("--version", type=int, help="A version (default: the newest).")
-    chat.add_argument("--values", metavar="JSON|@FILE", help="For the expressions of its prompt.")
+    versions = verbs.add_parser("versions", help="List the versions of an agent.")
+    say = verbs.add_parser("chat", help="Say something, and print the answer as it comes.")
+    say.add_argument("--context", default="", help="The conversation to go on with, from `perdure contexts list`.")
+    say.add_argument("--version", type=int, help="A version (default: the newest).")
+    say.add_argument("--values", metavar="JSON|@FILE", help="For the expressions of its prompt.")
+    follow = verbs.add_parser("follow", help="Print an answer from its beginning, as it comes, until its end.")
     executions = verbs.add_parser("executions", help="List what an agent answered.")
     archive = verbs.add_parser("archive", help="Let an agent answer no more.")
     restore = verbs.add_parser("restore", help="Let it answer again.")
-    for verb in (show, chat, executions, archive, restore):
+    for verb in (show, versions, say, follow, executions, archive, restore):
         verb.add_argument("id", metavar="NAME", help="The agent's name, from `perdure agents list`.")
-    chat.add_argument("message", metavar="MESSAGE", help="What to say (`-`: standard input).")
-    for verb in (create, listing, show, chat, executions, archive, restore):
+    say.add_argument(
+        "message", metavar="MESSAGE", help="What to say (`-`: standard input; on a terminal one line after the other)."
+    )
+    follow.add_argument("--run", metavar="RUN", help="Which answer (default: the newest of this agent).")
+    for verb in (create, listing, show, versions, say, follow, executions, archive, restore):
         verb.add_argument("--json", action="store_true", help="Print JSON.")
         server.arguments(verb)
 
@@ -58,18 +65,23 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def execute(options: argparse.Namespace) -> int:
     """Do the verb."""
     if options.verb == "chat":
-        return _chat(options)
+        return chat.say(options)
+    if options.verb == "follow":
+        return chat.follow(options)
     if options.verb == "list":
         found = server.pages(options, agents.find)
         tables.print_json(found) if options.json else tables.print_rows(found, _COLUMNS)
     elif options.verb == "executions":
         answered = server.pages(options, lambda cursor: agents.executions(options.id, cursor=cursor))
         tables.print_json(answered) if options.json else tables.print_rows(answered, _EXECUTIONS)
+    elif options.verb == "versions":
+        made = server.pages(options, lambda cursor: agents.versions(options.id, cursor=cursor))
+        tables.print_json(made) if options.json else tables.print_rows(made, _VERSIONS)
     elif options.verb == "show":
         _show(options)
     elif options.verb == "create":
-        made = _create(options)
-        tables.print_json(made) if options.json else print(f"{made.agent} version {made.version}")
+        version = _create(options)
+        tables.print_json(version) if options.json else print(f"{version.agent} version {version.version}")
     else:
         verb = agents.archive if options.verb == "archive" else agents.restore
         changed = server.ask(options, verb(options.id))
@@ -129,62 +141,3 @@ def _show(options: argparse.Namespace) -> None:
 
 def _fact(value: Any) -> str:
     return value if isinstance(value, str) else tables.text_of(value)
-
-
-def _chat(options: argparse.Namespace) -> int:
-    said = options.message
-    if said == given.STDIN:
-        said = given.read_bytes(said, "message").decode(errors="replace")
-    values = given.json_argument(options.values, "--values")
-    if values is not None and not isinstance(values, dict):
-        raise Invalid("--values is a map.")
-    wish = agents.chat(options.id, said, context=options.context, version=options.version, values=values, wait=False)
-    with server.opened(options) as client:
-        begun = client.do(wish)
-        printed = ""
-        for event in client.stream(agents.follow(options.id, begun.run)):
-            if event.type == "end":
-                return _ended(options, msgspec.json.decode(event.data.encode(), type=agents.Outcome), printed)
-            if not options.json:
-                printed = _printed(event.type, msgspec.json.decode(event.data.encode()), printed)
-    return 1
-
-
-def _printed(type: str, data: dict[str, Any], printed: str) -> str:
-    """What stands on the screen after an event."""
-    if type == "text":
-        sys.stdout.write(_shown(data["text"]))
-        sys.stdout.flush()
-        return f"{printed}{data['text']}"
-    if type == "tool" and data["state"] == "started":
-        print(f"{_line(printed)}[{tables.printable(data['tool'])}]", file=sys.stderr)
-        return ""
-    if type == "reset":
-        sys.stdout.write(f"{_line(printed)}{_shown(data['text'])}")
-        return str(data["text"])
-    return printed
-
-
-def _shown(text: str) -> str:
-    """Lines as they are, and nothing that could steer a terminal."""
-    return "\n".join(tables.printable(line) for line in text.split("\n"))
-
-
-def _line(printed: str) -> str:
-    return "" if not printed or printed.endswith("\n") else "\n"
-
-
-def _ended(options: argparse.Namespace, outcome: agents.Outcome, printed: str) -> int:
-    if options.json:
-        tables.print_json(outcome)
-    elif outcome.state == "completed":
-        text = outcome.output if isinstance(outcome.output, str) else tables.text_of(outcome.output)
-        is_there = printed == text or isinstance(outcome.output, dict | list)
-        sys.stdout.write("\n" if is_there and printed else f"{_line(printed)}{_shown(text)}\n")
-    else:
-        error = outcome.error or {}
-        told = error.get("detail") or error.get("title") or "no reason was given"
-        print(f"{_line(printed)}perdure: The answer {outcome.state}: {tables.printable(str(told))}", file=sys.stderr)
-    if not options.json:
-        print(f"perdure: context {outcome.context}, run {outcome.run}", file=sys.stderr)
-    return 0 if outcome.state == "completed" else 1

@@ -4,7 +4,6 @@ import argparse
 
 from perdure.cli import server, tables
 from perdure.client import keys
-from perdure.errors import Invalid
 
 _EPILOG = """\
 The secret of a key is shown once, when it is made; the server keeps only what it needs to recognise it.
@@ -13,7 +12,7 @@ examples:
   perdure keys create ci --role operator --days 90
   perdure keys create reader --role viewer --permission runs:read --permission workflows:read
   perdure keys create shop --role operator --model "openai/gpt-5-mini" --model "local/*"
-  perdure keys models key_01… "openai/*"
+  perdure keys change key_01… --model "openai/*"
   perdure keys list
   perdure keys revoke key_01…
 """
@@ -36,13 +35,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     listing = verbs.add_parser("list", help="List the keys, without their secrets.")
     show = verbs.add_parser("show", help="Show a key, without its secret.")
-    models = verbs.add_parser("models", help="Say which models a key may use; it counts within seconds.")
+    change = verbs.add_parser("change", help="Say which models a key may use; it counts within seconds.")
     revoke = verbs.add_parser("revoke", help="End a key; it is refused within seconds.")
-    for verb in (show, models, revoke):
+    for verb in (show, change, revoke):
         verb.add_argument("id", metavar="ID", help="The key's id, from `perdure keys list`.")
-    models.add_argument("model", nargs="*", metavar="PATTERN", help="For example `openai/*`.")
-    models.add_argument("--every", action="store_true", help="Every model, instead of patterns.")
-    for verb in (create, listing, show, models, revoke):
+    models = change.add_mutually_exclusive_group(required=True)
+    models.add_argument("--model", action="append", default=[], metavar="PATTERN", help="As for `create`.")
+    models.add_argument("--every-model", action="store_true", help="Let it use every model again.")
+    for verb in (create, listing, show, change, revoke):
         verb.add_argument("--json", action="store_true", help="Print JSON.")
         server.arguments(verb)
 
@@ -55,8 +55,8 @@ def execute(options: argparse.Namespace) -> int:
     elif options.verb == "show":
         found = server.ask(options, keys.get(options.id))
         tables.print_json(found) if options.json else _show(found)
-    elif options.verb == "models":
-        changed = server.ask(options, keys.change(options.id, models=_models(options)))
+    elif options.verb == "change":
+        changed = server.ask(options, keys.change(options.id, models=options.model))
         tables.print_json(changed) if options.json else _show(changed)
     elif options.verb == "revoke":
         revoked = server.ask(options, keys.revoke(options.id))
@@ -69,15 +69,6 @@ def execute(options: argparse.Namespace) -> int:
         made = server.ask(options, wish)
         tables.print_json(made) if options.json else print(f"{made.key.id}  {made.secret}")
     return 0
-
-
-def _models(options: argparse.Namespace) -> list[str]:
-    if bool(options.model) == options.every:
-        raise Invalid(
-            "Say which models the key may use.", hint="Give patterns (`openai/*`), or --every for all of them."
-        )
-    given: list[str] = options.model
-    return given
 
 
 def _show(key: keys.Key) -> None:

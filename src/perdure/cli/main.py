@@ -36,6 +36,8 @@ COMMANDS = (
     Command("workflows", "perdure.cli.workflows", "Publish documents on a server, and see to what is published."),
     Command("schedules", "perdure.cli.schedules", "Let runs start by themselves on a server."),
     Command("agents", "perdure.cli.agents", "Make agents on a server, and talk to them."),
+    Command("contexts", "perdure.cli.contexts", "Read, branch and delete conversations with agents on a server."),
+    Command("prompts", "perdure.cli.prompts", "Write and read the prompts that agents are made of on a server."),
     Command("usage", "perdure.cli.usage", "Show what requests to models took and cost on a server."),
     Command("budgets", "perdure.cli.budgets", "Say how much may be spent on models on a server."),
     Command("inbox", "perdure.cli.inbox", "Answer questions of runs to people on a server."),

@@ -65,6 +65,11 @@ def printable(text: str) -> str:
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
+def lines_of(text: str) -> str:
+    """A text with its lines, with what could steer a terminal escaped."""
+    return "\n".join(printable(line) for line in text.split("\n"))
+
+
 def text_of(value: Json) -> str:
     """A JSON value on one line."""
     return msgspec.json.encode(value).decode()

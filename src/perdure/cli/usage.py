@@ -14,9 +14,11 @@ examples:
   perdure usage --by day --by model
   perdure usage --by agent --since 2026-03-01
   perdure usage --rows --run 0192f1a4-…
+  perdure usage --rows --csv --limit 100000 --since 2026-03-01 > march.csv
 """
 _NAMES = ("day", "model", "key", "agent", "project")
 _ROWS = ("at", "run", "agent", "key", "model", "input", "output", "cached", "cost")
+_AT_ONCE = 10_000
 _NONE = "No requests to models that fit."
 
 
@@ -33,7 +35,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run", help="Only of this run (with --rows).")
     parser.add_argument("--since", metavar="DAY", help="The first day, UTC: 2026-03-01.")
     parser.add_argument("--until", metavar="DAY", help="The last day.")
-    parser.add_argument("--json", action="store_true", help="Print JSON.")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="Print JSON.")
+    form.add_argument("--csv", action="store_true", help="Print CSV, as the server exports it.")
     server.arguments(parser)
 
 
@@ -45,6 +49,9 @@ def execute(options: argparse.Namespace) -> int:
     if options.run:
         raise Invalid("Usage is not added up by run.", hint="Give --rows with --run.")
     names = options.by or ["day", "model"]
+    if options.csv:
+        sys.stdout.write(server.ask(options, usage.export_sums(names, **wanted)).text)
+        return 0
     found = server.ask(options, usage.sums(names, **wanted)).items
     if options.json:
         tables.print_json(found)
@@ -56,6 +63,8 @@ def execute(options: argparse.Namespace) -> int:
 def _rows(options: argparse.Namespace, wanted: dict[str, str | None]) -> int:
     if options.limit < 1:
         raise Invalid("--limit must be 1 or more.")
+    if options.csv:
+        return _exported(options, wanted)
     found: list[usage.Usage] = []
     cursor: str | None = ""
     with server.opened(options) as client:
@@ -65,6 +74,20 @@ def _rows(options: argparse.Namespace, wanted: dict[str, str | None]) -> int:
             found, cursor = found + page.items, page.next
     tables.print_json(found) if options.json else tables.print_rows(found, _ROWS, _NONE)
     return 0
+
+
+def _exported(options: argparse.Namespace, wanted: dict[str, str | None]) -> int:
+    """Page by page: the line of names once, whatever the rows are."""
+    left, cursor = options.limit, ""
+    with server.opened(options) as client:
+        while True:
+            part = client.do(usage.export(limit=min(_AT_ONCE, left), cursor=cursor, run=options.run, **wanted))
+            text = part.text if not cursor else part.text.partition("\n")[2]
+            sys.stdout.write(text)
+            left -= _AT_ONCE
+            if not part.next or left <= 0:
+                return 0
+            cursor = part.next
 
 
 def _print_sums(names: list[str], found: list[usage.Sum]) -> None:

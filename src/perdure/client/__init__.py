@@ -6,7 +6,7 @@
 What can be asked for is written once, as values (`runs.py`, `workflows.py`, ...); `Client` and `AsyncClient` only send them.
 """
 
-from perdure.client.call import Call, Page
+from perdure.client.call import Call, Csv, Page
 from perdure.client.senders import AsyncClient, Client
 
-__all__ = ["AsyncClient", "Call", "Client", "Page"]
+__all__ = ["AsyncClient", "Call", "Client", "Csv", "Page"]

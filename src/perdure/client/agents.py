@@ -1,4 +1,4 @@
-"""Agents, what they answer, and conversations with them."""
+"""Agents, and what they answer. Conversations are in `contexts.py`."""
 
 from typing import Any
 
@@ -57,40 +57,6 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     ended: str | None
 
 
-class Context(msgspec.Struct, frozen=True, kw_only=True):
-    """A conversation."""
-
-    id: str
-    agent: str
-    title: str
-    size: int
-    run: str
-    origin: str
-    origin_message: int
-    created: str
-    updated: str
-
-
-class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """One message of a conversation."""
-
-    number: int
-    role: str
-    content: str
-    run: str
-    at: str
-
-
-class Prompt(msgspec.Struct, frozen=True, kw_only=True):
-    """One version of a prompt template."""
-
-    name: str
-    version: int
-    text: str
-    created: str
-    by: str
-
-
 def find(*, limit: int = 100, cursor: str = "") -> Call[Page[Agent]]:
     return call("GET", "agents", query={"limit": limit, "cursor": cursor}, answer=Page[Agent])
 
@@ -105,32 +71,39 @@ def create(name: str, definition: dict[str, Any], *, description: str = "") -> C
 
 
 def add_version(id: str, definition: dict[str, Any]) -> Call[Version]:
+    """The next version; earlier ones stay as they are."""
     return call("POST", "agents", id, "versions", body=definition, answer=Version)
 
 
 def versions(id: str, *, limit: int = 100, cursor: str = "") -> Call[Page[Version]]:
+    """The newest first."""
     return call("GET", "agents", id, "versions", query={"limit": limit, "cursor": cursor or None}, answer=Page[Version])
 
 
 def version(id: str, number: int) -> Call[Version]:
+    """One version, with the document that its executions run."""
     return call("GET", "agents", id, "versions", str(number), answer=Version)
 
 
 def archive(id: str) -> Call[Agent]:
+    """Let it answer no more."""
     return call("POST", "agents", id, "archive", answer=Agent)
 
 
 def restore(id: str) -> Call[Agent]:
+    """Let it answer again."""
     return call("POST", "agents", id, "restore", answer=Agent)
 
 
 def chat(
     id: str, message: str, *, context: str = "", version: int | None = None, values: dict[str, Any] | None = None,
-    wait: bool = True,
+    wait: bool = True, key: str = "",
 ) -> Call[Outcome]:  # fmt: skip
-    """Say something. Without `wait` the answer is the execution that has begun; `follow` tells what it says."""
+    """Say something. Without `wait` the answer is the execution that has begun; `follow` tells what it says. With the same
+    idempotency `key` it is said once, however often this is sent."""
     body = {"message": message, "context": context, "version": version, "values": values, "wait": wait}
-    return call("POST", "agents", id, "chat", body=body, answer=Outcome)
+    headers = {"idempotency-key": key} if key else {}
+    return call("POST", "agents", id, "chat", body=body, headers=headers, answer=Outcome)
 
 
 def follow(id: str, run: str) -> Call[None]:
@@ -138,32 +111,12 @@ def follow(id: str, run: str) -> Call[None]:
     return call("GET", "agents", id, "executions", run, "stream")
 
 
+def execution(id: str, run: str) -> Call[Execution]:
+    """One answer of an agent: how far it is."""
+    return call("GET", "agents", id, "executions", run, answer=Execution)
+
+
 def executions(id: str, *, context: str = "", limit: int = 100, cursor: str = "") -> Call[Page[Execution]]:
+    """What it answered, the newest first."""
     query = {"context": context or None, "limit": limit, "cursor": cursor}
     return call("GET", "agents", id, "executions", query=query, answer=Page[Execution])
-
-
-def contexts(*, agent: str = "", limit: int = 100, cursor: str = "") -> Call[Page[Context]]:
-    query = {"agent": agent or None, "limit": limit, "cursor": cursor}
-    return call("GET", "contexts", query=query, answer=Page[Context])
-
-
-def messages(context: str, *, limit: int = 100, cursor: str = "") -> Call[Page[Message]]:
-    query = {"limit": limit, "cursor": cursor or None}
-    return call("GET", "contexts", context, "messages", query=query, answer=Page[Message])
-
-
-def branch(context: str, message: int | None = None) -> Call[Context]:
-    return call("POST", "contexts", context, "branch", body={"message": message}, answer=Context)
-
-
-def delete_context(context: str) -> Call[None]:
-    return call("DELETE", "contexts", context)
-
-
-def write_prompt(name: str, text: str) -> Call[Prompt]:
-    return call("POST", "prompts", body={"name": name, "text": text}, answer=Prompt)
-
-
-def prompts(*, limit: int = 100, cursor: str = "") -> Call[Page[Prompt]]:
-    return call("GET", "prompts", query={"limit": limit, "cursor": cursor}, answer=Page[Prompt])

@@ -35,17 +35,26 @@ class Call(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
         """Path and query, behind the address of the server."""
         return f"{PREFIX}{self.path}" + (f"?{urlencode(self.query)}" if self.query else "")
 
-    def read(self, status: int, body: bytes) -> T:
-        """The answer, or the error that the server raised."""
+    def read(self, status: int, body: bytes, next: str | None = None) -> T:
+        """The answer, or the error that the server raised. `next` is what the header Perdure-Next said."""
         if status >= 300:
             raise error(status, body)
         if self.answer is None:
             return None  # type: ignore[return-value]
+        if self.answer is Csv:
+            return Csv(body.decode(), next)  # type: ignore[return-value]
         try:
             found: T = msgspec.json.decode(body, type=self.answer)
         except msgspec.DecodeError as wrong:
             raise Bug(f"The server's answer to {self.method} {self.path} cannot be read: {wrong}.") from None
         return found
+
+
+class Csv(msgspec.Struct, frozen=True):
+    """Rows as text, with a line of names. `next` is the cursor of the rows after them."""
+
+    text: str
+    next: str | None = None
 
 
 class Page(msgspec.Struct, Generic[T], frozen=True):

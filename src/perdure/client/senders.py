@@ -62,7 +62,7 @@ class Client:
         except BaseException:
             self.close()  # half an answer may be on its way, which is nobody's
             raise
-        return call.read(answer.status, content)
+        return call.read(answer.status, content, answer.headers.get("Perdure-Next"))
 
     def stream(self, call: Call[Any], *, after: str = "") -> Iterator[StreamEvent]:
         """The events of a stream from `after` on. A lost connection is made again, and goes on where it was; a server
@@ -144,7 +144,7 @@ class AsyncClient:
                 call.method, self._place.origin + call.target, data=call.body, headers=self._place.headers(call),
                 timeout=aiohttp.ClientTimeout(total=self._timeout), allow_redirects=False,
             ) as answer:  # fmt: skip
-                return call.read(answer.status, await answer.read())
+                return call.read(answer.status, await answer.read(), answer.headers.get("Perdure-Next"))
         except (aiohttp.ClientError, TimeoutError, OSError) as wrong:
             raise self._place.unreachable(wrong) from None
 

@@ -1,8 +1,10 @@
 """What requests to models took and cost."""
 
+from typing import Any
+
 import msgspec
 
-from perdure.client.call import Call, Page, call
+from perdure.client.call import Call, Csv, Page, call
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,6 +23,8 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     output: int
     cached: int
     cost: float | None
+    price: Any = None
+    """The price that it was reckoned with."""
 
 
 class Sum(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +42,16 @@ class Sum(msgspec.Struct, frozen=True, kw_only=True):
 def find(*, limit: int = 100, cursor: str = "", **wanted: str | None) -> Call[Page[Usage]]:
     """`run agent key project model provider`, and the days `since` and `until`."""
     return call("GET", "usage", query={**wanted, "limit": limit, "cursor": cursor}, answer=Page[Usage])
+
+
+def export(*, limit: int = 10_000, cursor: str = "", **wanted: str | None) -> Call[Csv]:
+    """The rows of `find` as CSV with a line of names, up to 10,000 of them; `next` is the cursor of what is left."""
+    return call("GET", "usage", "export", query={**wanted, "limit": limit, "cursor": cursor}, answer=Csv)
+
+
+def export_sums(group: list[str], **wanted: str | None) -> Call[Csv]:
+    """The sums of `sums` as CSV."""
+    return call("GET", "usage", "sums", "export", query={**wanted, "group": group}, answer=Csv)
 
 
 def sums(group: list[str], **wanted: str | None) -> Call[Page[Sum]]:
