@@ -7,6 +7,7 @@ from typing import Any
 
 from perdure.errors import NotFound
 from perdure.interpreter import handles
+from perdure.interpreter.budget_hold import BUDGET
 from perdure.interpreter.faults import problem
 from perdure.language.check import check
 from perdure.language.read import read
@@ -62,10 +63,12 @@ class World:
                 ("used", _used, "read"),
                 ("slow", _slow, "read"),
                 ("reporting", _reporting, "read"),
+                ("paid", _paid, "idempotent"),
                 ("pinned", _pinned, "read"),
             )
         }
         self.answer: Any = None
+        self.refusals: list[dict[str, Any]] = []
 
     def get(self, name: str, version: str | None) -> Counted:
         if name not in self.functions:
@@ -126,6 +129,17 @@ async def _reporting(world: World, arguments: Any, context: Context) -> Any:
 
 async def _pinned(world: World, arguments: Any, context: Context) -> Any:
     return context.resources
+
+
+async def _paid(world: World, arguments: Any, context: Context) -> Any:
+    """A budget refuses it as often as the test says, with what may be waited for."""
+    if not world.refusals:
+        return arguments
+    told = {"type": BUDGET, "status": 429, "title": "budget used up", "detail": "It is used up.", "budget": "bud_1"}
+    hold = world.refusals.pop(0)
+    world.arrived.set()
+    await world.gate.wait()
+    raise FunctionFault({**told, "hold": hold})
 
 
 async def _slow(world: World, arguments: Any, context: Context) -> Any:
