@@ -124,19 +124,18 @@ async def serving(directory: Path) -> None:
     """What the process does."""
     from perdure import settings
     from perdure.gateway import rules
-    from perdure.gateway.server import Place, serve
+    from perdure.gateway.server import Place
     from perdure.platform import process
+    from perdure.platform.serving import serve
 
     # Thousands of requests of one key in a minute are the point of these tests.
     rules.RATES.update({name: rules.Rate(10**9) for name in rules.RATES})
     chosen = settings.read(os.environ)
-    async with process.opened(directory, chosen) as opened:
-        key = await opened.first_key()
 
-        def ready(address: str) -> None:
-            print(json.dumps({"address": address, "key": key}), flush=True)
+    def ready(address: str, key: str | None) -> None:
+        print(json.dumps({"address": address, "key": key}), flush=True)
 
-        await serve(opened.edge, Place(port=0, drain=5), opened.log, ready=ready)
+    await serve(lambda: process.opened(directory, chosen), Place(port=0, drain=5), chosen, ready=ready)
 
 
 if __name__ == "__main__":

@@ -128,7 +128,15 @@ class RabbitServer:
 
 @contextlib.contextmanager
 def running() -> Iterator[RabbitServer]:
-    """A broker of one's own. Not in a folder of pytest: those are root's alone."""
+    """A broker of one's own."""
+    with prepared() as server:
+        server.start()
+        yield server
+
+
+@contextlib.contextmanager
+def prepared() -> Iterator[RabbitServer]:
+    """One that is not started yet. Not in a folder of pytest: those are root's alone."""
     if not is_installed():
         if os.environ.get("PERDURE_REQUIRE_SERVERS") == "1":
             pytest.fail(MISSING)
@@ -136,7 +144,6 @@ def running() -> Iterator[RabbitServer]:
     folder = Path(tempfile.mkdtemp(prefix="perdure-rabbitmq-"))
     server = RabbitServer(folder)
     try:
-        server.start()
         yield server
     finally:
         server.stop()

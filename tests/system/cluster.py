@@ -141,6 +141,10 @@ class Cluster:
         assert migrated.returncode == 0, migrated.stderr
         for node in (*self.gateways, *self.workers):
             node.start()
+        self.see_ready()
+
+    def see_ready(self) -> None:
+        """All of them are, and one has shown the owner key."""
         for node in (*self.gateways, *self.workers):
             node.until_ready()
         found = [KEY.search(gateway.shown) for gateway in self.gateways]

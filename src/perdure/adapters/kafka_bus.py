@@ -67,6 +67,9 @@ class KafkaBus:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    async def keep(self, name: str, exchange: Exchange, types: tuple[str, ...]) -> None:
+        return  # a topic keeps everything, and who is new begins at its beginning
+
     async def redrive(self, name: str, limit: int = 1000) -> int:
         from aiokafka import AIOKafkaConsumer, TopicPartition  # heavy, and installed only with the extra
 

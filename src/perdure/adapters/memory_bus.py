@@ -66,6 +66,9 @@ class MemoryBus:
         subscription = self._subscriptions.setdefault((name, exchange), _Subscription(types))
         subscription.listeners.append(listener)
 
+    async def keep(self, name: str, exchange: Exchange, types: tuple[str, ...]) -> None:
+        return  # who listens is in this process, and subscribes before anything is published
+
     async def redrive(self, name: str, limit: int = 1000) -> int:
         letters = await self._take_dead(name, limit)
         for event in letters:

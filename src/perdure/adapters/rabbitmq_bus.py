@@ -64,6 +64,14 @@ class RabbitBus:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    async def keep(self, name: str, exchange: Exchange, types: tuple[str, ...]) -> None:
+        async with self._reaching():
+            channel = await (await self._connected()).channel()
+            try:
+                await self._declare(channel, name, exchange, types)
+            finally:
+                await _closed(channel)
+
     async def redrive(self, name: str, limit: int = 1000) -> int:
         async with self._reaching():
             channel = await self._channel()
@@ -141,6 +149,27 @@ class RabbitBus:
         await queue.bind(DEAD, name)
         return queue
 
+    async def _declare(
+        self, channel: "AbstractChannel", name: str, exchange: Exchange, types: tuple[str, ...]
+    ) -> "AbstractQueue":
+        """The queue of a name, bound; it is there for good."""
+        await self._dead(channel, name)
+        queue = await channel.declare_queue(
+            f"{name}@{exchange}",
+            durable=True,
+            arguments={
+                "x-queue-type": "quorum",
+                "x-delivery-limit": len(self._pauses),
+                "x-dead-letter-exchange": DEAD,
+                "x-dead-letter-routing-key": name,
+                "x-dead-letter-strategy": "at-least-once",
+                "x-overflow": "reject-publish",  # which that strategy asks for
+            },
+        )
+        for pattern in types:
+            await queue.bind(exchange, binding(pattern))
+        return queue
+
     async def _consume(self, subscription: Subscription) -> "AbstractChannel":
         """Declare the queue, bind it and begin to take from it."""
         channel = await (await self._connected()).channel()
@@ -153,21 +182,7 @@ class RabbitBus:
 
     async def _begin(self, subscription: Subscription, channel: "AbstractChannel") -> None:
         await channel.set_qos(prefetch_count=_AT_ONCE)
-        await self._dead(channel, subscription.name)
-        queue = await channel.declare_queue(
-            _queue(subscription),
-            durable=True,
-            arguments={
-                "x-queue-type": "quorum",
-                "x-delivery-limit": len(self._pauses),
-                "x-dead-letter-exchange": DEAD,
-                "x-dead-letter-routing-key": subscription.name,
-                "x-dead-letter-strategy": "at-least-once",
-                "x-overflow": "reject-publish",  # which that strategy asks for
-            },
-        )
-        for pattern in subscription.types:
-            await queue.bind(subscription.exchange, binding(pattern))
+        queue = await self._declare(channel, subscription.name, subscription.exchange, subscription.types)
 
         async def take(message: "AbstractIncomingMessage") -> None:
             task = asyncio.current_task()

@@ -4,9 +4,14 @@ import argparse
 import asyncio
 import os
 import sys
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING
 
 from perdure.cli import drive
 from perdure.errors import Invalid
+
+if TYPE_CHECKING:
+    from perdure.platform.process import Platform
 
 _EPILOG = """\
 Any number of gateways and workers (`perdure worker`) share a Temporal server and PostgreSQL, and where they are set a
@@ -18,7 +23,9 @@ examples:
   perdure serve --host 0.0.0.0
   perdure serve --host 0.0.0.0 --port 8420 --notice 10
 
-exit codes: 0 stopped when told to, 1 out of reach, 2 the command or a setting does not fit
+While Temporal or the database is away it listens, says why it is not ready, and goes on when they are there.
+
+exit codes: 0 stopped when told to, 2 the command or a setting does not fit
 """
 
 
@@ -50,8 +57,9 @@ def execute(options: argparse.Namespace) -> int:
         raise Invalid("--notice and --drain must be 0 or more.")
     desk = drive.Desk(options)
     try:
-        from perdure.gateway.server import Place, serve  # heavy, and part of an extra
+        from perdure.gateway.server import Place  # heavy, and part of an extra
         from perdure.platform import process
+        from perdure.platform.serving import serve
     except ImportError as error:
         raise Invalid(
             f"`perdure serve` needs libraries that are not installed ({error.name}).",
@@ -59,17 +67,13 @@ def execute(options: argparse.Namespace) -> int:
         ) from None
     place = Place(host=options.host, port=options.port, notice=options.notice, drain=options.drain)
 
-    async def work() -> None:
-        async with process.opened(
+    def opened() -> AbstractAsyncContextManager["Platform"]:
+        return process.opened(
             desk.directory, desk.settings, modules=options.functions, secrets_file=options.secrets, environ=os.environ,
             role="gateway",
-        ) as opened:  # fmt: skip
-            for line in opened.warnings:
-                print(f"perdure: {line}", file=sys.stderr)
-            key = await opened.first_key()
-            await serve(opened.edge, place, opened.log, ready=lambda address: _welcome(address, key))
+        )  # fmt: skip
 
-    asyncio.run(work())
+    asyncio.run(serve(opened, place, desk.settings, ready=_welcome, say=_say))
     return 0
 
 
@@ -78,3 +82,7 @@ def _welcome(address: str, key: str | None) -> None:
     if key is not None:
         lines += [f"  owner key     {key}", "                It is shown this once; keep it."]
     print("\n".join([*lines, "Ctrl-C stops it; workers go on with the runs."]), flush=True)
+
+
+def _say(line: str) -> None:
+    print(f"perdure: {line}", file=sys.stderr, flush=True)

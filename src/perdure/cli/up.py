@@ -4,9 +4,14 @@ import argparse
 import asyncio
 import os
 import sys
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING
 
 from perdure.cli import drive
 from perdure.errors import Invalid
+
+if TYPE_CHECKING:
+    from perdure.platform.process import Platform
 
 _EPILOG = """\
 Nothing has to be installed or configured: runs, definitions, users and events are kept in files under --data. At the first
@@ -40,8 +45,9 @@ def execute(options: argparse.Namespace) -> int:
         raise Invalid(f"{options.port} is no port.", hint="Use 1 to 65535, or 0 for any free one.")
     desk = drive.Desk(options)
     try:
-        from perdure.gateway.server import Place, serve  # heavy, and part of an extra
+        from perdure.gateway.server import Place  # heavy, and part of an extra
         from perdure.platform import process
+        from perdure.platform.serving import serve
     except ImportError as error:
         raise Invalid(
             f"`perdure up` needs libraries that are not installed ({error.name}).",
@@ -49,16 +55,15 @@ def execute(options: argparse.Namespace) -> int:
         ) from None
     place = Place(host=options.host, port=options.port, drain=options.drain)
 
-    async def work() -> None:
-        async with process.opened(
+    def opened() -> AbstractAsyncContextManager["Platform"]:
+        return process.opened(
             desk.directory, desk.settings, modules=options.functions, secrets_file=options.secrets, environ=os.environ
-        ) as opened:
-            for line in opened.warnings:
-                print(f"perdure: {line}", file=sys.stderr)
-            key = await opened.first_key()
-            await serve(opened.edge, place, opened.log, ready=lambda address: _welcome(desk, address, key))
+        )
 
-    asyncio.run(work())
+    def ready(address: str, key: str | None) -> None:
+        _welcome(desk, address, key)
+
+    asyncio.run(serve(opened, place, desk.settings, ready=ready, say=_say))
     return 0
 
 
@@ -80,3 +85,7 @@ def _welcome(desk: drive.Desk, address: str, key: str | None) -> None:
             "                PERDURE_MODEL_KEY and PERDURE_MODEL_NAME, or a file in PERDURE_MODELS",
         ]
     print("\n".join([*lines, "Ctrl-C stops it; runs go on at the next start."]), flush=True)
+
+
+def _say(line: str) -> None:
+    print(f"perdure: {line}", file=sys.stderr, flush=True)

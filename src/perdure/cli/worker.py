@@ -9,17 +9,17 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from perdure.cli import drive
 from perdure.errors import Invalid, Unavailable, extra
+from perdure.platform.reaching import Waiting, part_of, reached
 
 if TYPE_CHECKING:
+    from perdure.gateway.front import Front
     from perdure.platform.process import Platform
-
-_Opened = TypeVar("_Opened")
 
 _EPILOG = """\
 The queues: workflows (decisions), functions (your own), http (http and openapi), models (infer). A worker needs the
@@ -31,9 +31,8 @@ examples:
   perdure worker --engine temporal --queues functions --functions my_functions --calls 20
   perdure worker --engine temporal --health 127.0.0.1:8099
 
-exit codes: 0 stopped when told to, 1 out of reach for good, 2 the command does not fit
+exit codes: 0 stopped when told to, 2 the command does not fit
 """
-_AGAIN = 2.0
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -96,7 +95,7 @@ async def _work_alone(desk: drive.Desk, options: argparse.Namespace, queues: Seq
     """Runs and calls alone, which know no platform."""
     is_working = asyncio.Event()
     async with _health(options.health, is_working), contextlib.AsyncExitStack() as stack:
-        installation = await _reached(desk.opened, stack, stop)
+        installation = await reached(desk.opened, stack, stop, Waiting(_say))
         if installation is None:
             return 0
         from perdure import wiring  # heavy; loaded already by now
@@ -118,7 +117,8 @@ async def _work_for_platform(
     desk: drive.Desk, options: argparse.Namespace, queues: Sequence[str], stop: asyncio.Event
 ) -> int:
     with extra("server", "A worker of the platform"):
-        from perdure.platform import process  # heavy
+        from perdure.gateway.front import Front  # heavy
+        from perdure.platform import process
         from perdure.platform.working import Work
     work = Work(queues=tuple(queues), calls=options.calls, drain=options.drain)
 
@@ -128,32 +128,37 @@ async def _work_for_platform(
             role="worker", work=work,
         )  # fmt: skip
 
-    async with contextlib.AsyncExitStack() as stack:
-        async with _health(options.health, asyncio.Event()):
-            platform = await _reached(opened, stack, stop)
-        if platform is None:
-            return 0
-        for line in platform.warnings:
-            _say(line)
-        async with _watched(platform, options.health):
+    front, waiting = Front(), Waiting(_say)
+
+    def wait_for(error: Unavailable) -> None:
+        front.missing = part_of(error)
+        waiting(error)
+
+    async with contextlib.AsyncExitStack() as stack, _watched(front, options.health, desk):
+        platform = await reached(opened, stack, stop, wait_for)
+        if platform is not None:
+            for line in platform.warnings:
+                _say(line)
+            front.become(platform.edge)
             _say(f"Working on {', '.join([*queues, 'platform'])} at {desk.settings.temporal_address}.")
             await stop.wait()
-            platform.edge.standing.drain()
+            front.standing.drain()
             _say("Stopping; calls under way may finish.")
             await stack.aclose()
     return 0
 
 
 @contextlib.asynccontextmanager
-async def _watched(platform: "Platform", place: str | None) -> AsyncIterator[None]:
+async def _watched(front: "Front", place: str | None, desk: drive.Desk) -> AsyncIterator[None]:
     """The health of a worker of the platform, part by part, and its numbers."""
     if not place:
         yield
         return
+    from perdure.adapters.logs import LineLog  # as the server
     from perdure.gateway.server import Place, Server  # heavy; loaded already by now
 
-    host, _, port = place.rpartition(":")
-    server = Server(platform.edge, Place(host=host or "127.0.0.1", port=int(port), drain=1.0), platform.log)
+    host, port = _place(place)
+    server = Server(front, Place(host=host, port=port, drain=1.0), LineLog(level=desk.settings.log_level))
     serving = asyncio.create_task(server.run(signals=False))
     try:
         yield
@@ -162,33 +167,12 @@ async def _watched(platform: "Platform", place: str | None) -> AsyncIterator[Non
         await serving
 
 
-async def _reached(
-    opened: Callable[[], AbstractAsyncContextManager[_Opened]],
-    stack: contextlib.AsyncExitStack,
-    stop: asyncio.Event,
-) -> _Opened | None:
-    """What is opened, as soon as all servers can be reached; None when told to stop before."""
-    told = ""
-    while True:
-        try:
-            return await stack.enter_async_context(opened())
-        except Unavailable as error:
-            if str(error) != told:
-                told = str(error)
-                _say(f"{error.message} Trying again until it is there.")
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), _AGAIN)
-            return None
-
-
 @contextlib.asynccontextmanager
 async def _health(place: str | None, is_working: asyncio.Event) -> AsyncIterator[None]:
     if not place:
         yield
         return
-    host, _, port = place.rpartition(":")
-    if not port.isdigit():
-        raise Invalid(f"--health {place} is not HOST:PORT.")
+    host, port = _place(place)
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError):
@@ -201,8 +185,15 @@ async def _health(place: str | None, is_working: asyncio.Event) -> AsyncIterator
             await writer.drain()
         writer.close()
 
-    async with await asyncio.start_server(answer, host or "127.0.0.1", int(port)):
+    async with await asyncio.start_server(answer, host, port):
         yield
+
+
+def _place(given: str) -> tuple[str, int]:
+    host, _, port = given.rpartition(":")
+    if not port.isdigit():
+        raise Invalid(f"--health {given} is not HOST:PORT.")
+    return host or "127.0.0.1", int(port)
 
 
 def _say(sentence: str) -> None:

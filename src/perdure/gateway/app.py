@@ -132,6 +132,6 @@ def _api(parts: Parts, standing: Standing) -> FastAPI:
         api.include_router(router, prefix=PREFIX)
     for prefix, router in parts.others:
         api.include_router(router, prefix=prefix)
-    state = Health(parts.checks, standing, parts.clock, parts.watched)
+    state = Health(parts.checks, standing, parts.clock, watched=parts.watched, log=parts.log)
     api.include_router(health.router(state, parts.meters, metrics_open=parts.rules.metrics_open))
     return api

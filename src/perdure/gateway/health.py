@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 from perdure.gateway.standing import Standing
 from perdure.ports.clock import Clock
 from perdure.ports.edge import LIMIT, LOCAL, permission, public
+from perdure.ports.log import Level, Log
 from perdure.ports.meters import Meters
 
 Check = Callable[[], Awaitable[None]]
@@ -23,10 +24,12 @@ class Health:
     """Asks the parts at most once a second, however many ask us."""
 
     def __init__(
-        self, checks: Mapping[str, Check], standing: Standing, clock: Clock, watched: Mapping[str, Check] | None = None
+        self, checks: Mapping[str, Check], standing: Standing, clock: Clock, *, watched: Mapping[str, Check], log: Log
     ) -> None:
-        """`watched` are told of as well; while one of them fails the process takes requests all the same."""
-        self._checks = {**checks, **(watched or {})}
+        """`watched` are told of as well; while one of them fails the process takes requests all the same. The log hears why
+        a part fails, when it begins to and when it works again."""
+        self._checks = {**checks, **watched}
+        self._log = log
         self._needed = frozenset(checks)
         self._standing = standing
         self._clock = clock
@@ -40,9 +43,17 @@ class Health:
         """Each part as `ok` or `failing`."""
         async with self._asking:
             if self._clock.monotonic() - self._known[0] > _FRESH:
-                states = await asyncio.gather(*(_state(check) for check in self._checks.values()))
-                self._known = (self._clock.monotonic(), dict(zip(self._checks, states, strict=True)))
+                reasons = await asyncio.gather(*(_reason(check) for check in self._checks.values()))
+                self._keep(dict(zip(self._checks, reasons, strict=True)))
             return self._known[1]
+
+    def _keep(self, reasons: Mapping[str, str]) -> None:
+        states = {name: "failing" if reason else "ok" for name, reason in reasons.items()}
+        for name, state in states.items():
+            if state != self._known[1].get(name, "ok"):
+                level: Level = "warning" if reasons[name] else "info"
+                self._log(level, "part changed", part=name, state=state, reason=reasons[name])
+        self._known = (self._clock.monotonic(), states)
 
     async def answer(self) -> Response:
         if self._standing.draining:
@@ -53,13 +64,16 @@ class Health:
         return JSONResponse(status, 200 if works else 503, headers={} if works else {"Retry-After": "1"})
 
 
-async def _state(check: Check) -> str:
+async def _reason(check: Check) -> str:
+    """Why a part does not work; empty when it does."""
     try:
         async with asyncio.timeout(_PATIENCE):
             await check()
-    except Exception:  # noqa: BLE001 - whatever it is, the part does not work
-        return "failing"
-    return "ok"
+    except TimeoutError:
+        return f"It did not answer within {_PATIENCE:.0f} seconds."
+    except Exception as error:  # noqa: BLE001 - whatever it is, the part does not work
+        return str(error) or type(error).__name__
+    return ""
 
 
 def router(health: Health, meters: Meters, *, metrics_open: bool) -> APIRouter:

@@ -18,6 +18,8 @@ import uvicorn
 
 from perdure.errors import Invalid, Unavailable
 from perdure.gateway.app import Edge
+from perdure.gateway.front import Front
+from perdure.gateway.joined import Joining
 from perdure.ports.log import Log
 
 _OPEN_FILES = 65_536
@@ -47,7 +49,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 class Server:
     """One listening gateway. `started` is set once it takes requests."""
 
-    def __init__(self, edge: Edge, place: Place, log: Log) -> None:
+    def __init__(self, edge: Edge | Front, place: Place, log: Log) -> None:
         self._edge = edge
         self._place = place
         self._log = log
@@ -67,7 +69,7 @@ class Server:
     async def run(self, *, signals: bool = True) -> None:
         """Serve until `stop`, or SIGTERM or SIGINT, and until what was under way is done."""
         config = uvicorn.Config(
-            self._edge, lifespan="off", access_log=False, log_config=None, server_header=False, ws="none",
+            self._edge, http=Joining, lifespan="off", access_log=False, log_config=None, server_header=False, ws="none",
             proxy_headers=False, timeout_keep_alive=self._place.keep_alive, backlog=self._place.backlog,
             timeout_graceful_shutdown=max(1, round(self._place.drain)),
         )  # fmt: skip
@@ -86,6 +88,7 @@ class Server:
             finally:
                 serving.cancel()
                 await asyncio.gather(serving, return_exceptions=True)
+                listening.close()
                 self._remove()
 
     def _remove(self) -> None:
@@ -183,20 +186,7 @@ def _heard(stop: Callable[[], None]) -> Iterator[None]:
             loop.remove_signal_handler(number)
 
 
-async def serve(edge: Edge, place: Place, log: Log, *, ready: Callable[[str], None] = lambda address: None) -> None:
-    """Serve until a signal. `ready` is called with the address once requests are taken."""
-    server = Server(edge, place, log)
-    running = asyncio.create_task(server.run())
-    started = asyncio.create_task(server.started.wait())
-    await asyncio.wait({running, started}, return_when=asyncio.FIRST_COMPLETED)
-    if server.started.is_set():
-        _leave_alone()
-        ready(server.address)
-    started.cancel()
-    await running
-
-
-def _leave_alone() -> None:
+def leave_alone() -> None:
     """What is loaded by now stays for good: looking through all of it for garbage again and again took a fifth of the
     processor, and stopped every request for a tenth of a second."""
     gc.collect()

@@ -27,14 +27,15 @@ from perdure.adapters.sealing import KeySealing, key_of_file, keys_from
 from perdure.adapters.telemetry import spans
 from perdure.adapters.tracing import TracedEngine, TracedFunction, Traces
 from perdure.engines.embedded.engine import EmbeddedEngine
-from perdure.errors import Invalid
+from perdure.errors import Invalid, Unavailable
 from perdure.gateway.app import Edge, Parts, build
 from perdure.migrations import histories
 from perdure.platform import edge, readiness, roles, trust, working
 from perdure.platform.brokers import broker
+from perdure.platform.reaching import missing, part
 from perdure.platform.roles import Role
 from perdure.platform.working import Work
-from perdure.ports.bus import Bus, Exchange
+from perdure.ports.bus import Bus, Exchange, Listener
 from perdure.ports.cache import Cache
 from perdure.ports.function import Function
 from perdure.ports.locks import Locks
@@ -65,6 +66,7 @@ from perdure.settings import Settings
 _log = logging.getLogger("perdure.platform")
 _AGAIN = 1.0
 Database = SqliteDatabase | PostgresDatabase
+_Subscription = tuple[str, Exchange, tuple[str, ...], Listener]
 
 
 @dataclass
@@ -230,6 +232,35 @@ class Opening:
         self.stack.push_async_callback(bus.close)
         return bus
 
+    async def connect(
+        self, bus: Bus, subscriptions: list[_Subscription], databases: list[Database], clock: Any
+    ) -> None:
+        """Hear of others, or see that what is for them is kept; only then publish what the services tell. While the broker is
+        away the process goes on without, and all this is done when it comes."""
+        left = list(subscriptions)
+
+        async def connected() -> None:
+            while left:
+                name, exchange, types, listener = left[0]
+                if self.works:
+                    await bus.subscribe(name, exchange, types, listener)
+                else:
+                    await bus.keep(name, exchange, types)
+                left.pop(0)
+            for database in databases:
+                await self.relay(database, bus, clock)
+
+        async def later() -> None:
+            while left:
+                await asyncio.sleep(_AGAIN)
+                with contextlib.suppress(Unavailable):
+                    await connected()
+
+        try:
+            await connected()
+        except Unavailable:  # it is said where all is said that a process begins without
+            self.stack.push_async_callback(_ended, asyncio.create_task(later(), name="subscriptions"))
+
     async def relay(self, database: Database, bus: Bus, clock: Any) -> None:
         """Begin to publish what a service tells. A bus inside the process reaches only those who listen in it."""
         if not self.works and isinstance(bus, MemoryBus):
@@ -302,21 +333,23 @@ async def opened(
         )
         opening.role = role
         installation.table.surround(opening.traced)
-        await stack.enter_async_context(installation.open())
+        with part("engine"):
+            await stack.enter_async_context(installation.open())
         clock, sealing = installation.clock, opening.sealing()
         egress = HttpEgress([*settings.egress_allow, *trust.places(settings.oidc)])
         stack.push_async_callback(egress.close)
         fetch = trust.fetcher(egress)
-        await opening.prepare()
-        identity, identity_database = await opening.identity(clock, sealing, fetch)
-        workflows, workflows_database = await opening.workflows(installation, sealing)
         cache = opening.cache(clock)
-        agents, agents_database = await opening.agents(installation, cache, spending, workflows)
+        with part("database"):
+            await opening.prepare()
+            identity, identity_database = await opening.identity(clock, sealing, fetch)
+            workflows, workflows_database = await opening.workflows(installation, sealing)
+            agents, agents_database = await opening.agents(installation, cache, spending, workflows)
         bus = opening.bus(clock, workflows_database)
-        if opening.works:
-            await _subscribe(bus, workflows, agents)
-        for database in (identity_database, workflows_database, agents_database):
-            await opening.relay(database, bus, clock)
+        databases = {"identity": identity_database, "workflows": workflows_database, "agents": agents_database}
+        await opening.connect(bus, _subscriptions(workflows, agents), list(databases.values()), clock)
+        watched = readiness.watched(cache, bus)
+        warnings += installation.warnings + await missing(watched)
         models = edge.model_gateway(installation, settings, cache, agents.accounts, log)
         stack.push_async_callback(models.close)
         parts = Parts(
@@ -336,11 +369,8 @@ async def opened(
             others=[(gateway_routes.PREFIX, gateway_routes.router(models, edge.WIRES, edge.VECTORS))],
             forms=gateway_routes.forms(edge.WIRES),
             runs=workflows.runs,
-            checks=readiness.needed(
-                installation.engine,
-                {"identity": identity_database, "workflows": workflows_database, "agents": agents_database},
-            ),
-            watched=readiness.watched(cache, bus),
+            checks=readiness.needed(installation.engine, databases),
+            watched=watched,
             rules=edge.rules(settings),
             version=__version__,
         )
@@ -348,19 +378,20 @@ async def opened(
             await opening.temporal(installation, identity.tenants, work, workflows.listeners)
         if role == "worker":
             parts = working.of_worker(parts)
-        warnings += installation.warnings
         yield Platform(installation, build(parts), identity, log, settings.tenant, warnings)
 
 
-async def _subscribe(bus: Bus, workflows: Workflows, agents: Agents) -> None:
+def _subscriptions(workflows: Workflows, agents: Agents) -> list[_Subscription]:
     """Who hears whom."""
     place: Exchange = "workflow.events"
-    await bus.subscribe("workflows", place, workflow_events.ANSWERING, workflows.listeners.answered)
-    await bus.subscribe("inbox", place, tuple(workflow_events.ASKING), workflows.listeners.asked)
-    await bus.subscribe("agents", place, (agent_events.APPROVAL_DECIDED,), agents.listeners.decided)
-    await bus.subscribe("budgets", place, (agent_events.BUDGET_SETTLED,), agents.listeners.settled)
-    await bus.subscribe("questions", place, (agent_events.BUDGET_SETTLED,), workflows.listeners.withdrawn)
-    await bus.subscribe("executions", place, agent_listeners.MENDED, agents.listeners.mended)
+    return [
+        ("workflows", place, workflow_events.ANSWERING, workflows.listeners.answered),
+        ("inbox", place, tuple(workflow_events.ASKING), workflows.listeners.asked),
+        ("agents", place, (agent_events.APPROVAL_DECIDED,), agents.listeners.decided),
+        ("budgets", place, (agent_events.BUDGET_SETTLED,), agents.listeners.settled),
+        ("questions", place, (agent_events.BUDGET_SETTLED,), workflows.listeners.withdrawn),
+        ("executions", place, agent_listeners.MENDED, agents.listeners.mended),
+    ]
 
 
 def _price(installation: wiring.Installation, model: str) -> float | None:

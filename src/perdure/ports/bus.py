@@ -22,6 +22,11 @@ class Bus(Protocol):
         """
         ...
 
+    def keep(self, name: str, exchange: Exchange, types: tuple[str, ...]) -> Awaitable[None]:
+        """From now on keep these events for those who will subscribe under this name; nobody listens here. Whoever publishes
+        says it first: what nobody has ever asked for is not kept."""
+        ...
+
     def redrive(self, name: str, limit: int = 1000) -> Awaitable[int]:
         """Give the dead letters of a name back to its listener; how many."""
         ...

@@ -36,6 +36,18 @@ async def test_only_what_matches_arrives(place, bus, exchange):
     assert (one.numbers, every.numbers, exact.numbers) == ([0, 2], [0, 1, 2, 3, 4], [1, 3])
 
 
+async def test_what_is_kept_for_a_name_waits_for_who_subscribes_under_it(place, bus):
+    if not place.is_broker:
+        pytest.skip("in one process everybody subscribes before anything is published")
+    await bus.keep(place.name("late"), EXCHANGE, place.types("thing.*"))
+    await bus.publish(EXCHANGE, place.event(1))
+    ear = Ear()
+    other = await place.bus()
+    await other.subscribe(place.name("late"), EXCHANGE, place.types("thing.*"), ear)
+    await ear.until(lambda: ear.heard)
+    assert ear.numbers == [1]
+
+
 async def test_exchanges_are_apart(place, bus):
     ear = Ear()
     await bus.subscribe(place.name("a"), EXCHANGE, place.types("*"), ear)

@@ -35,9 +35,3 @@ def test_what_is_missing_is_one_sentence(settings, capsys, name):
 def test_what_cannot_be_meant_is_refused(settings, capsys, wrong):
     assert main(["serve", *wrong]) == 2
     assert capsys.readouterr().err.count("\n") <= 2
-
-
-def test_a_server_that_is_away_is_one_sentence(settings, capsys):
-    settings.setenv("PERDURE_TEMPORAL_ADDRESS", "127.0.0.1:1")
-    assert main(["serve"]) == 1
-    assert "The Temporal server at 127.0.0.1:1 cannot be reached" in capsys.readouterr().err

@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from perdure.errors import Invalid
-from perdure.gateway.server import Place, Server, serve
+from perdure.gateway.server import Place, Server
 from tests.unit.gateway.world import World
 
 
@@ -73,7 +73,7 @@ async def test_a_port_that_is_taken():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         place = Place(port=taken.getsockname()[1])
         with pytest.raises(Invalid, match="Cannot listen"):
-            await serve(World().edge, place, World().log)
+            await Server(World().edge, place, World().log).run(signals=False)
 
 
 async def test_requests_under_way_are_finished():
