@@ -20,7 +20,6 @@ from perdure.errors import Invalid, Unavailable
 from perdure.gateway.app import Edge
 from perdure.gateway.front import Front
 from perdure.gateway.joined import Joining
-from perdure.gateway.joined import Joining
 from perdure.ports.log import Log
 
 _OPEN_FILES = 65_536
