@@ -87,7 +87,7 @@ class ModelGateway:
         self._ground = ground
         self._models = ground.models
         self._spending = ground.spending
-        self._told: list[Asked] = []
+        self._told: list[tuple[Permit, dict[str, Any]]] = []
         self._settling: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
@@ -162,10 +162,12 @@ class ModelGateway:
     async def settle_soon(self, asked: Asked) -> None:
         """As `settle`, for one that was answered: together with the others of the next moment, in one transaction;
         but at once where a budget waits for it."""
-        if asked.permit is not None and asked.permit.holds:
+        permit, usage = asked.permit, asked.usage
+        if permit is None or permit.holds or usage is None:
             await self.settle(asked)
             return
-        self._told.append(asked)
+        asked.permit = None
+        self._told.append((permit, usage))
         if self._settling is None:
             self._settling = asyncio.create_task(self._settle_all())
 
@@ -179,7 +181,11 @@ class ModelGateway:
             while self._told:
                 await asyncio.sleep(_TOGETHER)
                 told, self._told = self._told, []
-                await asyncio.gather(*(self.settle(asked) for asked in told))
+                try:
+                    await self._spending.end_all(told)
+                except Exception as error:  # noqa: BLE001 - the next ones are to be told nevertheless
+                    rows = [{"call": permit.spender.call, "usage": usage} for permit, usage in told]
+                    self._ground.log("error", "usage not recorded", rows=rows, error=str(error))
         finally:
             self._settling = None
 

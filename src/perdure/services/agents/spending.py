@@ -7,10 +7,11 @@ database says; they have a new name every hour, so that a counter that was wrong
 
 import asyncio
 import contextlib
+import functools
 import logging
 import math
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -82,19 +83,35 @@ class Accounts:
 
     async def end(self, permit: Permit, usage: dict[str, Any]) -> None:
         """Record it, count it on every account once, and free what was held."""
+        one = _usage(permit, usage, self._ground.clock.now())
         try:
-            await self._told(_usage(permit, usage, self._ground.clock.now()), permit.spender)
+            await self._told([one], functools.partial(self._record, one, permit.spender))
         finally:
             await self._free(permit.holds)
 
-    async def _told(self, one: Usage, spender: Spender) -> None:
+    async def end_all(self, ended: Sequence[tuple[Permit, dict[str, Any]]]) -> None:
+        """As `end`; those that count in no budget are recorded together, in one transaction for each tenant."""
+        now = self._ground.clock.now()
+        counted: list[Awaitable[None]] = []
+        free: dict[str, list[Usage]] = {}
+        for permit, usage in ended:
+            if permit.holds or await self._budgets.accounts(permit.spender):
+                counted.append(self.end(permit, usage))
+            else:
+                free.setdefault(permit.spender.tenant, []).append(_usage(permit, usage, now))
+        for tenant, rows in free.items():
+            counted.append(self._told(rows, functools.partial(self._records.record_all, tenant, rows)))
+        await asyncio.gather(*counted)
+
+    async def _told(self, rows: list[Usage], record: Callable[[], Awaitable[None]]) -> None:
         """Not lost while the database is away for a moment. The answer is bought: it is never lost for want of its bill."""
         for pause in (*_PAUSES, None):
             try:
-                await self._record(one, spender)
+                await record()
             except Unavailable as error:
                 if pause is None:
-                    _log.error("What a request cost cannot be recorded: %s; %s", msgspec.to_builtins(one), error)
+                    for one in rows:
+                        _log.error("What a request cost cannot be recorded: %s; %s", msgspec.to_builtins(one), error)
                     return
                 await self._ground.clock.sleep(pause)
             else:

@@ -42,6 +42,10 @@ class Records:
             self._writing[one.tenant] = asyncio.create_task(self._write(one.tenant))
         return await done
 
+    async def record_all(self, tenant: str, given: list[Usage]) -> None:
+        """Keep all of them; those that were recorded before change nothing."""
+        await self._ground.database.write(tenant, lambda tx: store_spending.add_usages(tx.connection, tenant, given))
+
     async def _write(self, tenant: str) -> None:
         try:
             while batch := self._pending.get(tenant, [])[:_BATCH]:

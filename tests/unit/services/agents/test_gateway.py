@@ -92,6 +92,10 @@ class Account:
             raise Unavailable
         self.ended.append((permit.spender.call, usage))
 
+    async def end_all(self, ended):
+        for permit, usage in ended:
+            await self.end(permit, usage)
+
     async def abandon(self, permit):
         self.abandoned.append(permit.spender.call)
 
@@ -187,6 +191,18 @@ async def test_what_answers_cost_is_told_together_and_before_the_end():
     await world.gateway.close()
     assert len(world.account.ended) == 3
     await world.gateway.close()
+
+
+async def test_what_cannot_be_recorded_holds_nothing_else_up():
+    world = World()
+    world.account.breaks = True
+    for _ in range(2):
+        asked = world.asked()
+        await world.gateway.ask(asked)
+        await world.gateway.settle_soon(asked)
+        await world.gateway.close()
+        world.account.breaks = False
+    assert (len(world.account.ended), world.lines) == (1, ["usage not recorded"])
 
 
 async def test_where_a_budget_waits_it_is_told_at_once():

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from perdure.adapters.memory_cache import MemoryCache
-from perdure.errors import Invalid
+from perdure.errors import Invalid, Unavailable
 from perdure.functions.model_providers import BUDGET
 from perdure.ports.spending import MODELS, Spender
 from perdure.services.agents import events
@@ -63,6 +63,42 @@ async def test_fifty_at_once_pass_a_limit_by_one_request_at_most(world, scope):
     assert sum(done) == 11  # ten are within the limit; the eleventh passes it
     rows = await world.records.rows(TENANT, where={})
     assert sum(row.cost for row in rows) == 11 * NANO // 100
+
+
+async def test_many_that_end_together_are_each_recorded_and_counted_once(world):
+    async def begun(*calls, **more):
+        return [(await world.accounts.begin(spender(call, **more), model="m", tokens=10), ONE) for call in calls]
+
+    free, again, theirs = await begun("a", "b"), await begun("b", "c"), await begun("d", key="key_1")
+    await world.accounts.end_all([*free, *again])
+    await world.budgets.create(TENANT, BY, Wanted(scope="key", amount=1, hard=False))
+    await world.accounts.end_all([*free, *theirs, *theirs])
+    assert sorted(row.call for row in await world.records.rows(TENANT, where={})) == ["a", "b", "c", "d"]
+    [total] = await world.records.sums(TENANT, by=(), where={})
+    assert (total.requests, total.input, total.cost) == (4, 24, 4 * NANO // 100)
+    [account] = await world.budgets.accounts(spender("e", key="key_1"))
+    assert await world.accounts._spent(account) == NANO // 100
+
+
+async def test_what_a_full_disk_refuses_is_recorded_when_there_is_room_again(world):
+    permit = await world.accounts.begin(spender("a"), model="m", tokens=10)
+    write, refused = world.ground.database.write, []
+
+    async def full(tenant, work):
+        if len(refused) < 2:
+            refused.append(tenant)
+            raise Unavailable("The database cannot be written.")
+        return await write(tenant, work)
+
+    world.ground.database.write = full
+    try:
+        ending = asyncio.create_task(world.accounts.end_all([(permit, ONE)]))
+        while not ending.done():
+            await asyncio.sleep(0)
+            world.clock.advance(1)
+    finally:
+        del world.ground.database.write
+    assert len(await world.records.rows(TENANT, where={})) == 1
 
 
 async def test_two_processes_share_counters_and_the_database_is_the_truth(world):
