@@ -12,15 +12,14 @@ from typing import Any
 
 import msgspec
 
-from perdure.adapters.clock import TestClock
 from perdure.engines.embedded.batch import Batch
 from perdure.engines.embedded.engine import EmbeddedEngine
 from perdure.engines.embedded.records import Tuning
 from perdure.errors import Conflict
-from perdure.language.values import Json
 from perdure.ports.engine import ENDED
 from perdure.ports.secrets import Secrets
-from tests.conformance.language.driver import START, TENANT, Seen
+from tests.conformance.language.driver import TENANT
+from tests.conformance.language.verbs import Verbs
 
 MODES = ("engine", "killed")
 MOST_ROUNDS = 20_000
@@ -33,13 +32,11 @@ class Killed(BaseException):
     """The process dies here. Nothing may catch it."""
 
 
-class EngineDriver:
+class EngineDriver(Verbs):
     """Drives runs by the embedded engine; `kill` and every commit of the mode `killed` end it without a farewell."""
 
     def __init__(self, loop: asyncio.Runner, secrets: Secrets, folder: Path, mode: str) -> None:
-        self.table: Any = None
-        self.clock = TestClock(START)
-        self._loop = loop
+        super().__init__(loop)
         self._secrets = secrets
         self._folder = folder
         self._kills = mode == "killed"
@@ -48,7 +45,6 @@ class EngineDriver:
         self._lost: set[int] = set()
         self._sleeping = 0
         self._spared = False
-        self._runs = 0
         self.deaths = 0
 
     def __repr__(self) -> str:
@@ -67,63 +63,11 @@ class EngineDriver:
             finally:
                 self._sleeping -= 1
 
-    # What a scenario does
-
-    def publish(self, document: Json, resources: dict[str, Json]) -> None:
-        self._do(lambda engine: engine.publish(TENANT, document, resources))
-
-    def start(self, document: Json, resources: dict[str, Json], input: Json) -> str:
-        self._runs += 1
-        run = f"run-{self._runs}"
-        self._do(lambda engine: engine.start(TENANT, document, input, run=run, resources=resources))
-        return run
-
-    def deliver(self, event: dict[str, Any]) -> None:
-        self._do(lambda engine: engine.deliver(TENANT, event))
-
-    def cancel(self, run: str, *, compensate: bool = False) -> None:
-        self._do(lambda engine: engine.cancel(TENANT, run, compensate=compensate))
-
-    def suspend(self, run: str) -> None:
-        self._do(lambda engine: engine.suspend(TENANT, run))
-
-    def resume(self, run: str) -> None:
-        self._do(lambda engine: engine.resume(TENANT, run))
-
-    def retry(self, run: str) -> None:
-        self._do(lambda engine: engine.retry(TENANT, run))
-
-    def skip(self, run: str, output: Json) -> None:
-        self._do(lambda engine: engine.skip(TENANT, run, output=output, has_output=True))
-
-    def settle(self) -> None:
-        """Let the engine do all that it can do without time going on."""
-        self._loop.run(self._settle())
-
-    def advance(self, milliseconds: int) -> None:
-        """Let time pass, from one waking to the next."""
-        self._loop.run(self._advance(milliseconds / 1000))
-
-    def finish(self, run: str) -> None:
-        """Let time jump until the run has ended or waits for something that time does not bring."""
-        self._loop.run(self._finish(run))
-
-    def kill(self) -> None:
-        """Die, and start again on the same folder."""
-        self._loop.run(self._restart())
-
-    # What a scenario sees
-
-    def seen(self, run: str) -> Seen:
-        engine = self._open_engine()
-        found = self._loop.run(engine.describe(TENANT, run))
-        return Seen(found.status, found.output, found.error, self._loop.run(engine.history(TENANT, run)))
-
-    def kept(self) -> bytes:
+    async def _kept(self) -> bytes:
         """Every byte on the disk, and every history."""
         engine = self._open_engine()
-        runs = self._loop.run(engine.find(TENANT, limit=1000))
-        told = [self._loop.run(engine.history(TENANT, run.id)) for run in runs]
+        runs = await engine.find(TENANT, limit=1000)
+        told = [await engine.history(TENANT, run.id) for run in runs]
         files = [path.read_bytes() for path in sorted(self._folder.rglob("*")) if path.is_file()]
         return b"".join(files) + msgspec.json.encode([runs, told])
 
@@ -132,9 +76,6 @@ class EngineDriver:
     def _open_engine(self) -> EmbeddedEngine:
         assert self._engine is not None, "nothing was started"
         return self._engine
-
-    def _do(self, work: Callable[[EmbeddedEngine], Awaitable[Any]]) -> None:
-        self._loop.run(self._try(work))
 
     async def _try(self, work: Callable[[EmbeddedEngine], Awaitable[Any]]) -> None:
         """Do it, and again when the engine died meanwhile, as a client would. Conflict then means: it was done."""

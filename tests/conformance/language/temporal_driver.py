@@ -1,9 +1,10 @@
 """The same scenarios on a real Temporal server: real calls, signals, queries and executions; only the clock jumps."""
 
 import asyncio
+import itertools
 import os
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ from temporalio.api.enums.v1 import PendingActivityState
 from temporalio.client import RPCError, WorkflowExecutionDescription, WorkflowExecutionStatus
 
 from perdure.adapters.blobs_directory import DirectoryBlobs
-from perdure.adapters.clock import TestClock
 from perdure.engines.temporal import protocol
 from perdure.engines.temporal.connection import Address
 from perdure.engines.temporal.engine import TemporalEngine
@@ -21,37 +21,38 @@ from perdure.engines.temporal.exchange import ExchangeWorkflow
 from perdure.engines.temporal.protocol import Limits
 from perdure.engines.temporal.record import child_id
 from perdure.engines.temporal.worker import TemporalWorker
-from perdure.language.values import Json
 from perdure.ports.engine import ENDED
 from perdure.ports.secrets import Secrets
-from tests.conformance.language.driver import START, TENANT, Seen
+from tests.conformance.language.driver import TENANT
 from tests.conformance.language.temporal_run import ClockActivities, ClockedRun
+from tests.conformance.language.verbs import Verbs
 from tests.corpus import histories
 
 MOST_ROUNDS = 2_000
 
 
-class TemporalDriver:
-    """Drives runs of one scenario."""
+class TemporalDriver(Verbs):
+    """Drives runs by a worker of its own on the server."""
 
     def __init__(self, loop: asyncio.Runner, secrets: Secrets, target: str, folder: Path) -> None:
-        self.table: Any = None
-        self.clock = TestClock(START)
-        self.runs: list[str] = []
-        self._loop = loop
+        super().__init__(loop)
         self._secrets = secrets
         self._target = target
         self._blobs = DirectoryBlobs(folder)
         self._installation = f"scenario-{uuid.uuid4()}"
-        self._all: list[str] = []
-        """Children too."""
+        self._children: list[str] = []
         self._asleep: dict[tuple[str, str, int], int] = {}
         """Calls that sleep, by workflow, activity and attempt -> the moment at which they wake."""
         self._engine: TemporalEngine
         self._worker: TemporalWorker | None = None
 
+    @property
+    def _all(self) -> Iterator[str]:
+        """Children too, also those that are found meanwhile."""
+        return itertools.chain(self.runs, self._children)
+
     def __repr__(self) -> str:
-        return f"TemporalDriver({self._installation}, {len(self._all)} runs)"
+        return f"TemporalDriver({self._installation}, {len(self.runs)} runs)"
 
     def close(self) -> None:
         if self._worker is not None:
@@ -100,73 +101,16 @@ class TemporalDriver:
             finally:
                 del self._asleep[name]
 
-    # What a scenario does
-
-    def publish(self, document: Json, resources: dict[str, Json]) -> None:
-        self._do(lambda engine: engine.publish(TENANT, document, resources))
-
-    def start(self, document: Json, resources: dict[str, Json], input: Json) -> str:
-        run = f"run-{len(self.runs) + 1}"
-        self.runs.append(run)
-        self._all.append(run)
-        self._do(lambda engine: engine.start(TENANT, document, input, run=run, resources=resources))
-        return run
-
-    def deliver(self, event: dict[str, Any]) -> None:
-        self._do(lambda engine: engine.deliver(TENANT, event))
-
-    def cancel(self, run: str, *, compensate: bool = False) -> None:
-        self._do(lambda engine: engine.cancel(TENANT, run, compensate=compensate))
-
-    def suspend(self, run: str) -> None:
-        self._do(lambda engine: engine.suspend(TENANT, run))
-
-    def resume(self, run: str) -> None:
-        self._do(lambda engine: engine.resume(TENANT, run))
-
-    def retry(self, run: str) -> None:
-        self._do(lambda engine: engine.retry(TENANT, run))
-
-    def skip(self, run: str, output: Json) -> None:
-        self._do(lambda engine: engine.skip(TENANT, run, output=output, has_output=True))
-
-    def _do(self, work: Callable[[TemporalEngine], Awaitable[Any]]) -> None:
-        async def whole() -> None:
-            await work(await self._open())
-
-        self._loop.run(whole())
-
-    def settle(self) -> None:
-        self._loop.run(self._settle())
-
-    def advance(self, milliseconds: int) -> None:
-        self._loop.run(self._advance(milliseconds / 1000))
-
-    def finish(self, run: str) -> None:
-        self._loop.run(self._finish(run))
-
-    def kill(self) -> None:
-        self._loop.run(self._restart())
+    async def _try(self, work: Callable[[TemporalEngine], Awaitable[Any]]) -> None:
+        await work(await self._open())
 
     async def _restart(self) -> None:
         assert self._worker is not None
         await self._worker.close()
         await self._open_worker()
 
-    # What a scenario sees
-
-    def seen(self, run: str) -> Seen:
-        return self._loop.run(self._seen(run))
-
-    async def _seen(self, run: str) -> Seen:
-        found = await self._engine.describe(TENANT, run)
-        return Seen(found.status, found.output, found.error, await self._engine.history(TENANT, run))
-
-    def kept(self) -> bytes:
-        """Every byte of the server's histories, and every timeline."""
-        return self._loop.run(self._kept())
-
     async def _kept(self) -> bytes:
+        """Every byte of the server's histories, and every timeline."""
         found = []
         for run in self._all:
             history = await self._engine._reader.handle(TENANT, run).fetch_history()
@@ -203,7 +147,7 @@ class TemporalDriver:
                 if command["kind"] == "start-child":
                     child = child_id(run, command["id"])
                     if child not in self._all:
-                        self._all.append(child)
+                        self._children.append(child)
         return None if await self._is_exchange_busy() else facts
 
     async def _is_exchange_busy(self) -> bool:
