@@ -195,7 +195,8 @@ def _details(entry: Entry, now: int) -> Iterator[str]:
     if count := tokens(data.get("usage")):
         yield f"{count} tokens"
     output = data.get("output")
-    if isinstance(output, dict) and output.get("type") == _ASKS and entry.type == "task.completed.v1":
+    is_request = entry.type == "task.completed.v1" and entry.path.endswith("/request")  # others hear the same event
+    if is_request and isinstance(output, dict) and output.get("type") == _ASKS:
         yield f"decide it with the subject {output.get('id')}"
     told = data if entry.type == "progress" else data.get("progress")
     if told and "usage" not in told:

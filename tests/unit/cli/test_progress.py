@@ -68,6 +68,7 @@ def test_a_question_to_a_person_says_how_it_is_answered():
     asked = {"type": "dev.perdure.approval.requested.v1", "id": "e1", "data": {}}
     shown = progress.sentence(entry("task.completed.v1", "/do/0/ask/ask/0/request", output=asked))
     assert shown == "ask › request completed: decide it with the subject e1"
+    assert progress.sentence(entry("task.completed.v1", "/do/1/see", output=asked)) == "see completed"
 
 
 def test_a_wait_says_until_when_and_how_long():
