@@ -1,8 +1,9 @@
 """What a request costs at `perdure up`, against a bare FastAPI with one SQLite insert or read, round by round.
 
 `python edge.py FOLDER` prints {"post": {"1": {...}, ...}, "get": ..., "streams": {...}}: for each number of requests at
-once and each server the requests a second and the 99th percentile in milliseconds of each round; and the memory of the
-server with a thousand open streams.
+once and each server the requests a second, the 99th percentile and the server's processor time for one request, both in
+milliseconds, of each round; and the memory of the server with a thousand open streams. "get" is of a run that has ended,
+"get live" of one that waits.
 """
 
 import asyncio
@@ -44,6 +45,11 @@ class Server:
         lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
         return "\r\n".join([*lines, "", ""]).encode() + body
 
+    def cpu(self) -> float:
+        """Processor time of all its threads so far, in seconds."""
+        tasks = Path(f"/proc/{self.process.pid}/task").glob("*/schedstat")
+        return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
+
     def rss(self) -> float:
         """Resident memory in MB."""
         text = Path(f"/proc/{self.process.pid}/status").read_text()
@@ -80,9 +86,10 @@ async def load(server: Server, request: bytes, at_once: int) -> dict[str, float]
             taken.append(time.perf_counter() - began)
         writer.close()
 
-    began = time.perf_counter()
+    began, before = time.perf_counter(), server.cpu()
     await asyncio.gather(*(caller() for _ in range(at_once)))
     return {
+        "cpu": (server.cpu() - before) / len(taken) * 1000,
         "rate": len(taken) / (time.perf_counter() - began),
         "p99": sorted(taken)[int(len(taken) * 0.99) - 1] * 1000,
     }
@@ -128,6 +135,7 @@ async def ours(folder: Path) -> Server:
     run = (await ask(server, server.requests["post"]))["id"]
     server.requests["get"] = server.request("GET", f"/api/v1/runs/{run}", x_api_key=key)
     waiting = (await ask(server, server.request("POST", "/api/v1/workflows/bench.waits/runs", b"{}", **start)))["id"]
+    server.requests["get live"] = server.request("GET", f"/api/v1/runs/{waiting}", x_api_key=key)
     server.requests["stream"] = server.request("GET", f"/api/v1/runs/{waiting}/stream", x_api_key=key)
     return server
 
@@ -141,7 +149,7 @@ async def bare(folder: Path) -> Server:
     await until_there(server)
     server.requests["post"] = server.request("POST", "/rows", b'{"input": {"n": 1}}', content_type="application/json")
     row = (await ask(server, server.requests["post"]))["id"]
-    server.requests["get"] = server.request("GET", f"/rows/{row}")
+    server.requests["get"] = server.requests["get live"] = server.request("GET", f"/rows/{row}")
     return server
 
 
@@ -162,7 +170,7 @@ async def measure(folder: Path) -> dict[str, Any]:
     servers = {"perdure": await ours(folder), "bare": await bare(folder)}
     try:
         found: dict[str, Any] = {}
-        for what in ("post", "get"):
+        for what in ("post", "get", "get live"):
             for at_once in AT_ONCE:
                 rounds = found.setdefault(what, {}).setdefault(str(at_once), {name: [] for name in servers})
                 for _ in range(ROUNDS):

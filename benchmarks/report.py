@@ -130,22 +130,34 @@ def _startup(rows: dict[str, dict[str, list[float]]]) -> list[str]:
     return lines
 
 
+_REQUESTS = {
+    "post": "start a run, durable before the answer",
+    "get": "read a run that has ended",
+    "get live": "read a run that waits",
+}
+
+
 def _edge(found: dict[str, Any]) -> list[str]:
     """Requests at `perdure up` over those at a bare FastAPI."""
     lines = [
         "One process of `perdure up` against a bare FastAPI with one SQLite insert (WAL, synchronous=FULL) or read.",
+        "By CPU: how many requests each answers with the same processor time.",
         "",
-        "| request | at once | Perdure, a second | p99, ms | bare, a second | p99, ms | Perdure's rate against it |",
-        "|---|---|---|---|---|---|---|",
+        "| request | at once | Perdure, a second | p99, ms | CPU, ms | bare, a second | p99, ms | CPU, ms | Perdure's rate against it | and by CPU |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for what, name in (("post", "start a run, durable before the answer"), ("get", "read a run")):
+    for what, name in _REQUESTS.items():
         for at_once, rounds in found[what].items():
             figures = [
-                f"{_spread([one['rate'] for one in rounds[who]], 0)} | {_spread([one['p99'] for one in rounds[who]], 1)}"
+                _spread([one[key] for one in rounds[who]], digits)
                 for who in ("perdure", "bare")
+                for key, digits in (("rate", 0), ("p99", 1), ("cpu", 3))
             ]
-            rates = {who: [one["rate"] for one in rounds[who]] for who in rounds}
-            lines.append(f"| {name} | {at_once} | {' | '.join(figures)} | {_ratio(rates['perdure'], rates['bare'])} |")
+            figures += [
+                _ratio([one["rate"] for one in rounds["perdure"]], [one["rate"] for one in rounds["bare"]]),
+                _ratio([one["cpu"] for one in rounds["bare"]], [one["cpu"] for one in rounds["perdure"]]),
+            ]
+            lines.append(f"| {name} | {at_once} | {' | '.join(figures)} |")
     streams = found["streams"]
     memory = f"{streams['before']:.0f} MB before, {streams['during']:.0f} MB with them"
     return [*lines, "", f"- {streams['streams']:,} open event streams: {memory}"]
