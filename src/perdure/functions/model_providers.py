@@ -14,13 +14,11 @@ from perdure.interpreter.budget_hold import BUDGET
 from perdure.interpreter.faults import problem
 from perdure.ports.function import Context, FunctionFault
 from perdure.ports.model import Answer, Model, ModelFailed, Request, TextDelta, Texts, Vectors
-from perdure.ports.spending import MODELS, Spender, Spending, Unlimited
+from perdure.ports.spending import ANSWER, MODELS, Spender, Spending, Unlimited
 
 TIMEOUT = 600.0
 """Seconds: a model on one thread answers one call after the other."""
 
-ANSWER = 4_096
-"""Tokens that an answer is taken to have at most where nobody says how many."""
 _LETTERS = 3
 """Characters of a token, at the least that is usual."""
 
@@ -43,7 +41,8 @@ class Providers:
     ) -> Answer:
         """Ask once; the usage names the provider. With `told` the text is reported as it comes. Raises FunctionFault."""
         request = msgspec.structs.replace(request, model=self._name(provider, request.model))
-        tokens = len(msgspec.json.encode(request.messages)) // _LETTERS + request.parameters.get("maxTokens", ANSWER)
+        given = msgspec.json.encode((request.messages, request.tools, request.schema))
+        tokens = len(given) // _LETTERS + request.parameters.get("maxTokens", ANSWER)
         async with self._paid(context, request.model, tokens) as bill:
             answer = await (self._models.ask(request) if told is None else self._live(request, told))
             bill.update(answer.usage)
@@ -83,7 +82,7 @@ class Providers:
     async def embed(self, provider: str | None, texts: Texts, context: Context) -> Vectors:
         """Vectors of texts. Raises FunctionFault."""
         texts = msgspec.structs.replace(texts, model=self._name(provider, texts.model))
-        tokens = sum(len(text) for text in texts.texts) // _LETTERS + 1
+        tokens = sum(len(text.encode(errors="replace")) for text in texts.texts) // _LETTERS + 1
         async with self._paid(context, texts.model, tokens) as bill:
             made = await self._models.embed(texts)
             bill.update(made.usage)

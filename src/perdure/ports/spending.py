@@ -17,6 +17,11 @@ def inherited(parent: Mapping[str, Json], own: dict[str, Json]) -> dict[str, Jso
     return {**own, MODELS: parent[MODELS]} if MODELS in parent else own
 
 
+ANSWER = 131_072
+"""Tokens that an answer may have where nobody says how many: no model gives longer ones. Less would let several requests at
+once pass a limit; who wants more of them at once near one says `maxTokens`."""
+
+
 class Spender(msgspec.Struct, frozen=True, kw_only=True):
     """Who pays for one request to a model. What is empty does not apply."""
 

@@ -16,13 +16,11 @@ from perdure.ports.clock import Clock
 from perdure.ports.edge import Caller
 from perdure.ports.log import Log
 from perdure.ports.model import Answer, CallDelta, Chunk, Model, ModelFailed, Request, TextDelta, Texts, Vectors
-from perdure.ports.spending import Permit, Spender, Spending
+from perdure.ports.spending import ANSWER, Permit, Spender, Spending
 from perdure.services.agents.allowance import allowed
 from perdure.services.agents.answers import Answers, Mode
 from perdure.services.agents.guardrails import Guardrails
 
-_ANSWER_TOKENS = 4096
-"""Reckoned for an answer whose length is not limited."""
 _IMAGE_TOKENS = 1500
 _AROUND_TOKENS = 16
 """What a provider writes around a message, and around all of them."""
@@ -290,7 +288,7 @@ def reckoned(request: Request) -> int:
         images += 0 if isinstance(message.content, str) else len(message.content)
     if request.tools or request.schema is not None:
         characters += len(msgspec.json.encode((request.tools, request.schema)))
-    most = request.parameters.get("maxTokens") or _ANSWER_TOKENS
+    most = request.parameters.get("maxTokens") or ANSWER
     around = _AROUND_TOKENS * (1 + len(request.messages))
     return characters // _CHARACTERS + around + images * _IMAGE_TOKENS + int(most)
 

@@ -33,7 +33,8 @@ PATIENCE = 120.0
 """Seconds for which a request waits at a limit for those that were sent before it."""
 AGAIN = 15_000
 """Milliseconds after which a step of a run that waited in vain asks again."""
-_LOOK = 0.05
+_LOOK = 0.2
+"""Seconds between two looks whether another process has given something back."""
 _PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds between two tries to record."""
 _KNOWN = 4096

@@ -5,12 +5,19 @@ import asyncio
 import pytest
 
 from perdure.adapters.memory_cache import MemoryCache
+from perdure.adapters.model_catalog import ModelCatalog
 from perdure.errors import Invalid, Unavailable
 from perdure.functions.model_providers import BUDGET
+from perdure.ports.edge import Caller
+from perdure.ports.model import Message, Request
 from perdure.ports.spending import MODELS, Spender
 from perdure.services.agents import events
 from perdure.services.agents.allowance import ModelDenied
+from perdure.services.agents.answers import Answers
 from perdure.services.agents.budgets import Budgets, Wanted
+from perdure.services.agents.gateway import Asked, ModelGateway
+from perdure.services.agents.gateway import Ground as GatewayGround
+from perdure.services.agents.guardrails import Guardrails, Rules
 from perdure.services.agents.models import NANO
 from perdure.services.agents.spending import AGAIN, Accounts, UsedUp
 from perdure.services.agents.store import marks, stopped
@@ -388,3 +395,57 @@ async def test_counters_are_not_kept_for_ever(world):
     await world.accounts.abandon(permit)
     standing = (await world.budgets.find(TENANT))[0]
     assert (await world.budgets.standing(TENANT, standing.id)).spent == NANO // 100
+
+
+BIG = {"inputTokens": 5_000, "outputTokens": 25_000, "model": "talker", "cost": 30.0}
+"""Of a long answer: more than anybody would guess, and less than the longest."""
+
+
+async def fifty(world, start, *, requests):
+    """So many at once under a budget for one answer and a bit, without `maxTokens`: how many were let through."""
+    world.talker.usage = BIG
+    world.talker.gate.clear()
+    begun = [asyncio.ensure_future(start(number)) for number in range(50)]
+    while not world.talker.requests:
+        await asyncio.sleep(0.001)
+    await asyncio.gather(*(world.ground.database.read(TENANT, lambda _c: None) for _ in range(50)))
+    at_once = len(world.talker.requests)
+    world.talker.gate.set()
+    for _ in range(5000):
+        if len(await asked_of(world)) and len(world.talker.requests) == requests:
+            break
+        await asyncio.sleep(0.001)
+    for task in begun:
+        task.cancel()
+    await asyncio.gather(*begun, return_exceptions=True)
+    assert (at_once, len(world.talker.requests)) == (1, requests)
+
+
+@pytest.mark.parametrize("measure", ["tokens", "cost"])
+@pytest.mark.parametrize("kind", ["infer", "agent", "gateway"])
+async def test_fifty_at_once_without_a_maximum_pass_a_limit_by_one_request_at_most(world, kind, measure):
+    amount = 31_000 if measure == "tokens" else 31.0
+    budget = await world.budgets.create(TENANT, BY, Wanted(scope="tenant", measure=measure, amount=amount))
+    agent = {**INFER, "do": [{"ask": {"call": "agent", "with": {"instruction": "Say something."}}}]}
+
+    async def run(number):
+        await world.engine.start(TENANT, INFER if kind == "infer" else agent, {})
+
+    gateway = ModelGateway(
+        GatewayGround(
+            models=ModelCatalog({"p": world.talker}, "p"), spending=world.accounts, clock=world.clock,
+            answers=Answers(MemoryCache(world.clock)), guardrails=Guardrails(Rules()), log=lambda *_, **__: None,
+        )
+    )  # fmt: skip
+
+    async def ask(number):
+        request = Request(messages=(Message("user", f"{number}"),), key="", model="p/m")
+        asked = Asked(request=request, caller=Caller(tenant=TENANT, subject=BY), mode=gateway.mode(""))
+        try:
+            await gateway.ask(asked)
+        finally:
+            await gateway.settle(asked)
+
+    await fifty(world, ask if kind == "gateway" else run, requests=2)
+    standing = await world.budgets.standing(TENANT, budget.id)
+    assert standing.limit < standing.spent < 2 * standing.limit
