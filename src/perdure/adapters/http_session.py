@@ -1,7 +1,8 @@
 """One pool of connections (aiohttp) and the table of what its errors mean. Imported at the first request only.
 
 Only `egress.py` uses it, and hands it the rule by which addresses are checked: as resolver for names, and once more as
-socket factory for every single connection, because aiohttp asks no resolver for a literal address.
+socket factory for every single connection, because aiohttp asks no resolver for a literal address. Pool, TLS and parser
+are aiohttp's; its session, which knows cookies, proxies, redirects and forms, is left out: it took half of a request's time.
 """
 
 import asyncio
@@ -15,6 +16,8 @@ from typing import Any, NamedTuple
 import aiohttp
 import yarl
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.connector import Connection
+from aiohttp.http import HttpProcessingError
 
 from perdure.adapters.locations import Location
 from perdure.ports.egress import EgressFailed, Streamed
@@ -22,8 +25,12 @@ from perdure.ports.egress import EgressFailed, Streamed
 _CONNECT_SECONDS = 20.0
 _IDLE_SECONDS = 15.0
 _CONNECTIONS = 256
-_CHUNK = 65_536
 _LEFT_SECONDS = 0.02
+_PLACES = 1024
+"""Origins that are remembered."""
+_BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+_REPEATABLE = _BODILESS | {"PUT", "DELETE"}
+"""Sent once more when a connection that was kept turns out to be closed (RFC 9110, 9.2.2)."""
 
 FAILURES: tuple[tuple[type[Exception], bool | None, str], ...] = (
     (aiohttp.ClientConnectorDNSError, False, "the name is not known"),
@@ -33,7 +40,7 @@ FAILURES: tuple[tuple[type[Exception], bool | None, str], ...] = (
     (aiohttp.ConnectionTimeoutError, False, "no connection could be made in time"),
     (aiohttp.ServerDisconnectedError, None, "the connection ended before the answer"),
     (aiohttp.ClientPayloadError, None, "the connection ended within the answer"),
-    (aiohttp.ClientResponseError, None, "the answer is not valid HTTP"),
+    (HttpProcessingError, None, "the answer is not valid HTTP"),
     (aiohttp.ClientError, None, "the connection broke"),
     (Exception, None, "the connection failed"),
 )
@@ -89,26 +96,18 @@ class HttpSession:
             check_connection(address[0], address[1])
             return socket.socket(family, kind, protocol)
 
-        trace = aiohttp.TraceConfig()
-        trace.on_request_headers_sent.append(_note_sent)
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                resolver=_Resolver(checked),
-                socket_factory=make_socket,
-                use_dns_cache=False,
-                limit=_CONNECTIONS,
-                keepalive_timeout=_IDLE_SECONDS,
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            trust_env=False,
-            trace_configs=[trace],
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS),
-            skip_auto_headers=("User-Agent", "Accept-Encoding", "Content-Type", "Accept"),
+        self._connector = aiohttp.TCPConnector(
+            resolver=_Resolver(checked),
+            socket_factory=make_socket,
+            use_dns_cache=False,
+            limit=_CONNECTIONS,
+            keepalive_timeout=_IDLE_SECONDS,
         )
+        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS)
+        self._places: dict[tuple[str, str, int], aiohttp.ClientRequest] = {}
 
     async def close(self) -> None:
-        await self._session.close()
+        await self._connector.close()
 
     async def send(
         self, method: str, location: Location, headers: Mapping[str, str], body: bytes | None, timeout: float
@@ -146,7 +145,7 @@ class HttpSession:
             response.close()
 
     async def _pieces(
-        self, response: aiohttp.ClientResponse, encoding: str, location: Location, limits: "_Limits"
+        self, response: "_Response", encoding: str, location: Location, limits: "_Limits"
     ) -> AsyncGenerator[bytes, None]:
         """The body as it comes, unpacked, never more than the limit."""
         unpack = _unpacker(encoding, location)
@@ -169,31 +168,67 @@ class HttpSession:
 
     async def _begin(
         self, method: str, location: Location, headers: Mapping[str, str], body: bytes | None, seen: SimpleNamespace
-    ) -> aiohttp.ClientResponse:
+    ) -> "_Response":
         """Send, and read as far as the headers."""
-        return await self._session.request(
-            method,
-            yarl.URL(location.uri, encoded=True),
-            headers=headers,
-            data=body,
-            allow_redirects=False,
-            trace_request_ctx=seen,
-        )
+        written = _written(method, location.target, headers, body)
+        try:
+            return await self._sent(method, location, written, seen)
+        except aiohttp.ClientConnectorError:
+            raise
+        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
+            if method not in _REPEATABLE:
+                raise
+        return await self._sent(method, location, written, seen)
+
+    async def _sent(self, method: str, location: Location, written: bytes, seen: SimpleNamespace) -> "_Response":
+        try:
+            connection = await self._connector.connect(self._place(location), [], self._timeout)
+        except TimeoutError as error:
+            raise aiohttp.ConnectionTimeoutError from error
+        try:
+            protocol, transport = connection.protocol, connection.transport
+            if protocol is None or transport is None or transport.is_closing():
+                raise aiohttp.ServerDisconnectedError
+            protocol.set_response_params(skip_payload=method == "HEAD", read_until_eof=True, auto_decompress=False)
+            seen.sent = True
+            transport.write(written)
+            while True:
+                message, content = await protocol.read()
+                if message.code >= 200 or message.code == 101:
+                    return _Response(message.code, message.raw_headers, content, connection)
+        except BaseException:
+            _broken_off(connection)
+            raise
+
+    def _place(self, location: Location) -> aiohttp.ClientRequest:
+        """What the pool knows a connection by. Nothing else of it is used."""
+        found = self._places.get(location.origin)
+        if found is None:
+            if len(self._places) >= _PLACES:
+                self._places.clear()
+            uri = yarl.URL(location._replace(target="/").uri, encoded=True)
+            found = aiohttp.ClientRequest("GET", uri, loop=asyncio.get_running_loop())
+            self._places[location.origin] = found
+        return found
 
     async def _exchange(
         self, method: str, location: Location, headers: Mapping[str, str], body: bytes | None, seen: SimpleNamespace
     ) -> Answer:
-        async with await self._begin(method, location, headers, body, seen) as response:
+        response = await self._begin(method, location, headers, body, seen)
+        try:
             merged = _merged(response)
-            body_read = await self._read(response, merged.get("content-encoding", ""), location)
-            return Answer(response.status, merged, body_read)
+            return Answer(
+                response.status, merged, await self._read(response, merged.get("content-encoding", ""), location)
+            )
+        finally:
+            response.close()
 
-    async def _read(self, response: aiohttp.ClientResponse, encoding: str, location: Location) -> bytes:
+    async def _read(self, response: "_Response", encoding: str, location: Location) -> bytes:
         """The whole body, unpacked; it may never be larger than the limit, packed or unpacked."""
         unpack = _unpacker(encoding, location)
         parts: list[bytes] = []
         size = received = 0
-        async for chunk in response.content.iter_chunked(_CHUNK):
+        while chunk := await response.content.readany():
             received += len(chunk)
             part = unpack(chunk, self._max_bytes - size + 1)
             size += len(part)
@@ -201,6 +236,52 @@ class HttpSession:
                 raise _too_large(location, self._max_bytes)
             parts.append(part)
         return b"".join(parts)
+
+
+class _Response:
+    """The beginning of an answer, and the connection that the rest comes by."""
+
+    __slots__ = ("_connection", "content", "headers", "status")
+
+    def __init__(
+        self,
+        status: int,
+        headers: tuple[tuple[bytes, bytes], ...],
+        content: aiohttp.StreamReader,
+        connection: Connection,
+    ) -> None:
+        self.status = status
+        self.headers = headers
+        self.content = content
+        self._connection = connection
+
+    def __repr__(self) -> str:
+        return f"_Response({self.status}, {self._connection!r})"
+
+    def close(self) -> None:
+        """The connection is used again where both sides have said all they had to say."""
+        transport = self._connection.transport
+        if transport is None or transport.get_write_buffer_size():
+            _broken_off(self._connection)
+        else:
+            self._connection.release()  # which closes it where the answer was not read whole
+
+
+def _broken_off(connection: Connection) -> None:
+    """Close, and send nothing more of what was to be sent."""
+    if connection.transport is not None:
+        connection.transport.abort()
+    connection.close()
+
+
+def _written(method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> bytes:
+    """A request as it goes out."""
+    lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    if body is not None or method not in _BODILESS:
+        lines.append(f"Content-Length: {len(body or b'')}")
+    if any("\r" in line or "\n" in line or "\0" in line for line in lines):
+        raise ValueError("a line of a request holds the end of a line")  # whoever calls has checked it: never sent
+    return "\r\n".join([*lines, "\r\n"]).encode() + (body or b"")
 
 
 class _Limits(NamedTuple):
@@ -216,7 +297,7 @@ def _failures(location: Location, seen: SimpleNamespace, timeout: float) -> Iter
     """Errors of the library and of the system as EgressFailed."""
     try:
         yield
-    except aiohttp.ClientError as error:  # its timeouts are kinds of TimeoutError as well
+    except (aiohttp.ClientError, HttpProcessingError) as error:  # its timeouts are kinds of TimeoutError as well
         raise _failure(error, location, sent=seen.sent) from error
     except TimeoutError:
         what = "there was no whole answer" if seen.sent else "no connection could be made"
@@ -225,11 +306,11 @@ def _failures(location: Location, seen: SimpleNamespace, timeout: float) -> Iter
         raise _failure(error, location, sent=seen.sent) from error
 
 
-def _merged(response: aiohttp.ClientResponse) -> dict[str, str]:
+def _merged(response: _Response) -> dict[str, str]:
     """The headers by lower-case name; those that came several times in one line."""
     merged: dict[str, str] = {}
-    for name, value in response.headers.items():
-        name = name.lower()
+    for raw_name, raw_value in response.headers:
+        name, value = raw_name.decode("utf-8", "surrogateescape").lower(), raw_value.decode("utf-8", "surrogateescape")
         merged[name] = f"{merged[name]}, {value}" if name in merged else value
     return merged
 
@@ -238,16 +319,12 @@ def _too_large(location: Location, most: int) -> EgressFailed:
     return EgressFailed(f"{location.place}: the answer is larger than the limit of {most} bytes.", sent=True)
 
 
-async def _finish(response: aiohttp.ClientResponse) -> None:
+async def _finish(response: _Response) -> None:
     """Read the little that may be left behind a stream's own end mark, so that the connection can be used again."""
     with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
         async with asyncio.timeout(_LEFT_SECONDS):
             await response.content.readany()
             await response.content.readany()
-
-
-async def _note_sent(session: aiohttp.ClientSession, context: SimpleNamespace, params: object) -> None:
-    context.trace_request_ctx.sent = True
 
 
 def _failure(error: Exception, location: Location, *, sent: bool) -> EgressFailed:
