@@ -74,10 +74,14 @@ def test_a_held_run_survives_kills_and_hears_of_its_budget(platform, how, took_p
         platform.up()
     else:
         platform.up()
+        platform.environment["PERDURE_API_KEY"] = platform.key
         with platform.client() as client:
             run = client.do(runs.get(held))
             [waiting] = [task for task in client.do(runs.tasks(held)).items if task.wait]
             assert (run.status, waiting.wait["budget"]) == ("waiting", budget.id)
+            shown = platform.run("runs", "show", held, "--server", platform.address)
+            assert "ask waits for the budget" in shown.stdout
+            assert "The budget team (tenant, 1 tokens in all) is used up." in shown.stdout, shown
             [asked] = questions(client)
             client.do(inbox.decide(asked.id, asked.hash, approved=how.startswith("answered"), data={"add": 100}))
         platform.kill()

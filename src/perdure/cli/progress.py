@@ -5,7 +5,7 @@ Everything shown comes from the run's history, so the views hold no knowledge of
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 import msgspec
@@ -107,6 +107,12 @@ def pending(entries: list[Entry]) -> list[Entry]:
     """The last entries of tasks that wait for something."""
     last = {entry.path: entry for entry in entries if entry.path}
     return [entry for entry in last.values() if entry.type in _UNTIL_LATER and entry.data.get("status") != "running"]
+
+
+def waits(found: Iterable[tuple[str, Json]]) -> str | None:
+    """What the tasks at these paths wait for, those that do."""
+    told = [f"{label(path)} waits {waiting(wait)}" for path, wait in found if wait]
+    return "; ".join(told) or None
 
 
 def sentence(entry: Entry) -> str:

@@ -82,10 +82,12 @@ def _show(desk: drive.Desk, options: argparse.Namespace) -> int:
     if options.json:
         tables.print_json(run)
         return 0
+    known = _look(desk, lambda runs: runs.history(desk.tenant, options.run)) if run.status == "waiting" else []
     rows = {
         "run": run.id,
         "workflow": f"{run.namespace}/{run.name} {run.version}",
         "status": run.status,
+        "waits": progress.waits((entry.path, entry.data.get("wait")) for entry in progress.pending(known)),
         "started": tables.moment(run.started),
         "updated": tables.moment(run.updated),
         "ended": tables.moment(run.ended),

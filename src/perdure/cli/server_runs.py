@@ -102,11 +102,13 @@ def _show(options: argparse.Namespace) -> int:
     if options.json:
         tables.print_json(run)
         return 0
+    known = server.ask(options, runs.tasks(options.run)).items if run.status == "waiting" else []
     tables.print_facts(
         {
             "run": run.id,
             "workflow": f"{run.workflow} {run.version}",
             "status": run.status,
+            "waits": progress.waits((task.path, task.wait) for task in known),
             "started": tables.moment(run.started),
             "updated": tables.moment(run.updated),
             "ended": tables.moment(run.ended),

@@ -55,6 +55,13 @@ def test_a_path_is_shown_as_its_task_names(path, label):
             entry("task.status-changed.v1", status="waiting", wait={"kind": "event", "types": ["a.b", "c.d"]}),
             "greet waits: for an event of a.b or c.d",
         ),
+        (
+            entry(
+                "task.status-changed.v1", status="waiting", wait={"kind": "budget", "budget": "b", "detail": "It is."}
+            ),
+            "greet waits: for the budget b: It is.",
+        ),
+        (entry("task.status-changed.v1", status="running"), "greet goes on"),
         (entry("task.retried.v1", attempt=2, due=1500), "greet is tried again: attempt 2; in 1.5 s"),
         (entry("task.retried.v1", attempt=2, due=600_000), "greet is tried again: attempt 2; in 10 min"),
         (entry("task.retried.v1", attempt=2, due=36_000_000), "greet is tried again: attempt 2; in 10 h"),
@@ -62,6 +69,14 @@ def test_a_path_is_shown_as_its_task_names(path, label):
 )
 def test_an_entry_in_words(given, text):
     assert progress.sentence(given) == text
+
+
+def test_what_a_run_waits_for_is_told_by_task():
+    waiting = entry("task.status-changed.v1", "/do/0/a", status="waiting", wait={"kind": "event"})
+    going = entry("task.status-changed.v1", "/do/1/b", status="running")
+    found = [(one.path, one.data.get("wait")) for one in progress.pending([waiting, going])]
+    assert progress.waits(found) == "a waits for an event"
+    assert progress.waits([("/do/1/b", None)]) is None
 
 
 def test_a_question_to_a_person_says_how_it_is_answered():
