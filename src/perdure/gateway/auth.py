@@ -58,9 +58,11 @@ class Authenticated:
             self._refuse_foreign(seen)
         if route.permission and not (route.local and not explicit and is_local(scope, seen)):
             caller = await self._caller(scope, seen, session)
-            if route.permission != SELF and route.permission not in caller.permissions:
+            try:
+                route.check(caller)
+            except Denied:
                 self._meters.add("perdure_refusals_total", ("denied",))
-                raise Denied("You may not do this.", hint=f"It needs the permission {route.permission}.")
+                raise
             scope[CALLER] = caller
             seen.still = functools.partial(self._still, scope, seen, session, caller, route.permission)
             seen.tenant = caller.tenant

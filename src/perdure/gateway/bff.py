@@ -79,12 +79,14 @@ def router(inner: Inner, cache: Cache, runs: Runs) -> APIRouter:
     """The three pages."""
     routes = APIRouter(tags=["pages"])
 
-    @routes.get("/dashboard", openapi_extra=permission(SELF), response_model=Dashboard)
+    @routes.get("/dashboard", openapi_extra=permission(SELF, project=True), response_model=Dashboard)
     async def dashboard(request: Request, by: By) -> Response:
         """The newest workflows, runs, questions and schedules, at most a few seconds old."""
         return await _kept(cache, by, "dashboard", lambda: _parts(inner, request, _BOARD))
 
-    @routes.get("/workflows/{id}/complete", openapi_extra=permission("workflows:read"), response_model=Complete)
+    @routes.get(
+        "/workflows/{id}/complete", openapi_extra=permission("workflows:read", project=True), response_model=Complete
+    )
     async def complete(id: str, request: Request, by: By) -> Response:
         """A workflow with its versions, its newest runs and its schedules."""
         address = f"{_PREFIX}/workflows/{quote(id, safe='')}"
@@ -100,7 +102,7 @@ def router(inner: Inner, cache: Cache, runs: Runs) -> APIRouter:
 
         return await _kept(cache, by, f"complete:{id}", made)
 
-    extra = {**permission("runs:write"), LIMIT: "run", IDEMPOTENCY: "own"}
+    extra = {**permission("runs:write", project=True), LIMIT: "run", IDEMPOTENCY: "own"}
 
     @routes.post("/workflows/execute", openapi_extra=extra)
     async def execute(given: Execution, request: Request, by: By) -> Executed:

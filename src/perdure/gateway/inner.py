@@ -10,11 +10,10 @@ import msgspec
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Scope
 
-from perdure.errors import Denied
 from perdure.gateway.exchange import EXCHANGE, Exchange, exchange
 from perdure.gateway.problems import told
 from perdure.gateway.routing import Table
-from perdure.ports.edge import CALLER, SELF, Caller
+from perdure.ports.edge import CALLER, Caller
 
 
 class Answer(NamedTuple):
@@ -98,6 +97,4 @@ class Inner:
     @staticmethod
     def _allow(scope: Scope) -> None:
         caller: Caller = scope[CALLER]
-        needed = scope[EXCHANGE].entry.permission
-        if needed and needed != SELF and needed not in caller.permissions:
-            raise Denied("You may not do this.", hint=f"It needs the permission {needed}.")
+        scope[EXCHANGE].entry.check(caller)

@@ -15,10 +15,22 @@ from starlette.requests import Request
 from starlette.routing import BaseRoute, Mount, Route, compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from perdure.errors import Bug
+from perdure.errors import Bug, Denied
 from perdure.gateway.exchange import exchange
 from perdure.gateway.problems import Refused
-from perdure.ports.edge import BODY, IDEMPOTENCY, LIMIT, LOCAL, PERMISSION, PROBLEMS, PUBLIC, Idempotency
+from perdure.ports.edge import (
+    BODY,
+    IDEMPOTENCY,
+    LIMIT,
+    LOCAL,
+    PERMISSION,
+    PROBLEMS,
+    PROJECT,
+    PUBLIC,
+    SELF,
+    Caller,
+    Idempotency,
+)
 
 _MOST_RECENT = 2048
 _LONGEST_RECENT = 200
@@ -35,6 +47,8 @@ class Entry:
     """Empty: any, as for mounts."""
     permission: str
     """Empty: public."""
+    project: bool
+    """Whether it keeps those who are bound to a project within it."""
     limit: str
     """The class of rate limits it counts in; empty: chosen by method."""
     body: int
@@ -60,6 +74,16 @@ class Entry:
     @property
     def is_public(self) -> bool:
         return not self.permission
+
+    def check(self, caller: Caller) -> None:
+        """Denied to who may not call it."""
+        if self.permission not in ("", SELF) and self.permission not in caller.permissions:
+            raise Denied("You may not do this.", hint=f"It needs the permission {self.permission}.")
+        if caller.project and self.permission and not self.project:
+            raise Denied(
+                f"You are bound to the project {caller.project}, and this is about the whole tenant.",
+                hint="Use a key that is bound to no project.",
+            )
 
     def limit_class(self, method: str) -> str:
         if self.limit:
@@ -185,6 +209,7 @@ def _entry(context: RouteContext) -> Entry:
         path=path,
         methods=frozenset(context.methods or ()) - {"HEAD"},
         permission=permission,
+        project=bool(extra.get(PROJECT)),
         limit=extra.get(LIMIT, ""),
         body=extra.get(BODY, 0),
         needs_body=bool(extra.get("requestBody", {}).get("required")),

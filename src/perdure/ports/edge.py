@@ -16,6 +16,7 @@ CALLER = "perdure.caller"
 STREAM = "perdure.stream"
 """Where the gateway puts what answers with server-sent events."""
 PERMISSION = "x-perdure-permission"
+PROJECT = "x-perdure-project"
 PUBLIC = "x-perdure-public"
 LIMIT = "x-perdure-limit"
 """For `openapi_extra`: the class of rate limits that a route counts in (`read`, `write`, `run`, `stream`, `sign-in`, or `none`)."""
@@ -45,7 +46,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """The role that the caller has, and those that it holds."""
     permissions: frozenset[str] = frozenset()
     project: str = ""
-    """Empty: every project of the tenant."""
+    """The only one that the caller finds anything of; empty: every project of the tenant."""
     key: str = ""
     """The id of the API key that was used, or empty."""
     models: tuple[str, ...] = ()
@@ -56,9 +57,10 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """The caller's verified e-mail address in lower case, where it is known: questions may name people by it."""
 
 
-def permission(name: str) -> dict[str, Any]:
-    """For `openapi_extra`: callers need this permission (`runs:write`)."""
-    return {PERMISSION: name}
+def permission(name: str, *, project: bool = False) -> dict[str, Any]:
+    """For `openapi_extra`: callers need this permission (`runs:write`). `project`: the route keeps those who are bound to a
+    project within it; from every other route they are turned away."""
+    return {PERMISSION: name, PROJECT: True} if project else {PERMISSION: name}
 
 
 def public(why: str) -> dict[str, Any]:

@@ -38,7 +38,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     statuses: tuple[Status, ...] = ()
     """Any of these."""
     workflow: str | None = None
-    """A name, or `namespace.name`."""
+    """A name, `namespace.name`, or `namespace.` for all of a namespace."""
     version: str | None = None
     since: int | None = None
     """Started at this moment or later."""

@@ -97,7 +97,8 @@ class Finder:
             if not text.isascii() or any(sign in text for sign in "\"'\\"):
                 return None
             name = text.rpartition(".")[2] if attribute == protocol.WORKFLOW else text
-            conditions.append(f"{attribute} = {_quoted(name)}")
+            if name:  # of a whole namespace the server knows nothing
+                conditions.append(f"{attribute} = {_quoted(name)}")
         if query.statuses:
             conditions.append("(" + " OR ".join(map(_has_status, query.statuses)) + ")")
         if query.since is not None:
@@ -111,7 +112,7 @@ def is_meant(run: Run, query: Query) -> bool:
     """Whether every condition of the query holds for the run."""
     return (
         (not query.statuses or run.status in query.statuses)
-        and query.workflow in {None, run.name, f"{run.namespace}.{run.name}"}
+        and query.workflow in {None, run.name, f"{run.namespace}.{run.name}", f"{run.namespace}."}
         and query.version in {None, run.version}
         and (query.since is None or run.started >= query.since)
         and (query.until is None or run.started < query.until)

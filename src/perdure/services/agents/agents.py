@@ -47,12 +47,16 @@ class Definitions:
         return found
 
     async def find(
-        self, tenant: str, *, after: str = "", limit: int = 100, states: tuple[AgentState, ...] = ()
+        self, tenant: str, *, after: str = "", limit: int = 100, states: tuple[AgentState, ...] = (), project: str = ""
     ) -> list[Agent]:
-        """In order of their names."""
-        return await self._ground.database.read(
-            tenant, lambda c: store_agents.find_agents(c, tenant, after=after, limit=limit, states=states)
-        )
+        """In order of their names; all, or those of a project and of the whole tenant."""
+
+        def work(connection: Connection) -> list[Agent]:
+            return store_agents.find_agents(
+                connection, tenant, after=after, limit=limit, states=states, project=project
+            )
+
+        return await self._ground.database.read(tenant, work)
 
     async def version(self, tenant: str, id: str, number: int | None = None) -> Version:
         """A version; the newest without a number."""

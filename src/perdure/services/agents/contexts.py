@@ -28,11 +28,12 @@ class Contexts:
         return found
 
     async def find(
-        self, tenant: str, *, agent: str | None = None, after: str = "", limit: int = 100
+        self, tenant: str, *, agent: str | None = None, project: str = "", after: str = "", limit: int = 100
     ) -> list[Conversation]:
         """The newest first."""
         return await self._ground.database.read(
-            tenant, lambda c: store_contexts.find_contexts(c, tenant, agent=agent, after=after, limit=limit)
+            tenant,
+            lambda c: store_contexts.find_contexts(c, tenant, agent=agent, project=project, after=after, limit=limit),
         )
 
     async def messages(self, tenant: str, id: str, *, after: int = 0, limit: int = 100) -> list[Message]:

@@ -178,13 +178,13 @@ class Executions:
 
     async def find(
         self, tenant: str, *, agent: str | None = None, context: str | None = None,
-        before: tuple[int, str] | None = None, limit: int = 100,
+        project: str = "", before: tuple[int, str] | None = None, limit: int = 100,
     ) -> list[Execution]:  # fmt: skip
         """The newest first."""
 
         def work(connection: Connection) -> list[Execution]:
             return store_agents.find_executions(
-                connection, tenant, agent=agent, context=context, before=before, limit=limit
+                connection, tenant, agent=agent, context=context, project=project, before=before, limit=limit
             )
 
         return await self._ground.database.read(tenant, work)

@@ -14,13 +14,14 @@ from perdure.services.agents.agents import Definitions
 from perdure.services.agents.contexts import Contexts
 from perdure.services.agents.executions import Executions, Question
 from perdure.services.agents.models import Execution, Version
+from perdure.services.agents.within import Within
 
 By = Annotated[Caller, Depends(caller)]
 Limit = Annotated[int, Query(ge=1, le=200)]
 Cursor = Annotated[str, Query(max_length=200, pattern=Line, description="`next` of the page before.")]
 Id = Annotated[str, InPath(min_length=1, max_length=64, pattern=Line, examples=["researcher"])]
 Run = Annotated[str, InPath(min_length=1, max_length=200, pattern=Line)]
-_READ, _RUN = permission("agents:read"), permission("agents:run")
+_READ, _RUN = permission("agents:read", project=True), permission("agents:run", project=True)
 _SENT: dict[str, Any] = {
     "type": "object",
     "description": "One server-sent event: `begin` {run, context, ...}, `text` {turn, text}, `reset` {turn, text}, `tool` {tool, state}, `end`.",
@@ -38,15 +39,15 @@ _KEY: dict[str, Any] = {
 }  # fmt: skip
 
 
-def router(definitions: Definitions, executions: Executions, contexts: Contexts) -> APIRouter:
+def router(definitions: Definitions, executions: Executions, contexts: Contexts, within: Within) -> APIRouter:
     """Everything about conversations."""
     all_routes = APIRouter(tags=["agents"])
-    for part in (_chat(definitions, executions), _executions(definitions, executions), _contexts(contexts)):
+    for part in (_chat(definitions, executions, within), _executions(definitions, executions), _contexts(contexts)):
         all_routes.include_router(part)
     return all_routes
 
 
-def _chat(definitions: Definitions, executions: Executions) -> APIRouter:
+def _chat(definitions: Definitions, executions: Executions, within: Within) -> APIRouter:
     routes = APIRouter(prefix="/agents")
 
     @routes.post(
@@ -60,6 +61,7 @@ def _chat(definitions: Definitions, executions: Executions) -> APIRouter:
         once = request.headers.get("idempotency-key", "")
         if len(once) > 255 or not once.isprintable():
             raise Invalid("An idempotency key has 255 printable characters at most.")
+        await within.check_context(by, given.context or "")
         question = Question(
             agent=id, message=given.message, version=given.version, context=given.context, values=given.values,
             by=by.subject, key=by.key or by.subject, project=by.project, models=by.models, once=once,
@@ -98,7 +100,9 @@ def _executions(definitions: Definitions, executions: Executions) -> APIRouter:
         """What the agent answered, the newest first."""
         await definitions.get(by.tenant, id)
         before = _place(cursor) if cursor else None
-        found = await executions.find(by.tenant, agent=id, context=context or None, before=before, limit=limit)
+        found = await executions.find(
+            by.tenant, agent=id, context=context or None, project=by.project, before=before, limit=limit
+        )
         next = f"{found[-1].created}:{found[-1].run}" if len(found) == limit else None
         return shapes.Executions(items=[shapes.ExecutionShape.of(one) for one in found], next=next)
 
@@ -147,7 +151,7 @@ def _contexts(contexts: Contexts) -> APIRouter:
         cursor: Cursor = "",
     ) -> shapes.Contexts:
         """Conversations, the newest first."""
-        found = await contexts.find(by.tenant, agent=agent or None, after=cursor, limit=limit)
+        found = await contexts.find(by.tenant, agent=agent or None, project=by.project, after=cursor, limit=limit)
         next = found[-1].id if len(found) == limit else None
         return shapes.Contexts(items=[shapes.ContextShape.of(one) for one in found], next=next)
 

@@ -103,7 +103,7 @@ def _extra(wire: ModelWire) -> dict[str, Any]:
 
 
 def _reading(wire: ModelWire) -> dict[str, Any]:
-    return {**permission("models:use"), PROBLEMS: wire.path, LIMIT: "model"}
+    return {**permission("models:use", project=True), PROBLEMS: wire.path, LIMIT: "model"}
 
 
 def _model(name: str, request: Request) -> dict[str, Any]:

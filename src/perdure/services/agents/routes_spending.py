@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Response
 from fastapi import Path as InPath
 
-from perdure.errors import Invalid
+from perdure.errors import Invalid, NotFound
 from perdure.ports.edge import Caller, caller, permission
 from perdure.ports.shapes import Line
 from perdure.services.agents import shapes
@@ -20,7 +20,7 @@ Id = Annotated[str, InPath(min_length=1, max_length=64, pattern=Line)]
 Of = Annotated[str, Query(max_length=200, pattern=Line)]
 Day = Annotated[str | None, Query(pattern=r"^\d{4}-\d{2}-\d{2}$", description="A day, UTC.", examples=["2026-01-31"])]
 _READ, _WRITE = permission("budgets:read"), permission("budgets:write")
-_USAGE = permission("usage:read")
+_USAGE = permission("usage:read", project=True)
 _CSV: dict[int | str, dict[str, Any]] = {
     200: {"description": "One line a row.", "content": {"text/csv": {"schema": {"type": "string"}}}}
 }
@@ -31,10 +31,12 @@ class _Wish:
     """Which requests are meant."""
 
     def __init__(
-        self, run: Of = "", agent: Of = "", key: Of = "", project: Of = "", model: Of = "",
+        self, by: By, run: Of = "", agent: Of = "", key: Of = "", project: Of = "", model: Of = "",
         provider: Of = "", since: Day = None, until: Day = None,
     ) -> None:  # fmt: skip
-        given = dict(zip(FIELDS, (run, agent, key, project, model, provider), strict=True))
+        if by.project and project not in ("", by.project):
+            raise NotFound(f"There is no project {project!r}.")
+        given = dict(zip(FIELDS, (run, agent, key, by.project or project, model, provider), strict=True))
         self.where = {name: value for name, value in given.items() if value}
         self.since, self.until = since, until
 

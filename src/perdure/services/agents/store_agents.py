@@ -16,12 +16,14 @@ def agent(connection: Connection, tenant: str, id: str, *, lock: bool = False) -
 
 
 def find_agents(
-    connection: Connection, tenant: str, *, after: str, limit: int, states: tuple[AgentState, ...]
+    connection: Connection, tenant: str, *, after: str, limit: int, states: tuple[AgentState, ...], project: str = ""
 ) -> list[Agent]:
     """In order of their names, those behind `after`."""
     query = select(agents).where(agents.c.tenant == tenant, agents.c.id > after)
     if states:
         query = query.where(agents.c.state.in_(states))
+    if project:
+        query = query.where(agents.c.project.in_(["", project]))
     rows = connection.execute(query.order_by(agents.c.id).limit(limit)).mappings()
     return [made(agents, Agent, row) for row in rows]
 
@@ -64,7 +66,7 @@ def execution(connection: Connection, tenant: str, run: str, *, lock: bool = Fal
 
 def find_executions(
     connection: Connection, tenant: str, *, agent: str | None, context: str | None, before: tuple[int, str] | None,
-    limit: int,
+    limit: int, project: str = "",
 ) -> list[Execution]:  # fmt: skip
     """The newest first, those before (created, run)."""
     query = select(executions).where(executions.c.tenant == tenant)
@@ -72,6 +74,8 @@ def find_executions(
         query = query.where(executions.c.agent == agent)
     if context is not None:
         query = query.where(executions.c.context == context)
+    if project:
+        query = query.where(executions.c.project == project)
     if before is not None:
         at, run = before
         query = query.where((executions.c.created < at) | ((executions.c.created == at) & (executions.c.run < run)))

@@ -15,12 +15,14 @@ def context(connection: Connection, tenant: str, id: str, *, lock: bool = False)
 
 
 def find_contexts(
-    connection: Connection, tenant: str, *, agent: str | None, after: str, limit: int
+    connection: Connection, tenant: str, *, agent: str | None, after: str, limit: int, project: str = ""
 ) -> list[Conversation]:
     """The newest first, those before the id `after`."""
     query = select(contexts).where(contexts.c.tenant == tenant)
     if agent is not None:
         query = query.where(contexts.c.agent == agent)
+    if project:
+        query = query.where(contexts.c.project == project)
     if after:
         query = query.where(contexts.c.id < after)
     rows = connection.execute(query.order_by(contexts.c.id.desc()).limit(limit)).mappings()

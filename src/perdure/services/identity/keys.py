@@ -74,9 +74,13 @@ class Keys:
         await ground.database.write(by.tenant, work)
         return made, secret
 
-    async def find(self, tenant: str, *, user: str = "", after: str = "", limit: int = 100) -> list[Key]:
+    async def find(
+        self, tenant: str, *, user: str = "", project: str = "", after: str = "", limit: int = 100
+    ) -> list[Key]:
+        """All, or those of a user or a project."""
+
         def work(connection: Connection) -> list[Key]:
-            return store.all_keys(connection, tenant, user=user, after=after, limit=limit)
+            return store.all_keys(connection, tenant, user=user, project=project, after=after, limit=limit)
 
         return await self._ground.database.read(tenant, work)
 

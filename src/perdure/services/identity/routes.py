@@ -9,7 +9,7 @@ from perdure.ports.edge import IDEMPOTENCY, LIMIT, SELF, Caller, caller, permiss
 from perdure.ports.shapes import page
 from perdure.services.identity import shapes
 from perdure.services.identity.keys import Keys, Wish
-from perdure.services.identity.models import highest
+from perdure.services.identity.models import Key, highest
 from perdure.services.identity.service import Tenants
 from perdure.services.identity.sessions import Sessions, Shown
 from perdure.services.identity.tokens import Tokens
@@ -87,7 +87,7 @@ def _self(sessions: Sessions, users: Users) -> APIRouter:
     routes = APIRouter(tags=["sign-in"])
     anybody = permission(SELF)
 
-    @routes.get("/me", openapi_extra=anybody)
+    @routes.get("/me", openapi_extra=permission(SELF, project=True))
     async def me(by: By) -> shapes.Me:
         """Who you are here, and what you may do."""
         role = highest(by.roles)
@@ -174,13 +174,13 @@ def _own_keys(keys: Keys) -> APIRouter:
 def _keys(keys: Keys) -> APIRouter:
     routes = APIRouter(prefix="/keys", tags=["keys"])
 
-    @routes.get("", openapi_extra=permission("keys:read"))
+    @routes.get("", openapi_extra=permission("keys:read", project=True))
     async def find(by: By, limit: Limit = 100, cursor: Cursor = "") -> shapes.Keys:
-        """The API keys of your tenant, without their secrets."""
-        found = await keys.find(by.tenant, after=cursor, limit=limit)
+        """The API keys of your tenant, or of the project that you are bound to, without their secrets."""
+        found = await keys.find(by.tenant, project=by.project, after=cursor, limit=limit)
         return shapes.Keys(items=[shapes.KeyShape.of(key) for key in found], next=page(found, limit))
 
-    @routes.post("", status_code=201, openapi_extra={**permission("keys:write"), **_ONCE})
+    @routes.post("", status_code=201, openapi_extra={**permission("keys:write", project=True), **_ONCE})
     async def create(given: shapes.NewKey, by: By) -> shapes.KeyOnce:
         """A new key. Its secret is in this answer and nowhere else."""
         wish = Wish(
@@ -190,22 +190,32 @@ def _keys(keys: Keys) -> APIRouter:
         key, secret = await keys.create(by, wish)
         return shapes.KeyOnce(key=shapes.KeyShape.of(key), secret=secret)
 
-    @routes.get("/{id}", openapi_extra=permission("keys:read"))
+    @routes.get("/{id}", openapi_extra=permission("keys:read", project=True))
     async def get(id: Id, by: By) -> shapes.KeyShape:
         """One key, without its secret."""
-        return shapes.KeyShape.of(await keys.get(by.tenant, id))
+        return shapes.KeyShape.of(await _seen(keys, by, id))
 
-    @routes.patch("/{id}", openapi_extra=permission("keys:write"))
+    @routes.patch("/{id}", openapi_extra=permission("keys:write", project=True))
     async def change(id: Id, given: shapes.KeyChange, by: By) -> shapes.KeyShape:
         """Other models that a key may use. It counts within seconds; runs that it started keep what they began with."""
+        await _seen(keys, by, id)
         return shapes.KeyShape.of(await keys.change(by, id, tuple(given.models)))
 
-    @routes.delete("/{id}", openapi_extra=permission("keys:write"))
+    @routes.delete("/{id}", openapi_extra=permission("keys:write", project=True))
     async def revoke(id: Id, by: By) -> shapes.KeyShape:
         """End a key. Every process refuses it within seconds."""
+        await _seen(keys, by, id)
         return shapes.KeyShape.of(await keys.revoke(by, id))
 
     return routes
+
+
+async def _seen(keys: Keys, by: Caller, id: str) -> Key:
+    """A key, for who may see it."""
+    found = await keys.get(by.tenant, id)
+    if by.project and found.project != by.project:
+        raise NotFound(f"There is no key {id!r}.")
+    return found
 
 
 def _users(users: Users) -> APIRouter:

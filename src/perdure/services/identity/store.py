@@ -266,11 +266,15 @@ def key(connection: Connection, tenant: str, id: str) -> Key | None:
     return None if row is None else _key(row)
 
 
-def all_keys(connection: Connection, tenant: str, *, user: str = "", after: str = "", limit: int = 100) -> list[Key]:
-    """Of a user, or of all."""
+def all_keys(
+    connection: Connection, tenant: str, *, user: str = "", project: str = "", after: str = "", limit: int = 100
+) -> list[Key]:
+    """Of a user, of a project, or of all."""
     query = select(keys).where(keys.c.tenant == tenant, keys.c.id > after).order_by(keys.c.id).limit(limit)
     if user:
         query = query.where(keys.c.user == user)
+    if project:
+        query = query.where(keys.c.project == project)
     return [_key(row) for row in connection.execute(query).mappings()]
 
 

@@ -7,11 +7,11 @@ import logging
 
 import msgspec
 
-from perdure.errors import Invalid, NotFound, PerdureError, Unavailable
+from perdure.errors import Invalid, PerdureError, Unavailable
 from perdure.ports.database import EVERY, Transaction
 from perdure.ports.engine import Query
 from perdure.services.workflows import events, store_jobs
-from perdure.services.workflows.models import ANSWERS, Answer, Job, Verb
+from perdure.services.workflows.models import ANSWERS, Answer, Job, Verb, no_job
 from perdure.services.workflows.runs import Runs, Steer
 from perdure.services.workflows.service import Ground
 
@@ -67,7 +67,7 @@ class Bulk:
     async def get(self, tenant: str, id: str) -> Job:
         found = await self._ground.database.read(tenant, lambda connection: store_jobs.job(connection, tenant, id))
         if found is None:
-            raise NotFound(f"There is no job {id[:80]!r}.")
+            raise no_job(id)
         return found
 
     async def run(self) -> None:

@@ -28,8 +28,10 @@ from perdure.services.workflows.models import (
     Workflow,
     WorkflowState,
     moved,
+    no_workflow,
     precedence,
 )
+from perdure.services.workflows.projects import check_reach
 from perdure.services.workflows.service import Ground
 
 _CACHED = 512
@@ -81,16 +83,21 @@ class Definitions:
         except Unreadable as error:
             return error.findings
 
-    async def publish(self, tenant: str, by: str, text: bytes, media: str) -> Published:
-        """Keep a document as a version of its workflow. NotValid with all findings, Taken when the version is another."""
+    async def publish(self, tenant: str, by: str, text: bytes, media: str, *, project: str = "") -> Published:
+        """Keep a document as a version of its workflow. NotValid with all findings, Taken when the version is another; with a
+        project Denied for what is of another namespace, or reaches into one."""
         reading, findings = self._checked(text)
         document = reading.value
         heading = document["document"]
         id, number = f"{heading['namespace']}.{heading['name']}", heading["version"]
+        if project:
+            check_reach(project, [{"workflow": heading}, document])
         made = await self._stored(tenant, id, number)
         is_new = made is None
         if made is None:
             resources = await self._ground.resolve(document)
+            if project:
+                check_reach(project, list(resources.values()))
             compile(document, dict(resources), self._ground.functions)
             made = Version(
                 tenant=tenant, workflow=id, version=number, hash=content_hash([document, resources]), document=document,
@@ -165,16 +172,22 @@ class Definitions:
     async def get(self, tenant: str, id: str) -> Workflow:
         found = await self._ground.database.read(tenant, lambda connection: store.workflow(connection, tenant, id))
         if found is None:
-            raise _unknown(id)
+            raise no_workflow(id)
         return found
 
     async def find(
-        self, tenant: str, *, after: str = "", limit: int = 100, states: tuple[WorkflowState, ...] = ()
+        self,
+        tenant: str,
+        *,
+        after: str = "",
+        limit: int = 100,
+        states: tuple[WorkflowState, ...] = (),
+        project: str = "",
     ) -> list[Workflow]:
-        """In order of their names."""
+        """In order of their names; all, or those of a project."""
 
         def work(connection: Connection) -> list[Workflow]:
-            return store.find_workflows(connection, tenant, after=after, limit=limit, states=states)
+            return store.find_workflows(connection, tenant, after=after, limit=limit, states=states, project=project)
 
         return await self._ground.database.read(tenant, work)
 
@@ -199,7 +212,7 @@ class Definitions:
             found = await self._stored(tenant, id, number)
             if found is None:
                 if not await self._has(tenant, id):
-                    raise _unknown(id)
+                    raise no_workflow(id)
                 raise NotFound(f"The workflow {id} has no version {number[:80]}.")
             self._versions[tenant, id, number] = found
             if len(self._versions) > _CACHED:
@@ -246,7 +259,7 @@ class Definitions:
         def work(tx: Transaction) -> Workflow:
             found = store.workflow(tx.connection, tenant, id, lock=True)
             if found is None:
-                raise _unknown(id)
+                raise no_workflow(id)
             changed = msgspec.structs.replace(found, state=moved(found, verb), updated=now)
             if changed.state != found.state:
                 store.put_workflow(tx.connection, tenant, changed, is_new=False)
@@ -257,10 +270,6 @@ class Definitions:
         changed = await self._ground.database.write(tenant, work)
         self._forget(tenant, id)
         return changed
-
-
-def _unknown(id: str) -> NotFound:
-    return NotFound(f"There is no workflow {id[:140]!r}.", hint="Its id is <namespace>.<name>.")
 
 
 def _keep(tx: Transaction, made: Version) -> None:

@@ -28,6 +28,7 @@ from perdure.services.workflows.models import (
     Void,
     checked_json,
     checked_text,
+    no_item,
 )
 from perdure.services.workflows.service import Ground
 
@@ -105,19 +106,19 @@ class Inbox:
     async def get(self, tenant: str, id: str) -> Item:
         found = await self._ground.database.read(tenant, lambda c: store_inbox.item(c, tenant, id))
         if found is None:
-            raise _unknown(id)
+            raise no_item(id)
         return found
 
     async def find(
         self, tenant: str, *, after: str = "", limit: int = 100, states: tuple[ItemState, ...] = (),
-        person: Person | None = None, run: str | None = None,
+        person: Person | None = None, run: str | None = None, project: str = "",
     ) -> list[Item]:  # fmt: skip
         """The newest first; with `person` only what that person may decide."""
         whose = None if person is None else person.names
 
         def work(connection: Connection) -> list[Item]:
             return store_inbox.find_items(
-                connection, tenant, after=after, limit=limit, states=states, whose=whose, run=run
+                connection, tenant, after=after, limit=limit, states=states, whose=whose, run=run, project=project
             )
 
         return await self._ground.database.read(tenant, work)
@@ -143,7 +144,7 @@ class Inbox:
         def work(tx: Transaction) -> Item:
             item = store_inbox.item(tx.connection, tenant, id, lock=True)
             if item is None:
-                raise _unknown(id)
+                raise no_item(id)
             _check(item, person)
             if verdict.hash != item.hash:
                 raise Void(hint="Look at the question again, and decide with its `hash`.")
@@ -165,7 +166,7 @@ class Inbox:
         def work(tx: Transaction) -> Item:
             item = store_inbox.item(tx.connection, tenant, id, lock=True)
             if item is None:
-                raise _unknown(id)
+                raise no_item(id)
             if not person.roles & SEES_TO:
                 _check(item, person)
             elif item.state != "open":
@@ -336,7 +337,3 @@ def _over(item: Item) -> Conflict:
     if item.decision is not None:
         return Conflict(f"This was decided by {item.decision.by} already.")
     return Conflict("The time for a decision is over." if item.state == "expired" else "The run has ended.")
-
-
-def _unknown(id: str) -> NotFound:
-    return NotFound(f"There is no question {id[:80]!r} in the inbox.")

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from perdure.errors import Conflict, Invalid
+from perdure.errors import Conflict, Invalid, NotFound
 from perdure.language.findings import Finding
 from perdure.language.values import Json, canonical, check_count
 from perdure.ports.ids import same_id
@@ -272,6 +272,30 @@ class Void(Conflict):
     """What was shown to you is not what is asked now."""
 
     code = "decision-void"
+
+
+def no_workflow(id: str) -> NotFound:
+    return NotFound(f"There is no workflow {id[:140]!r}.", hint="Its id is <namespace>.<name>.")
+
+
+def no_run(id: str) -> NotFound:
+    return NotFound(f"There is no run {id}.", hint="`perdure runs list` shows the runs there are.")
+
+
+def no_schedule(id: str) -> NotFound:
+    return NotFound(f"There is no schedule {id[:80]!r}.")
+
+
+def no_webhook(id: str) -> NotFound:
+    return NotFound(f"There is no webhook {id[:80]!r}.")
+
+
+def no_item(id: str) -> NotFound:
+    return NotFound(f"There is no question {id[:80]!r} in the inbox.")
+
+
+def no_job(id: str) -> NotFound:
+    return NotFound(f"There is no job {id[:80]!r}.")
 
 
 def checked_run(id: str) -> str:

@@ -14,6 +14,8 @@ from perdure.ports.shapes import Line, page
 from perdure.services.workflows import routes_events, routes_inbox, routes_runs, routes_schedules, shapes
 from perdure.services.workflows.definitions import Definitions
 from perdure.services.workflows.models import WorkflowState
+from perdure.services.workflows.projects import chosen
+from perdure.services.workflows.within import Within
 from perdure.services.workflows.workflows import Workflows
 
 By = Annotated[Caller, Depends(caller)]
@@ -58,16 +60,20 @@ def router(service: Workflows) -> APIRouter:
         _reading(service.definitions),
         routes_runs.router(service.runs, service.bulk),
         routes_schedules.router(service.schedules),
-        routes_events.router(service.webhooks, service.intake),
+        routes_events.kept(service.webhooks),
         routes_inbox.router(service.inbox),
     ):
-        all_routes.include_router(part)
+        all_routes.include_router(
+            part, dependencies=[Depends(Within(service.runs, service.schedules, service.webhooks, service.inbox))]
+        )
+    for hot in (routes_runs.hot(service.runs), routes_events.router(service.webhooks, service.intake)):
+        all_routes.include_router(hot)
     return all_routes
 
 
 def _publishing(definitions: Definitions) -> APIRouter:
     routes = APIRouter(prefix="/workflows", tags=["workflows"])
-    write = permission("workflows:write")
+    write = permission("workflows:write", project=True)
 
     @routes.post(
         "",
@@ -78,7 +84,7 @@ def _publishing(definitions: Definitions) -> APIRouter:
     async def publish(request: Request, response: Response, by: By) -> shapes.PublishedShape:
         """Publish a document as a version of its workflow. A version never changes: the same again is the same answer."""
         media = request.headers.get("content-type", "application/yaml").partition(";")[0].strip().lower()
-        made = await definitions.publish(by.tenant, by.subject, await request.body(), media)
+        made = await definitions.publish(by.tenant, by.subject, await request.body(), media, project=by.project)
         if not made.is_new:
             response.status_code = 200
         return shapes.PublishedShape(
@@ -86,7 +92,7 @@ def _publishing(definitions: Definitions) -> APIRouter:
             is_new=made.is_new,
         )  # fmt: skip
 
-    @routes.post("/validate", openapi_extra={**permission("workflows:read"), **_ANY_BODY})
+    @routes.post("/validate", openapi_extra={**permission("workflows:read", project=True), **_ANY_BODY})
     async def validate(request: Request, by: By) -> shapes.Findings:
         """Everything that is wrong or doubtful about a document. Nothing is kept and nothing is fetched."""
         findings = definitions.validate(await request.body())
@@ -115,17 +121,19 @@ def _changing(definitions: Definitions, verb: str) -> Any:
 
 def _reading(definitions: Definitions) -> APIRouter:
     routes = APIRouter(prefix="/workflows", tags=["workflows"])
-    read = permission("workflows:read")
+    read = permission("workflows:read", project=True)
 
     @routes.get("", openapi_extra=read)
     async def find(
         by: By,
         state: Annotated[list[WorkflowState], Query(default_factory=list)],
+        project: shapes.Project = "",
         limit: Limit = 100,
         cursor: Cursor = "",
     ) -> shapes.Workflows:
-        """The workflows of your tenant, in order of their names."""
-        found = await definitions.find(by.tenant, after=cursor, limit=limit, states=tuple(state))
+        """The workflows of your tenant, or of a project, in order of their names."""
+        within = chosen(by, project)
+        found = await definitions.find(by.tenant, after=cursor, limit=limit, states=tuple(state), project=within)
         items = [shapes.WorkflowShape.of(one) for one in found]
         return shapes.Workflows(items=items, next=page(found, limit))
 

@@ -6,17 +6,20 @@ import msgspec
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi import Path as InPath
 
+from perdure.errors import Denied
 from perdure.ports.edge import BODY, IDEMPOTENCY, Caller, caller, permission, public
 from perdure.ports.shapes import Line, page
 from perdure.services.workflows import cloud_events, shapes_events
 from perdure.services.workflows.intake import Intake
+from perdure.services.workflows.projects import check_workflow, chosen
+from perdure.services.workflows.shapes import Project
 from perdure.services.workflows.webhooks import Webhooks
 
 By = Annotated[Caller, Depends(caller)]
 Limit = Annotated[int, Query(ge=1, le=200)]
 Cursor = Annotated[str, Query(max_length=200, pattern=Line, description="`next` of the page before.")]
 Id = Annotated[str, InPath(min_length=1, max_length=64, pattern=Line)]
-_READ, _WRITE = permission("webhooks:read"), permission("webhooks:write")
+_READ, _WRITE = permission("webhooks:read", project=True), permission("webhooks:write", project=True)
 _SHOWS_SECRET = {**_WRITE, IDEMPOTENCY: "secret"}
 _encode = msgspec.json.Encoder().encode
 _MESSAGE_BYTES = 1024 * 1024
@@ -39,9 +42,9 @@ _MESSAGE: dict[str, Any] = {"application/json": {**_ANY, "example": {"order": 17
 
 
 def router(webhooks: Webhooks, intake: Intake) -> APIRouter:
-    """Everything about events that come in."""
+    """How events come in. An event is for the whole tenant: nobody who is bound to a project sends one."""
     all_routes = APIRouter()
-    for part in (_events(intake), _hooks(webhooks), _webhooks(webhooks)):
+    for part in (_events(intake), _hooks(webhooks)):
         all_routes.include_router(part)
     return all_routes
 
@@ -105,13 +108,14 @@ def _hooks(webhooks: Webhooks) -> APIRouter:
     return routes
 
 
-def _webhooks(webhooks: Webhooks) -> APIRouter:
+def kept(webhooks: Webhooks) -> APIRouter:
+    """The webhooks themselves."""
     routes = APIRouter(prefix="/webhooks", tags=["webhooks"])
 
     @routes.get("", openapi_extra=_READ)
-    async def find(by: By, limit: Limit = 100, cursor: Cursor = "") -> shapes_events.Webhooks:
-        """The webhooks of your tenant, the newest first, without their secrets."""
-        found = await webhooks.find(by.tenant, after=cursor, limit=limit)
+    async def find(by: By, project: Project = "", limit: Limit = 100, cursor: Cursor = "") -> shapes_events.Webhooks:
+        """The webhooks of your tenant, or of a project, the newest first, without their secrets."""
+        found = await webhooks.find(by.tenant, after=cursor, limit=limit, project=chosen(by, project))
         return shapes_events.Webhooks(
             items=[shapes_events.WebhookShape.of(one) for one in found], next=page(found, limit)
         )
@@ -119,6 +123,9 @@ def _webhooks(webhooks: Webhooks) -> APIRouter:
     @routes.post("", status_code=201, openapi_extra={**_WRITE, IDEMPOTENCY: "secret"})
     async def create(given: shapes_events.NewWebhook, by: By) -> shapes_events.WebhookOnce:
         """A new webhook. Its secret is in this answer and nowhere else."""
+        if by.project and given.event:
+            raise Denied("An event is for the whole tenant, and you are bound to a project.", hint="Name a workflow.")
+        check_workflow(by, given.workflow)
         made, secret = await webhooks.create(
             by.tenant, by.subject, given.name, workflow=given.workflow, version=given.version, event=given.event
         )

@@ -18,7 +18,8 @@ from perdure.ports.shapes import Line, Shape, maybe
 from perdure.services.workflows import shapes, shapes_runs
 from perdure.services.workflows.bulk import Bulk
 from perdure.services.workflows.inbox import SEES_TO, Person
-from perdure.services.workflows.models import Verb
+from perdure.services.workflows.models import Verb, no_job
+from perdure.services.workflows.projects import check_run, check_workflow, named
 from perdure.services.workflows.runs import Runs, Start, Steer, Wish, parsed
 
 By = Annotated[Caller, Depends(caller)]
@@ -69,14 +70,22 @@ def _body(shape: type[Shape], example: Json) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-_STARTS = {**permission("runs:write"), IDEMPOTENCY: "own", LIMIT: "run", BODY: _INPUT_BYTES}
-_READS = permission("runs:read")
+_STARTS = {**permission("runs:write", project=True), IDEMPOTENCY: "own", LIMIT: "run", BODY: _INPUT_BYTES}
+_READS = permission("runs:read", project=True)
 
 
 def router(runs: Runs, bulk: Bulk) -> APIRouter:
-    """Everything about runs."""
+    """Everything about runs, but for what is hot."""
     all_routes = APIRouter(tags=["runs"])
-    for part in (_starting(runs), _bulk(bulk), _reading(runs), _following(runs), _steering(runs)):
+    for part in (_bulk(bulk), _reading(runs), _steering(runs)):
+        all_routes.include_router(part)
+    return all_routes
+
+
+def hot(runs: Runs) -> APIRouter:
+    """What has no dependency, and looks at the project itself."""
+    all_routes = APIRouter(tags=["runs"])
+    for part in (_starting(runs), _following(runs)):
         all_routes.include_router(part)
     return all_routes
 
@@ -124,7 +133,9 @@ def _starting(runs: Runs) -> APIRouter:
     )
     async def get(request: Request) -> Response:
         """One run, with its input, and its output or fault."""
-        run = await runs.get(caller(request).tenant, _id(request, "run"))
+        by = caller(request)
+        run = await runs.get(by.tenant, _id(request, "run"))
+        check_run(by, run)
         return Response(_encode(shapes_runs.run_values(run)), media_type="application/json")
 
     return routes
@@ -144,6 +155,7 @@ async def _started(runs: Runs, request: Request, workflow: str, given: _New) -> 
     if len(key) > 255:
         raise Invalid("An idempotency key has 255 characters at most.")
     by = caller(request)
+    check_workflow(by, workflow)
     wish = Start(
         workflow=workflow, version=given.version, input=given.input, id=given.id, key=key, models=by.models
     )  # fmt: skip
@@ -166,6 +178,7 @@ def _reading(runs: Runs) -> APIRouter:
         output: Conditions,
         workflow: Text = None,
         version: Text = None,
+        project: shapes.Project = "",
         since: shapes.Moment | None = None,
         until: shapes.Moment | None = None,
         limit: Limit = 100,
@@ -173,8 +186,9 @@ def _reading(runs: Runs) -> APIRouter:
     ) -> shapes_runs.Runs:
         """Runs, the newest first: by status, workflow, version, time of start, and values (`input=order.id=17`)."""
         query = engine.Query(
-            statuses=tuple(status), workflow=workflow, version=version, since=_ms(since), until=_ms(until)
-        )
+            statuses=tuple(status), workflow=named(by, workflow, project), version=version, since=_ms(since),
+            until=_ms(until),
+        )  # fmt: skip
         wish = Wish(query=query, input=parsed(input, "input"), output=parsed(output, "output"))
         found = await runs.find(by.tenant, wish, limit=limit, before=cursor or None)
         return shapes_runs.Runs(items=[shapes_runs.RunShape.of(run) for run in found.runs], next=found.next)
@@ -246,9 +260,10 @@ def _following(runs: Runs) -> APIRouter:
     )  # fmt: skip
     async def follow(request: Request) -> Response:
         """The history from its first entry, then live, until the run has ended."""
-        tenant, run = caller(request).tenant, _id(request, "run")
+        by, run = caller(request), _id(request, "run")
+        tenant = by.tenant
         _number(request.headers.get("last-event-id", ""))
-        await runs.get(tenant, run)
+        check_run(by, await runs.get(tenant, run))
 
         async def from_last(last: str) -> AsyncIterator[Sent]:
             async for entry in runs.follow(tenant, run, _number(last)):
@@ -286,7 +301,7 @@ def _number(last: str) -> int:
 
 def _steering(runs: Runs) -> APIRouter:
     routes = APIRouter(prefix="/runs")
-    operate = permission("runs:operate")
+    operate = permission("runs:operate", project=True)
 
     async def done(by: Caller, verb: Verb, id: str, how: Steer) -> shapes_runs.RunShape:
         return shapes_runs.RunShape.of(await runs.steer(by.tenant, by.subject, verb, id, how))
@@ -338,19 +353,20 @@ def _standing(by: Caller) -> dict[str, Any]:
 def _bulk(bulk: Bulk) -> APIRouter:
     routes = APIRouter(prefix="/runs/bulk")
 
-    @routes.post("", status_code=202, openapi_extra=permission("runs:operate"))
+    @routes.post("", status_code=202, openapi_extra=permission("runs:operate", project=True))
     async def steer(given: shapes_runs.Many, by: By) -> shapes_runs.JobShape:
         """One verb for many runs. A few are done in this answer; for more, ask again until the job is `done`."""
         query = None
         if given.select is not None:
             chosen = given.select
             query = engine.Query(
-                statuses=tuple(chosen.statuses), workflow=chosen.workflow, version=chosen.version,
+                statuses=tuple(chosen.statuses), workflow=named(by, chosen.workflow), version=chosen.version,
                 since=_ms(chosen.since), until=_ms(chosen.until),
             )  # fmt: skip
         has_output = "output" in given.model_fields_set
         how = Steer(
-            path=given.path, output=given.output, has_output=has_output, compensate=given.compensate, **_standing(by)
+            path=given.path, output=given.output, has_output=has_output, compensate=given.compensate,
+            project=by.project, **_standing(by),
         )  # fmt: skip
         job = await bulk.steer(by.tenant, by.subject, given.verb, runs=given.runs, query=query, how=how)
         return shapes_runs.JobShape.of(job)
@@ -358,6 +374,9 @@ def _bulk(bulk: Bulk) -> APIRouter:
     @routes.get("/{job}", openapi_extra=_READS)
     async def get(job: Annotated[str, InPath(max_length=64, pattern=Line)], by: By) -> shapes_runs.JobShape:
         """How far a job has come."""
-        return shapes_runs.JobShape.of(await bulk.get(by.tenant, job))
+        found = await bulk.get(by.tenant, job)
+        if by.project and found.by != by.subject:
+            raise no_job(job)
+        return shapes_runs.JobShape.of(found)
 
     return routes

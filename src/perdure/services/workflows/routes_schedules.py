@@ -9,14 +9,16 @@ from perdure.errors import Invalid
 from perdure.ports.edge import Caller, caller, permission
 from perdure.ports.shapes import Line, page
 from perdure.services.workflows import shapes_schedules
+from perdure.services.workflows.projects import check_workflow, chosen
 from perdure.services.workflows.schedules import Schedules, Wanted
+from perdure.services.workflows.shapes import Project
 from perdure.services.workflows.timetable import KINDS
 
 By = Annotated[Caller, Depends(caller)]
 Limit = Annotated[int, Query(ge=1, le=200)]
 Cursor = Annotated[str, Query(max_length=200, pattern=Line, description="`next` of the page before.")]
 Id = Annotated[str, InPath(min_length=1, max_length=64, pattern=Line)]
-_READ, _WRITE = permission("schedules:read"), permission("schedules:write")
+_READ, _WRITE = permission("schedules:read", project=True), permission("schedules:write", project=True)
 
 
 def router(schedules: Schedules) -> APIRouter:
@@ -34,11 +36,14 @@ def _keeping(schedules: Schedules) -> APIRouter:
     async def find(
         by: By,
         workflow: Annotated[str | None, Query(max_length=140, pattern=Line)] = None,
+        project: Project = "",
         limit: Limit = 100,
         cursor: Cursor = "",
     ) -> shapes_schedules.Schedules:
         """Schedules of documents and those made here, the newest first."""
-        found = await schedules.find(by.tenant, after=cursor, limit=limit, workflow=workflow)
+        found = await schedules.find(
+            by.tenant, after=cursor, limit=limit, workflow=workflow, project=chosen(by, project)
+        )
         return shapes_schedules.Schedules(
             items=[shapes_schedules.ScheduleShape.of(one) for one in found], next=page(found, limit)
         )
@@ -49,6 +54,7 @@ def _keeping(schedules: Schedules) -> APIRouter:
         kinds = [kind for kind in KINDS if getattr(given, kind) is not None]
         if len(kinds) != 1:
             raise Invalid("Say when: exactly one of `cron`, `every`, `after` and `on`.")
+        check_workflow(by, given.workflow)
         wanted = Wanted(
             workflow=given.workflow, version=given.version, kind=kinds[0], spec=getattr(given, kinds[0]),
             read=given.read, zone=given.zone, input=given.input, catch_up=given.catch_up,

@@ -16,7 +16,7 @@ from perdure.ports.engine import ENDED, Entry, Query, Run
 from perdure.ports.spending import MODELS
 from perdure.services.workflows import events, store_inbox
 from perdure.services.workflows.definitions import Definitions
-from perdure.services.workflows.models import Verb, Version, checked_run, run_id
+from perdure.services.workflows.models import Verb, Version, checked_run, no_run, run_id
 from perdure.services.workflows.service import Ground
 
 SCANNED = 2_000
@@ -88,6 +88,8 @@ class Steer(msgspec.Struct, frozen=True, kw_only=True):
     """By what a question may call who steers (`Person.names`)."""
     sees_to: bool = False
     """Whether who steers may give anybody's question to others, and so to himself."""
+    project: str = ""
+    """Only runs of this project; empty: any."""
 
 
 class Runs:
@@ -211,6 +213,8 @@ class Runs:
 
     async def apply(self, tenant: str, verb: Verb, run: str, how: Steer) -> None:
         """The verb alone, without a record of who said it."""
+        if how.project and (await self.get(tenant, run)).namespace != how.project:
+            raise no_run(run)
         if verb == "cancel":
             await self._engine.cancel(tenant, run, compensate=how.compensate)
         elif verb == "suspend":

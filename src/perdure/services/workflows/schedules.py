@@ -6,7 +6,7 @@ from typing import Any, Literal
 import msgspec
 from sqlalchemy import Connection
 
-from perdure.errors import Conflict, Invalid, NotFound
+from perdure.errors import Conflict, Invalid
 from perdure.language.values import Json
 from perdure.ports.database import Transaction
 from perdure.services.workflows import due, store, store_schedules, timetable, triggers
@@ -18,6 +18,7 @@ from perdure.services.workflows.models import (
     Overlap,
     Schedule,
     ScheduleKind,
+    no_schedule,
 )
 from perdure.services.workflows.service import Ground
 
@@ -85,16 +86,18 @@ class Schedules:
     async def get(self, tenant: str, id: str) -> Schedule:
         found = await self._ground.database.read(tenant, lambda c: store_schedules.schedule(c, tenant, id))
         if found is None:
-            raise _unknown(id)
+            raise no_schedule(id)
         return found
 
     async def find(
-        self, tenant: str, *, after: str = "", limit: int = 100, workflow: str | None = None
+        self, tenant: str, *, after: str = "", limit: int = 100, workflow: str | None = None, project: str = ""
     ) -> list[Schedule]:
         """The newest first."""
 
         def work(connection: Connection) -> list[Schedule]:
-            return store_schedules.find_schedules(connection, tenant, after=after, limit=limit, workflow=workflow)
+            return store_schedules.find_schedules(
+                connection, tenant, after=after, limit=limit, workflow=workflow, project=project
+            )
 
         return await self._ground.database.read(tenant, work)
 
@@ -108,7 +111,7 @@ class Schedules:
         def work(tx: Transaction) -> Schedule:
             found = store_schedules.schedule(tx.connection, tenant, id, lock=True)
             if found is None:
-                raise _unknown(id)
+                raise no_schedule(id)
             if found.of_document and "spec" in changes:
                 raise Conflict("When it runs stands in the document.", hint="Publish a version that says otherwise.")
             changed = msgspec.structs.replace(found, **changes, updated=now)
@@ -135,7 +138,7 @@ class Schedules:
         def work(tx: Transaction) -> Schedule:
             found = store_schedules.schedule(tx.connection, tenant, id, lock=True)
             if found is None:
-                raise _unknown(id)
+                raise no_schedule(id)
             state = SCHEDULE[found.state, verb]
             if state == found.state:
                 return found
@@ -152,7 +155,7 @@ class Schedules:
         def work(tx: Transaction) -> None:
             found = store_schedules.schedule(tx.connection, tenant, id, lock=True)
             if found is None:
-                raise _unknown(id)
+                raise no_schedule(id)
             if found.of_document:
                 raise Conflict(
                     "The schedule stands in its document.", hint="Pause it, or publish a version without it."
@@ -177,7 +180,3 @@ class Schedules:
         return await self._ground.database.read(
             tenant, lambda c: store_schedules.find_firings(c, tenant, id, before=before, limit=limit)
         )
-
-
-def _unknown(id: str) -> NotFound:
-    return NotFound(f"There is no schedule {id[:80]!r}.")

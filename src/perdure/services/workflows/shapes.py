@@ -7,6 +7,7 @@ import datetime as dt
 from typing import Annotated, Any, Literal, Self
 
 import msgspec
+from fastapi import Query
 from pydantic import BeforeValidator, Field
 
 from perdure.language.findings import Finding
@@ -28,6 +29,10 @@ def written_moment(given: object) -> object:
 
 Name = Annotated[str, Field(max_length=140, pattern=Line, examples=["shop.orders"])]
 Number = Annotated[str, Field(min_length=1, max_length=100, pattern=Line, examples=["1.0.0"])]
+Project = Annotated[
+    str,
+    Query(max_length=63, pattern=Line, description="Only of this project: of the namespace that is called like it."),
+]
 Moment = Annotated[dt.datetime, BeforeValidator(written_moment), Field(strict=False)]
 Reason = Annotated[str, Field(max_length=2000)]
 Path = Annotated[str, Field(max_length=2000, pattern=Line, examples=["/do/0/charge"])]

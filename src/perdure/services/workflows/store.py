@@ -228,12 +228,20 @@ def workflow(connection: Connection, tenant: str, id: str, *, lock: bool = False
 
 
 def find_workflows(
-    connection: Connection, tenant: str, *, after: str, limit: int, states: tuple[WorkflowState, ...] = ()
+    connection: Connection,
+    tenant: str,
+    *,
+    after: str,
+    limit: int,
+    states: tuple[WorkflowState, ...] = (),
+    project: str = "",
 ) -> list[Workflow]:
-    """In order of their names, those behind `after`."""
+    """In order of their names, those behind `after`; of a project those of the namespace that is called like it."""
     query = select(workflows).where(workflows.c.tenant == tenant, workflows.c.id > after)
     if states:
         query = query.where(workflows.c.state.in_(states))
+    if project:
+        query = query.where(workflows.c.namespace == project)
     rows = connection.execute(query.order_by(workflows.c.id).limit(limit)).mappings()
     return [made(workflows, Workflow, row) for row in rows]
 

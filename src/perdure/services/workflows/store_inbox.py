@@ -35,6 +35,7 @@ def find_items(
     states: tuple[ItemState, ...] = (),
     whose: Iterable[str] | None = None,
     run: str | None = None,
+    project: str = "",
 ) -> list[Item]:
     """The newest first, those before the id `after`; only those that one of `whose` may decide."""
     query = select(items).where(items.c.tenant == tenant)
@@ -44,6 +45,8 @@ def find_items(
         query = query.where(items.c.state.in_(states))
     if run is not None:
         query = query.where(items.c.run == run)
+    if project:
+        query = query.where(items.c.source.startswith(f"/{project}/", autoescape=True))
     if whose is not None:
         mine = select(addressees.c.item).where(addressees.c.tenant == tenant, addressees.c.who.in_([*whose, EVERYBODY]))
         query = query.where(items.c.id.in_(mine))

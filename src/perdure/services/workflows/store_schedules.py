@@ -18,7 +18,7 @@ def schedule(connection: Connection, tenant: str, id: str, *, lock: bool = False
 
 
 def find_schedules(
-    connection: Connection, tenant: str, *, after: str, limit: int, workflow: str | None = None
+    connection: Connection, tenant: str, *, after: str, limit: int, workflow: str | None = None, project: str = ""
 ) -> list[Schedule]:
     """The newest first, those before the id `after`."""
     query = select(schedules).where(schedules.c.tenant == tenant)
@@ -26,6 +26,8 @@ def find_schedules(
         query = query.where(schedules.c.id < after)
     if workflow is not None:
         query = query.where(schedules.c.workflow == workflow)
+    if project:
+        query = query.where(schedules.c.workflow.startswith(f"{project}.", autoescape=True))
     rows = connection.execute(query.order_by(schedules.c.id.desc()).limit(limit)).mappings()
     return [made(schedules, Schedule, row) for row in rows]
 

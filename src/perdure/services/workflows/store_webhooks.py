@@ -22,11 +22,13 @@ def secrets_of(connection: Connection, tenant: str, id: str) -> tuple[Webhook, b
     return None if row is None else (made(webhooks, Webhook, row), row["secret"], row["earlier"])
 
 
-def find_webhooks(connection: Connection, tenant: str, *, after: str, limit: int) -> list[Webhook]:
+def find_webhooks(connection: Connection, tenant: str, *, after: str, limit: int, project: str = "") -> list[Webhook]:
     """The newest first, those before the id `after`."""
     query = select(webhooks).where(webhooks.c.tenant == tenant)
     if after:
         query = query.where(webhooks.c.id < after)
+    if project:
+        query = query.where(webhooks.c.workflow.startswith(f"{project}.", autoescape=True))
     rows = connection.execute(query.order_by(webhooks.c.id.desc()).limit(limit)).mappings()
     return [made(webhooks, Webhook, row) for row in rows]
 

@@ -12,13 +12,13 @@ import msgspec
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from perdure.errors import Invalid, NotFound, Unauthenticated
+from perdure.errors import Invalid, Unauthenticated
 from perdure.ports.database import EVERY, Transaction
 from perdure.services.workflows import events, signatures, store_webhooks
 from perdure.services.workflows.cloud_events import RESERVED
 from perdure.services.workflows.definitions import Definitions
 from perdure.services.workflows.intake import Intake
-from perdure.services.workflows.models import Webhook, checked_text, decoded_json, run_id
+from perdure.services.workflows.models import Webhook, checked_text, decoded_json, no_webhook, run_id
 from perdure.services.workflows.runs import Runs, Start
 from perdure.services.workflows.service import Ground
 from perdure.services.workflows.signatures import Message
@@ -73,14 +73,14 @@ class Webhooks:
     async def get(self, tenant: str, id: str) -> Webhook:
         found = await self._ground.database.read(tenant, lambda c: store_webhooks.webhook(c, tenant, id))
         if found is None:
-            raise _unknown(id)
+            raise no_webhook(id)
         return found
 
-    async def find(self, tenant: str, *, after: str = "", limit: int = 100) -> list[Webhook]:
+    async def find(self, tenant: str, *, after: str = "", limit: int = 100, project: str = "") -> list[Webhook]:
         """The newest first, without their secrets."""
 
         def work(connection: Connection) -> list[Webhook]:
-            return store_webhooks.find_webhooks(connection, tenant, after=after, limit=limit)
+            return store_webhooks.find_webhooks(connection, tenant, after=after, limit=limit, project=project)
 
         return await self._ground.database.read(tenant, work)
 
@@ -95,7 +95,7 @@ class Webhooks:
         def work(tx: Transaction) -> Webhook:
             found = store_webhooks.secrets_of(tx.connection, tenant, id)
             if found is None:
-                raise _unknown(id)
+                raise no_webhook(id)
             changed = msgspec.structs.replace(found[0], rotated=now, until=now + grace if grace else None)
             store_webhooks.put_webhook(tx.connection, tenant, changed, sealed, found[1] if grace else None)
             tx.tell(events.webhook_changed(changed, "rotated", by))
@@ -107,7 +107,7 @@ class Webhooks:
         def work(tx: Transaction) -> None:
             found = store_webhooks.webhook(tx.connection, tenant, id)
             if found is None or not store_webhooks.drop_webhook(tx.connection, tenant, id):
-                raise _unknown(id)
+                raise no_webhook(id)
             tx.tell(events.webhook_changed(found, "deleted", by))
 
         await self._ground.database.write(tenant, work)
@@ -177,10 +177,6 @@ class Webhooks:
 
 def _place(id: str) -> str:
     return f"webhooks/{id}/secret"
-
-
-def _unknown(id: str) -> NotFound:
-    return NotFound(f"There is no webhook {id[:80]!r}.")
 
 
 def _refused() -> Unauthenticated:
