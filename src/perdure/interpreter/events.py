@@ -12,7 +12,7 @@ from perdure.language.values import Json
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True, tag="started", tag_field="kind"):
-    """The first event of a run. `seed` is the namespace of all its ids (a fork keeps the seed of its origin)."""
+    """The first event of a run. `seed` is the namespace of its ids; what a fork took over keeps that of its origin."""
 
     now: int
     run: str
@@ -21,6 +21,8 @@ class Started(msgspec.Struct, frozen=True, kw_only=True, tag="started", tag_fiel
     input: Json = msgspec.field(default_factory=dict)
     runtime: dict[str, Any] = msgspec.field(default_factory=dict)
     """`$runtime`: name, version, metadata. Recorded here so that a replay by a newer Perdure sees the same value."""
+    seeds: tuple[tuple[int, str], ...] = ()
+    """The seeds that follow (`lineage.py`): each holds from so many events after the one before on."""
 
 
 class CallCompleted(msgspec.Struct, frozen=True, kw_only=True, tag="call-completed", tag_field="kind"):

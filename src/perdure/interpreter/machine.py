@@ -31,6 +31,7 @@ from perdure.interpreter import (
     extensions,
     flow,
     lifecycle,
+    lineage,
     operator,
     saga,
     unwinding,
@@ -129,6 +130,8 @@ def step(program: Program, state: State | None, event: Event) -> tuple[State, li
         if not isinstance(event, Started):
             raise Bug(f"A run cannot begin with {type(event).__name__}.")
         state = opening(program, event)
+    elif "seeds" in state:
+        lineage.count(state)
     act = TRANSITIONS[state["status"]].get(type(event))
     if act is None:
         return state, []

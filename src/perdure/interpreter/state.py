@@ -3,7 +3,7 @@
 State  v, program, id, tenant, seed, seq, now, started, status, raw, input, runtime, context (in the root frame),
        frames {path: Frame}, waits {command id: {path, purpose, due?}}, ready [path], sagas {path: [entry]},
        inbox {kept, seen}, correlations {name: value}, keys {position: idempotency key}, busy (calls under way);
-       and only when they apply: held [event], fault {...}, parked {...}, output, error
+       and only when they apply: held [event], fault {...}, parked {...}, output, error, seeds [[events, seed]]
 Frame  path, node, ref, kind, parent, scope, started, input, raw (where it differs), at? (inside a function), deadline?,
        waits [command id], child; a frame with a list: list, prefix, pc, value, visits?, vars?, ending?;
        and what its kind needs (`tasks/`)
@@ -50,7 +50,7 @@ def restore(data: bytes) -> State:
 def opening(program: Program, event: Started) -> State:
     """The state of a run before its first task. No input means `{}` (T5)."""
     given = {} if event.input is None else event.input
-    return {
+    state: State = {
         "v": VERSION,
         "program": program.hash,
         "id": event.run,
@@ -72,6 +72,9 @@ def opening(program: Program, event: Started) -> State:
         "keys": {},
         "busy": 0,
     }
+    if event.seeds:
+        state["seeds"] = [list(one) for one in event.seeds]
+    return state
 
 
 class Run:

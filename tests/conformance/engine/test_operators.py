@@ -121,6 +121,21 @@ async def test_a_fork_with_another_document(place):
         await place.engine.fork(TENANT, run, path="/do/1/b", document=unfitting)
 
 
+async def test_what_a_fork_emits_is_its_own_word(place):
+    """A decision that it tells is none of its origin's, and a fork of a fork tells its own again."""
+    decides = "{type: dev.perdure.approval.decided.v1, source: /x}"
+    run = await place.begin(
+        f"- a: {{call: echo, with: {{n: 1}}}}\n- b: {{call: echo, with: {{n: 2}}}}\n- c: {{emit: {{event: {{with: {decides}}}}}}}"
+    )
+    told = [(await place.end(run)).output]
+    for path in (None, "/do/2/c", "/do/1/b"):
+        run = await place.engine.fork(TENANT, run, path=path)
+        told.append((await place.end(run)).output)
+        assert told[-1]["perdurerun"] == run
+    assert len({event["id"] for event in told}) == len({event["perdurerun"] for event in told}) == 4
+    assert place.world.calls["echo"] == 2 + 2 + 0 + 1
+
+
 async def test_a_changed_document_leaves_running_runs_alone(place):
     run = await place.begin(TWO)
     await place.world.arrived.wait()

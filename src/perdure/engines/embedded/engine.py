@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
+import msgspec
+
 from perdure.engines.calls import Calls, Table
 from perdure.engines.embedded import exchange, history
 from perdure.engines.embedded.definitions import published_as, runtime, stored
@@ -34,6 +36,7 @@ from perdure.interpreter.events import (
     Started,
     SuspendRequested,
 )
+from perdure.interpreter.lineage import forked
 from perdure.interpreter.machine import step
 from perdure.interpreter.program import Program
 from perdure.language.values import Json, canonical
@@ -248,10 +251,7 @@ class EmbeddedEngine:
         first = kept[0][0]
         assert isinstance(first, Started)
         given = first.input if input is None or path is not None else self._given(input)
-        kept[0] = (
-            Started(now=first.now, run=row.id, tenant=tenant, seed=first.seed, input=given, runtime=first.runtime),
-            None,
-        )
+        kept[0] = (msgspec.structs.replace(forked(first, row.id, len(kept) - 1), input=given), None)
         self._keep_definition(definition, program)
         record = self._worker.begin_again(row, program, kept)
         await self._worker.durable()

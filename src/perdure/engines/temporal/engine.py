@@ -7,7 +7,6 @@ import uuid
 from collections.abc import AsyncIterator
 from typing import Any, Self
 
-import msgspec
 from temporalio.client import (
     Client,
     WithStartWorkflowOperation,
@@ -35,6 +34,7 @@ from perdure.engines.temporal.workflow import RunWorkflow
 from perdure.errors import Conflict, Invalid, NotFound, Unavailable
 from perdure.interpreter.commands import Lifecycle
 from perdure.interpreter.events import CancelRequested, Event, OperatorPatch, ResumeRequested, Started, SuspendRequested
+from perdure.interpreter.lineage import forked
 from perdure.interpreter.machine import compile
 from perdure.interpreter.program import Functions, Program
 from perdure.language.values import Json, content_hash
@@ -192,7 +192,7 @@ class TemporalEngine:
         if kept:
             opening = kept[0]
             assert isinstance(opening, Started)
-            kept[0] = msgspec.structs.replace(opening, run=id)
+            kept[0] = forked(opening, id, len(kept) - 1)
             _check_fit(kept, program)
         return await self._start(tenant, program, given, run=id, origin=run, facts=tuple(kept))
 
