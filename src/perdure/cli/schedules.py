@@ -26,6 +26,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     listing = verbs.add_parser("list", help="List the schedules.")
     listing.add_argument("--workflow", default="", help="Only those of this workflow.")
+    listing.add_argument("--project", default="", metavar="PROJECT", help="Only those of this project, or namespace.")
     create = verbs.add_parser("create", help="Make a schedule.")
     create.add_argument("workflow", metavar="WORKFLOW", help="<namespace>.<name>")
     when = create.add_mutually_exclusive_group(required=True)
@@ -70,7 +71,9 @@ def _policies(verb: argparse.ArgumentParser, default: str) -> None:
 def execute(options: argparse.Namespace) -> int:
     """Do the verb."""
     if options.verb == "list":
-        found = server.pages(options, lambda cursor: schedules.find(workflow=options.workflow, cursor=cursor))
+        found = server.pages(
+            options, lambda cursor: schedules.find(workflow=options.workflow, project=options.project, cursor=cursor)
+        )
         tables.print_json(found) if options.json else tables.print_rows(found, _COLUMNS, _NONE)
     elif options.verb == "firings":
         fired = server.pages(options, lambda cursor: schedules.firings(options.id, cursor=cursor))

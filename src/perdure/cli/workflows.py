@@ -42,6 +42,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     check.add_argument("files", nargs="+", metavar="FILE", help="A document in YAML or JSON; - for standard input.")
     listing = verbs.add_parser("list", help="List the workflows.")
     listing.add_argument("--state", choices=("enabled", "disabled", "archived"), default="", help="Only these.")
+    listing.add_argument("--project", default="", metavar="PROJECT", help="Only those of this project, or namespace.")
     show = verbs.add_parser("show", help="Show a workflow with its versions, or the text of one version.")
     show.add_argument("--version", metavar="VERSION", help="Print this version as it was written.")
     diff = verbs.add_parser("diff", help="Show what is different between two versions.")
@@ -62,7 +63,9 @@ def execute(options: argparse.Namespace) -> int:
     if options.verb == "validate":
         return _validate(options)
     if options.verb == "list":
-        found = server.pages(options, lambda cursor: workflows.find(state=options.state, cursor=cursor))
+        found = server.pages(
+            options, lambda cursor: workflows.find(state=options.state, project=options.project, cursor=cursor)
+        )
         tables.print_json(found) if options.json else tables.print_rows(found, _COLUMNS, _NONE)
     elif options.verb == "show":
         _show(options)

@@ -26,10 +26,16 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find(
-    *, state: list[str] | None = None, mine: bool = False, run: str = "", limit: int = 100, cursor: str = ""
+    *,
+    state: list[str] | None = None,
+    mine: bool = False,
+    run: str = "",
+    project: str = "",
+    limit: int = 100,
+    cursor: str = "",
 ) -> Call[Page[Item]]:
     """Newest first; `mine`: only what you may decide."""
-    query = {"state": state, "mine": mine or None, "run": run, "limit": limit, "cursor": cursor}
+    query = {"state": state, "mine": mine or None, "run": run, "project": project, "limit": limit, "cursor": cursor}
     return call("GET", "inbox", query=query, answer=Page[Item])
 
 

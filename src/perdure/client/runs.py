@@ -99,6 +99,7 @@ def find(
     status: list[str] | None = None,
     workflow: str = "",
     version: str = "",
+    project: str = "",
     since: str = "",
     until: str = "",
     input: list[str] | None = None,
@@ -108,7 +109,7 @@ def find(
 ) -> Call[Page[Run]]:
     """Newest first. `since` and `until` as RFC 3339; `input` and `output` are values by path (`order.id=17`)."""
     query = {
-        "status": status, "workflow": workflow, "version": version, "since": since, "until": until, "input": input,
+        "status": status, "workflow": workflow, "version": version, "project": project, "since": since, "until": until, "input": input,
         "output": output, "limit": limit, "cursor": cursor,
     }  # fmt: skip
     return call("GET", "runs", query=query, answer=Page[Run])

@@ -37,8 +37,8 @@ class Firing(msgspec.Struct, frozen=True, kw_only=True):
     detail: str
 
 
-def find(*, workflow: str = "", limit: int = 100, cursor: str = "") -> Call[Page[Schedule]]:
-    query = {"workflow": workflow, "limit": limit, "cursor": cursor}
+def find(*, workflow: str = "", project: str = "", limit: int = 100, cursor: str = "") -> Call[Page[Schedule]]:
+    query = {"workflow": workflow, "project": project, "limit": limit, "cursor": cursor}
     return call("GET", "schedules", query=query, answer=Page[Schedule])
 
 

@@ -27,8 +27,9 @@ class NewWebhook(msgspec.Struct, frozen=True):
     secret: str
 
 
-def find(*, limit: int = 100, cursor: str = "") -> Call[Page[Webhook]]:
-    return call("GET", "webhooks", query={"limit": limit, "cursor": cursor}, answer=Page[Webhook])
+def find(*, project: str = "", limit: int = 100, cursor: str = "") -> Call[Page[Webhook]]:
+    query = {"project": project, "limit": limit, "cursor": cursor}
+    return call("GET", "webhooks", query=query, answer=Page[Webhook])
 
 
 def get(id: str) -> Call[Webhook]:

@@ -87,8 +87,9 @@ def validate(document: bytes, *, media: str = "application/yaml") -> Call[Findin
     return call("POST", "workflows", "validate", raw=document, type=media, answer=Findings)
 
 
-def find(*, state: str = "", limit: int = 100, cursor: str = "") -> Call[Page[Workflow]]:
-    query = {"state": state, "limit": limit, "cursor": cursor}
+def find(*, state: str = "", project: str = "", limit: int = 100, cursor: str = "") -> Call[Page[Workflow]]:
+    """`project`: those of the namespace that is called like it."""
+    query = {"state": state, "project": project, "limit": limit, "cursor": cursor}
     return call("GET", "workflows", query=query, answer=Page[Workflow])
 
 
