@@ -3,8 +3,8 @@
 Amounts of money are whole billionths of a US dollar (`NANO`); times are milliseconds since the epoch, days are UTC.
 """
 
-import base64
 import datetime as dt
+import functools
 import re
 import uuid
 from typing import Any, Literal
@@ -13,6 +13,7 @@ import msgspec
 
 from perdure.errors import Invalid
 from perdure.language.values import Json
+from perdure.ports.ids import same_id
 
 NANO = 1_000_000_000
 """Of one US dollar: a token of a small model costs less than a millionth."""
@@ -25,7 +26,8 @@ Measure = Literal["cost", "tokens"]
 MarkKind = Literal["warned", "asked"]
 MarkState = Literal["open", "lifted", "refused", "done"]
 
-_RUNS = uuid.UUID("5b0d5a7e-6f0a-5d0c-9f5e-3c1e7b6a2d11")
+run_id = functools.partial(same_id, uuid.UUID("5b0d5a7e-6f0a-5d0c-9f5e-3c1e7b6a2d11"))
+"""The id of an execution that must not be started twice: the same for the same cause."""
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")
 
 
@@ -255,16 +257,6 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     spent: int
     limit: int
     """With what it was lifted by."""
-
-
-def new_id(kind: str, now: int, chance: bytes) -> str:
-    """`ctx_0d5…`: sorted by time, with 80 bits of chance (10 bytes)."""
-    return f"{kind}_{base64.b32hexencode(now.to_bytes(6, 'big') + chance[:10]).decode().rstrip('=').lower()}"
-
-
-def run_id(*parts: str | int) -> str:
-    """The id of an execution that must not be started twice: the same for the same cause."""
-    return str(uuid.uuid5(_RUNS, "\n".join(str(part) for part in parts)))
 
 
 def day(at: int) -> str:

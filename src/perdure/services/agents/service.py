@@ -21,7 +21,7 @@ from perdure.ports.cache import Cache
 from perdure.ports.clock import Clock
 from perdure.ports.database import Database
 from perdure.ports.engine import Engine
-from perdure.services.agents.models import new_id
+from perdure.ports.ids import new_id
 
 
 class Price(Protocol):
