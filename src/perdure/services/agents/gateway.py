@@ -18,7 +18,7 @@ from perdure.ports.log import Log
 from perdure.ports.model import Answer, CallDelta, Chunk, Model, ModelFailed, Request, TextDelta, Texts, Vectors
 from perdure.ports.spending import ANSWER, Permit, Spender, Spending
 from perdure.services.agents.allowance import allowed
-from perdure.services.agents.answers import Answers, Mode
+from perdure.services.agents.answers import Answers, Mode, owner_of
 from perdure.services.agents.guardrails import Guardrails
 
 _IMAGE_TOKENS = 1500
@@ -228,10 +228,11 @@ class ModelGateway:
         answers = self._ground.answers
         if not answers.may_keep(asked.request, asked.mode):
             return None
-        found = await answers.exact(asked.caller.tenant, asked.request)
+        owner = owner_of(asked.caller)
+        found = await answers.exact(owner, asked.request)
         if found is None and asked.mode.is_semantic:
             vectors = await self._question(asked)
-            found = await answers.similar(asked.caller.tenant, asked.request, vectors) if vectors else None
+            found = await answers.similar(owner, asked.request, vectors) if vectors else None
         asked.source = "miss" if found is None else "hit"
         if found is not None:
             await self._begin(asked, 0)
@@ -263,7 +264,7 @@ class ModelGateway:
 
     async def _keep(self, asked: Asked, answer: Answer) -> None:
         if asked.source == "miss":
-            await self._ground.answers.keep(asked.caller.tenant, asked.request, answer, asked.mode.vector)
+            await self._ground.answers.keep(owner_of(asked.caller), asked.request, answer, asked.mode.vector)
 
     def _judged(self, asked: Asked, answer: Answer) -> Answer:
         return self._ground.guardrails.after(answer, asked.request, asked.caller)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 
+import msgspec
 import pytest
 
 from perdure.adapters.clock import TestClock
@@ -10,7 +11,7 @@ from perdure.adapters.memory_cache import MemoryCache
 from perdure.adapters.model_catalog import ModelCatalog
 from perdure.adapters.model_prices import Price, PricedModel
 from perdure.adapters.openai_chat_serving import ChatWire
-from perdure.errors import Exhausted, Invalid, Unavailable
+from perdure.errors import Denied, Exhausted, Invalid, Unavailable
 from perdure.ports.edge import Caller
 from perdure.ports.model import (
     Answer,
@@ -394,12 +395,47 @@ async def test_the_setting_alone_is_about_temperature_0():
 
 
 async def test_questions_that_are_near_count_as_one():
+    """The vector of a text here is its length."""
     world = World("first", "second", embedding="p/m", likeness=0.999)
-    await world.ask("x" * 40, mode="semantic")
-    assert (await world.ask("x" * 41, mode="semantic"))[0].text == "first"
-    assert (await world.ask("x" * 90, mode="semantic"))[1].source == "miss"
-    assert (await world.ask("x" * 41, mode="semantic", caller=BOB))[1].source == "miss"
-    assert (await world.ask("x" * 41, mode="semantic", messages=(Message("user", "x" * 41),)))[1].source == "miss"
+    again = {"text": "When was the tower in Paris built?", "mode": "semantic"}
+    await world.ask("In which year was it built, that tower?", mode="semantic")
+    assert (await world.ask(**again))[0].text == "first"
+    assert (await world.ask(again["text"] + " Tell me in detail." * 3, mode="semantic"))[1].source == "miss"
+    for other in (BOB, msgspec.structs.replace(ANA, project="else"), msgspec.structs.replace(ANA, tenant="b")):
+        assert (await world.ask(**again, caller=other))[1].source == "miss"
+    assert (await world.ask(**again, caller=msgspec.structs.replace(ANA, key="2")))[1].source == "hit"
+    assert (await world.ask(**again, messages=(Message("user", again["text"]),)))[1].source == "miss"
+
+
+async def test_a_question_about_something_else_is_asked_however_near_it_is():
+    world = World("first", "second", embedding="p/m", likeness=0.999)
+    await world.ask("Is it open on Sunday?", mode="semantic")
+    assert (await world.ask("Is it open on Monday?", mode="semantic"))[1].source == "miss"
+    assert (await world.ask("is it OPEN on sunday", mode="semantic"))[1].source == "hit"
+    vectors = len(world.model.embedded)
+    assert (await world.ask("long " * 300, mode="semantic"))[1].source == "miss"
+    assert len(world.model.embedded) == vectors
+
+
+async def test_a_key_that_may_not_use_a_model_gets_none_of_its_kept_answers():
+    world = World("first")
+    await world.ask(mode="exact")
+
+    async def begin(spender, *, model, tokens):
+        raise Denied("no")
+
+    world.account.begin = begin
+    with pytest.raises(Denied):
+        await world.ask(mode="exact")
+
+
+def test_a_word_that_is_no_way_to_keep_answers_is_refused():
+    with pytest.raises(Invalid, match="`exact`, `semantic` or `off`"):
+        World(embedding="p/m").gateway.mode("semantc")
+    with pytest.raises(Invalid, match="No model is named"):
+        World().gateway.mode("semantic")
+    with pytest.raises(Invalid, match="needs a model"):
+        World(default="semantic")
 
 
 async def test_a_vector_is_paid_for_and_its_failure_is_no_trouble():
@@ -414,7 +450,7 @@ async def test_a_vector_is_paid_for_and_its_failure_is_no_trouble():
 async def test_old_questions_make_room():
     answers = Answers(MemoryCache(TestClock()))
     for number in range(60):
-        request = Request(messages=(Message("user", str(number)),), key="k")
+        request = Request(messages=(Message("user", "?" * (number + 1)),), key="k")
         said = Answer(text=str(number), finish="stop", usage=USAGE)
         await answers.keep("a", request, said, (float(number), 1000.0 - number * 10))
     latest = Request(messages=(Message("user", "?"),), key="k")
