@@ -9,6 +9,7 @@ RULES
 
 import asyncio
 import contextlib
+import functools
 import ipaddress
 import re
 import socket
@@ -25,11 +26,13 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 10_000_000
 MAX_HOPS = 10
+_REMEMBERED = 1024
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _SAFE = frozenset({"GET", "HEAD"})
 _CARRIED = frozenset({"accept", "accept-language", "user-agent", "accept-encoding"})
 """All that goes along to another host on a redirect: any other header may be a credential."""
 _CREDENTIALS = frozenset({"authorization", "cookie", "proxy-authorization"})
+_USUAL = {"User-Agent": f"perdure/{__version__}", "Accept": "*/*", "Accept-Encoding": "gzip, deflate"}
 _OURS = frozenset(
     {"host", "content-length", "transfer-encoding", "connection", "keep-alive", "upgrade", "te", "trailer", "expect"}
     | {"proxy-authorization", "proxy-connection", "http2-settings"}
@@ -64,6 +67,8 @@ class HttpEgress:
         self._session: HttpSession | None = None
         self._trusted: set[tuple[str, int]] = {(place.host, place.port) for place in self._mapping.values()}
         """Addresses that only a name on the allow list, or the mapping, leads to."""
+        self._permitted: set[tuple[str, int]] = set()
+        """Literal addresses that passed the check: the rule does not change while it stands."""
         self._requests = 0
 
     def __repr__(self) -> str:
@@ -123,8 +128,11 @@ class HttpEgress:
         target = self._mapping.get(location.host)
         if target is not None:
             return target._replace(target=location.target)
-        if location.address is not None:
+        place = location.host, location.port
+        if location.address is not None and place not in self._permitted:
             self._check(location.host, [location.address], location.port)
+            if len(self._permitted) < _REMEMBERED:
+                self._permitted.add(place)
         return location
 
     async def _once(
@@ -144,7 +152,7 @@ class HttpEgress:
             method=method,
             uri=location.uri,
             request_headers={
-                name.lower(): value for name, value in headers.items() if name.lower() not in _CREDENTIALS
+                low: value for name, value in headers.items() if (low := name.lower()) not in _CREDENTIALS
             },
             status=answer.status,
             headers=answer.headers,
@@ -161,7 +169,7 @@ class HttpEgress:
 
     def _located(self, uri: str) -> Location:
         try:
-            return parse(uri)
+            return _parsed(uri)
         except ValueError as error:
             raise EgressRefused(f"The address {_shown(uri)} is refused: {error}.") from None
 
@@ -217,6 +225,23 @@ class HttpEgress:
             raise EgressRefused(f"{address} is not open to documents. {_how_to_permit(f'{address}:{port}')}")
 
 
+_parsed = functools.lru_cache(256)(parse)
+
+
+@functools.lru_cache(512)
+def _name(name: str) -> str:
+    """A name of a header in lower case. EgressRefused for one that cannot be, or is set by the connection itself."""
+    if not _token.match(name):
+        raise _no_header(name)
+    if (low := name.lower()) in _OURS:
+        raise EgressRefused(f"The header {name!r} is set by Perdure itself: leave it out.")
+    return low
+
+
+def _no_header(name: str) -> EgressRefused:
+    return EgressRefused(f"The header {name[:60]!r} holds characters that no header may hold.")
+
+
 def _method(name: str) -> str:
     if not _token.match(name):
         raise EgressRefused(f"{name[:20]!r} is no HTTP method.")
@@ -225,23 +250,11 @@ def _method(name: str) -> str:
 
 def _request_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """All headers that are sent, except those that the connection sets itself."""
-    names = {name.lower() for name in headers}
-    sent = {
-        name: value
-        for name, value in (
-            ("User-Agent", f"perdure/{__version__}"),
-            ("Accept", "*/*"),
-            ("Accept-Encoding", "gzip, deflate"),
-        )
-        if name.lower() not in names
-    }
+    names = {_name(name) for name in headers}
     for name, value in headers.items():
-        if not _token.match(name) or not _value.match(value):
-            raise EgressRefused(f"The header {name[:60]!r} holds characters that no header may hold.")
-        if name.lower() in _OURS:
-            raise EgressRefused(f"The header {name!r} is set by Perdure itself: leave it out.")
-        sent[name] = value
-    return sent
+        if not _value.match(value):
+            raise _no_header(name)
+    return {**{name: value for name, value in _USUAL.items() if name.lower() not in names}, **headers}
 
 
 def _how_to_permit(place: str) -> str:

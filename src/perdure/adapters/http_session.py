@@ -279,9 +279,10 @@ def _written(method: str, target: str, headers: Mapping[str, str], body: bytes |
     lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
     if body is not None or method not in _BODILESS:
         lines.append(f"Content-Length: {len(body or b'')}")
-    if any("\r" in line or "\n" in line or "\0" in line for line in lines):
+    text = "\r\n".join(lines)
+    if text.count("\n") != len(lines) - 1 or text.count("\r") != len(lines) - 1 or "\0" in text:
         raise ValueError("a line of a request holds the end of a line")  # whoever calls has checked it: never sent
-    return "\r\n".join([*lines, "\r\n"]).encode() + (body or b"")
+    return f"{text}\r\n\r\n".encode() + (body or b"")
 
 
 class _Limits(NamedTuple):

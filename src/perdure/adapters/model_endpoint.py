@@ -5,6 +5,7 @@ message. Nothing is repeated here; `model_retries.py` does that.
 """
 
 import contextlib
+import functools
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -219,6 +220,7 @@ async def _beginning(streamed: Streamed) -> bytes:
     return said
 
 
+@functools.lru_cache(64)
 def _without(secret: str) -> Redaction:
     """Keeps the key out of what an endpoint says back, which is journaled and shown."""
     made = Redaction()

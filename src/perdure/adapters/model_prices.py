@@ -5,6 +5,7 @@ is never guessed.
 """
 
 import contextlib
+import functools
 import re
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
@@ -127,6 +128,7 @@ def price_of(model: str, provider: str = "", own: Mapping[str, Price] = {}) -> P
     return own.get(f"{provider}/*")
 
 
+@functools.lru_cache(256)
 def _names(model: str) -> list[str]:
     name = model.rpartition("/")[2]
     names = [model, name] if name != model else [model]

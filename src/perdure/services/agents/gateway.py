@@ -27,6 +27,7 @@ _AROUND_TOKENS = 16
 _CHARACTERS = 3
 """Of one token, at least: what is held back errs to the safe side."""
 _CHARACTERS_USUAL = 4
+_ID, _AHEAD = 12, 64
 _TOGETHER = 0.02
 """Seconds for which what answers cost is gathered before it is written."""
 
@@ -85,6 +86,7 @@ class ModelGateway:
         self._ground = ground
         self._models = ground.models
         self._spending = ground.spending
+        self._ids: list[str] = []
         self._told: list[tuple[Permit, dict[str, Any]]] = []
         self._settling: asyncio.Task[None] | None = None
 
@@ -92,8 +94,11 @@ class ModelGateway:
         return f"ModelGateway({self._models!r}, {self._ground.guardrails!r}, {self._ground.answers!r})"
 
     def id(self) -> str:
-        """For a request, an answer: nobody can guess it, nobody can choose it."""
-        return self._ground.chance(12).hex()
+        """For a request, an answer: nobody can guess it, nobody can choose it. Chance is asked for many at once."""
+        if not self._ids:
+            made = self._ground.chance(_ID * _AHEAD).hex()
+            self._ids = [made[at : at + 2 * _ID] for at in range(0, len(made), 2 * _ID)]
+        return self._ids.pop()
 
     def now(self) -> int:
         """Seconds since the epoch."""

@@ -259,6 +259,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """With what it was lifted by."""
 
 
+@functools.lru_cache(8)
 def day(at: int) -> str:
     return dt.datetime.fromtimestamp(at / 1000, dt.UTC).date().isoformat()
 
