@@ -14,7 +14,7 @@ from perdure.interpreter.budget_hold import BUDGET
 from perdure.interpreter.faults import problem
 from perdure.ports.function import Context, FunctionFault
 from perdure.ports.model import Answer, Model, ModelFailed, Request, TextDelta, Texts, Vectors
-from perdure.ports.spending import ANSWER, MODELS, Spender, Spending, Unlimited
+from perdure.ports.spending import ACCOUNT, ANSWER, MODELS, Spender, Spending, Unlimited
 
 TIMEOUT = 600.0
 """Seconds: a model on one thread answers one call after the other."""
@@ -51,8 +51,10 @@ class Providers:
     @contextlib.asynccontextmanager
     async def _paid(self, context: Context, model: str, tokens: int) -> AsyncIterator[dict[str, Any]]:
         """Around one request: what it cost is put into the bill; an empty one was not answered."""
-        models = tuple(context.resources.get(MODELS, ()))
-        spender = Spender(tenant=context.tenant, call=context.key, run=context.run, path=context.path, models=models)
+        spender = Spender(
+            tenant=context.tenant, call=context.key, run=context.run, path=context.path,
+            models=tuple(context.resources.get(MODELS, ())), **context.resources.get(ACCOUNT, {}),
+        )  # fmt: skip
         try:
             permit = await self._spending.begin(spender, model=model, tokens=tokens)
         except Exhausted as error:

@@ -12,9 +12,22 @@ MODELS = "perdure:models"
 """The resource of a run that names the models that it may ask, as patterns; its children have it too. Absent: every model."""
 
 
+ACCOUNT = "perdure:account"
+"""The resource of a run that says on whose account it is: `agent key project`, those that apply. Its children have it too."""
+INHERITED = (MODELS, ACCOUNT)
+
+
+def account(*, agent: str = "", key: str = "", project: str = "") -> dict[str, Json]:
+    """What is pinned to a run so that what it spends is on this account; nothing when it is nobody's."""
+    given: dict[str, Json] = {"agent": agent, "key": key, "project": project}
+    named = {name: value for name, value in given.items() if value}
+    return {ACCOUNT: named} if named else {}
+
+
 def inherited(parent: Mapping[str, Json], own: dict[str, Json]) -> dict[str, Json]:
-    """What is pinned to a child run: its own, and the models that its parent is held to."""
-    return {**own, MODELS: parent[MODELS]} if MODELS in parent else own
+    """What is pinned to a child run: its own, the models that its parent is held to, and its parent's account."""
+    held = {name: parent[name] for name in INHERITED if name in parent}
+    return {**own, **held} if held else own
 
 
 ANSWER = 131_072

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from perdure.errors import Conflict, Invalid
-from perdure.ports.spending import MODELS
+from perdure.ports.spending import MODELS, account
 from tests.conformance.engine.conftest import TENANT
 from tests.conformance.engine.world import event, workflow
 
@@ -140,13 +140,13 @@ async def test_a_child_that_nobody_waits_for_runs_all_the_same(place):
     assert place.world.calls["echo"] == 1
 
 
-async def test_children_and_forks_are_held_to_the_models_of_where_they_come_from(place):
+async def test_children_and_forks_have_the_models_and_the_account_of_where_they_come_from(place):
     leaf = workflow(place.world, "- h: {call: held, with: {}}\n- p: {call: pinned, with: {}}", name="leaf")
     child = "- r: {run: {workflow: {namespace: test, name: leaf, version: 1.0.0}}}"
     top = "- r: {run: {workflow: {namespace: test, name: child, version: 1.0.0}}}"
     await place.engine.publish(TENANT, leaf, {})
     await place.engine.publish(TENANT, workflow(place.world, child, name="child"), {})
-    held = {MODELS: ["p/*"]}
+    held = {MODELS: ["p/*"], **account(key="key_1", project="shop")}
     run = await place.engine.start(TENANT, workflow(place.world, top), {}, resources=held)
     await place.world.arrived.wait()
     await place.reopen()

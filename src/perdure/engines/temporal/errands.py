@@ -26,7 +26,7 @@ with workflow.unsafe.imports_passed_through():
     from perdure.interpreter import events as e
     from perdure.interpreter import handles, lifecycle
     from perdure.language.values import content_hash
-    from perdure.ports.spending import MODELS
+    from perdure.ports.spending import INHERITED
 
 if TYPE_CHECKING:
     from perdure.engines.temporal.workflow import RunWorkflow
@@ -257,7 +257,7 @@ class Errands:
 
     async def _start_child(self, command: c.StartChild) -> None:
         parent, record = self._run.beginning, self._run.record
-        held = {name: value for name, value in record.program.resources.items() if name == MODELS}
+        held = {name: value for name, value in record.program.resources.items() if name in INHERITED}
         wanted = [parent.tenant, [command.namespace, command.name, command.version], parent.depth, parent.limits.depth]
         found = await self._ask(protocol.FIND, [*wanted, held] if held else wanted)
         if command.id not in record.open:

@@ -17,7 +17,7 @@ from perdure.language.values import Json, canonical
 from perdure.ports.database import EVERY, Transaction
 from perdure.ports.edge import Sent
 from perdure.ports.engine import Run
-from perdure.ports.spending import MODELS
+from perdure.ports.spending import MODELS, account
 from perdure.services.agents import events, store_agents, store_contexts
 from perdure.services.agents.agents import Definitions
 from perdure.services.agents.contexts import unknown
@@ -157,7 +157,9 @@ class Executions:
     async def _start(self, execution: Execution, version: Version) -> None:
         tenant, run = execution.tenant, execution.run
         try:
-            held = {MODELS: list(execution.models)} if execution.models else None
+            held = account(agent=execution.agent, key=execution.key, project=execution.project)
+            if execution.models:
+                held[MODELS] = list(execution.models)
             await self._ground.engine.start(tenant, version.document, execution.input, run=run, resources=held)
         except (Invalid, NotFound, Conflict):
             # A function that it calls is gone, say: it will never begin, and its context must not wait for it.

@@ -132,8 +132,8 @@ class Accounts:
         await self._free(permit.holds)
 
     async def _whole(self, spender: Spender) -> Spender:
-        """With the agent, the key and the project of the execution that the run is."""
-        if not spender.run or spender.agent:
+        """With the agent, the key and the project of the execution that the run is, where the run itself does not say."""
+        if not spender.run or spender.agent or spender.key:
             return spender
         place = (spender.tenant, spender.run)
         known = self._runs.get(place)

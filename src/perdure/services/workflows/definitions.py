@@ -17,7 +17,7 @@ from perdure.interpreter.machine import compile
 from perdure.language.check import check
 from perdure.language.findings import Finding
 from perdure.language.read import Reading, Unreadable, read
-from perdure.language.values import Json, canonical, content_hash
+from perdure.language.values import canonical, content_hash
 from perdure.ports.database import EVERY, Transaction
 from perdure.services.workflows import differences, events, store, timetable
 from perdure.services.workflows.models import (
@@ -289,7 +289,7 @@ def _keep(tx: Transaction, made: Version) -> None:
             created=made.created if found is None else found.created, updated=made.created,
         )  # fmt: skip
         store.put_workflow(tx.connection, tenant, workflow, is_new=found is None)
-        timetable.follow(tx.connection, tenant, workflow, made.document.get("schedule"))
+        timetable.follow(tx.connection, tenant, workflow, made.document.get("schedule"), made.by)
     tx.tell(events.workflow_published(made, is_default=is_default))
 
 
@@ -308,5 +308,5 @@ def _take_back(tx: Transaction, made: Version) -> None:
     before = max(names, key=precedence)
     store.put_workflow(tx.connection, tenant, msgspec.structs.replace(found, default=before), is_new=False)
     earlier = store.version(tx.connection, tenant, id, before)
-    document: Json = {} if earlier is None else earlier.document
-    timetable.follow(tx.connection, tenant, found, document.get("schedule"))
+    document, by = ({}, "") if earlier is None else (earlier.document, earlier.by)
+    timetable.follow(tx.connection, tenant, found, document.get("schedule"), by)

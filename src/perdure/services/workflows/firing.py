@@ -141,7 +141,10 @@ class FiringLoop:
 
     async def _start(self, schedule: Schedule, firing: Firing) -> None:
         input = firing.input if firing.input is not None else schedule.input
-        wish = Start(workflow=schedule.workflow, version=schedule.version, input=input, id=firing.run)
+        wish = Start(
+            workflow=schedule.workflow, version=schedule.version, input=input, id=firing.run, by=schedule.by,
+            project=schedule.project,
+        )  # fmt: skip
         await self._runs.start(firing.tenant, wish)
         look = _look(schedule) if schedule.kind == "after" else None
         settled = msgspec.structs.replace(firing, state="started", detail="")

@@ -137,6 +137,9 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     """Its workflow is not enabled."""
     of_document: bool = False
     """It stands in the document, and comes and goes with it."""
+    by: str = ""
+    """Who made it: the runs that it starts are on this account."""
+    project: str = ""
     created: int
     updated: int
     due: int | None = None
@@ -173,6 +176,8 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     """The type of the event to deliver."""
     created: int
     by: str
+    """Who made it: the runs that it starts are on this account."""
+    project: str = ""
     rotated: int | None = None
     until: int | None = None
     """Until then the secret before is good as well."""

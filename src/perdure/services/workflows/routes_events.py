@@ -127,8 +127,9 @@ def kept(webhooks: Webhooks) -> APIRouter:
             raise Denied("An event is for the whole tenant, and you are bound to a project.", hint="Name a workflow.")
         check_workflow(by, given.workflow)
         made, secret = await webhooks.create(
-            by.tenant, by.subject, given.name, workflow=given.workflow, version=given.version, event=given.event
-        )
+            by.tenant, by.subject, given.name, workflow=given.workflow, version=given.version, event=given.event,
+            project=by.project,
+        )  # fmt: skip
         return shapes_events.WebhookOnce(webhook=shapes_events.WebhookShape.of(made), secret=secret)
 
     @routes.get("/{id}", openapi_extra=_READ)

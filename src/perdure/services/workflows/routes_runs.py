@@ -157,7 +157,8 @@ async def _started(runs: Runs, request: Request, workflow: str, given: _New) -> 
     by = caller(request)
     check_workflow(by, workflow)
     wish = Start(
-        workflow=workflow, version=given.version, input=given.input, id=given.id, key=key, models=by.models
+        workflow=workflow, version=given.version, input=given.input, id=given.id, key=key, models=by.models,
+        by=by.subject, project=by.project,
     )  # fmt: skip
     made = await runs.start(by.tenant, wish)
     content = _encode({"id": made.run, "workflow": made.workflow, "version": made.version})

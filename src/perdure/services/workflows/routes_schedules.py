@@ -58,7 +58,7 @@ def _keeping(schedules: Schedules) -> APIRouter:
         wanted = Wanted(
             workflow=given.workflow, version=given.version, kind=kinds[0], spec=getattr(given, kinds[0]),
             read=given.read, zone=given.zone, input=given.input, catch_up=given.catch_up,
-            window=given.window * 1000, overlap=given.overlap,
+            window=given.window * 1000, overlap=given.overlap, by=by.subject, project=by.project,
         )  # fmt: skip
         return shapes_schedules.ScheduleShape.of(await schedules.create(by.tenant, wanted))
 

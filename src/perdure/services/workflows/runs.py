@@ -13,7 +13,7 @@ from perdure.errors import Conflict, Denied, Invalid, NotFound, Unavailable
 from perdure.language.values import Json, same
 from perdure.ports.database import Transaction
 from perdure.ports.engine import ENDED, Entry, Query, Run
-from perdure.ports.spending import MODELS
+from perdure.ports.spending import MODELS, account
 from perdure.services.workflows import events, store_inbox
 from perdure.services.workflows.definitions import Definitions
 from perdure.services.workflows.models import Verb, Version, checked_run, no_run, run_id
@@ -41,6 +41,9 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     """An idempotency key: the same key is the same run."""
     models: tuple[str, ...] = ()
     """Patterns of the models that it may ask; empty: every model."""
+    by: str = ""
+    """Who starts it: a user, or `key:<id>` of an API key. What it spends is on this account."""
+    project: str = ""
 
 
 class Started(NamedTuple):
@@ -251,8 +254,12 @@ class Runs:
 
 
 def _held(wish: Start, found: Version) -> dict[str, Json]:
-    """What a run begins with, and the models that it is held to: those of the key that starts it, as they are now."""
-    return {**found.resources, MODELS: list(wish.models)} if wish.models else found.resources
+    """What a run begins with; the models that it is held to, those of the key that starts it, as they are now; and on whose
+    account it is."""
+    held = account(key=wish.by.removeprefix("key:"), project=wish.project)
+    if wish.models:
+        held[MODELS] = list(wish.models)
+    return {**found.resources, **held} if held else found.resources
 
 
 def open_tasks(entries: list[Entry]) -> list[Open]:

@@ -38,6 +38,9 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     catch_up: CatchUp = "last"
     window: int = 86_400_000
     overlap: Overlap = "skip"
+    by: str = ""
+    """Who makes it."""
+    project: str = ""
 
 
 class Schedules:

@@ -82,6 +82,8 @@ schedules = Table(
     Column("due", BigInteger),
     Column("last_run", Text),
     Column("memory", Text, nullable=False),
+    Column("by", Text, nullable=False, server_default=""),
+    Column("project", Text, nullable=False, server_default=""),
 )  # fmt: skip
 Index("schedules_due", schedules.c.due)
 Index("schedules_workflow", schedules.c.tenant, schedules.c.workflow)
@@ -114,6 +116,7 @@ webhooks = Table(
     Column("until", BigInteger),
     Column("secret", LargeBinary, nullable=False),
     Column("earlier", LargeBinary),
+    Column("project", Text, nullable=False, server_default=""),
     UniqueConstraint("id", name="webhooks_id"),
 )  # fmt: skip
 receipts = Table(

@@ -17,8 +17,8 @@ from perdure.services.workflows.models import Firing, Schedule, ScheduleKind, Wo
 KINDS: tuple[ScheduleKind, ...] = ("cron", "every", "after", "on")
 
 
-def follow(connection: Connection, tenant: str, workflow: Workflow, written: Json) -> None:
-    """The default version's document says this about when it runs (language.md A5); None: nothing."""
+def follow(connection: Connection, tenant: str, workflow: Workflow, written: Json, by: str = "") -> None:
+    """The default version's document, published by somebody, says this about when it runs (language.md A5); None: nothing."""
     known = [one for one in store_schedules.schedules_of(connection, tenant, workflow.id) if one.of_document]
     if not isinstance(written, dict):
         for one in known:
@@ -31,7 +31,7 @@ def follow(connection: Connection, tenant: str, workflow: Workflow, written: Jso
     if not known:
         made = Schedule(
             tenant=tenant, id=_id(tenant, workflow.id), workflow=workflow.id, kind=kind, spec=spec, read=read,
-            is_held=workflow.state != "enabled", of_document=True, created=now, updated=now,
+            is_held=workflow.state != "enabled", of_document=True, created=now, updated=now, by=by,
             overlap="allow" if kind == "on" else "skip",  # every event counts; it is not made up for at the next time
         )  # fmt: skip
         store_schedules.add_schedule(connection, tenant, msgspec.structs.replace(made, due=due.armed(made, now)))

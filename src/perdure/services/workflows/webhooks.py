@@ -45,8 +45,9 @@ class Webhooks:
         self._cleaned = 0.0
 
     async def create(
-        self, tenant: str, by: str, name: str, *, workflow: str = "", version: str | None = None, event: str = ""
-    ) -> tuple[Webhook, str]:
+        self, tenant: str, by: str, name: str, *, workflow: str = "", version: str | None = None, event: str = "",
+        project: str = "",
+    ) -> tuple[Webhook, str]:  # fmt: skip
         """A new webhook, and its secret, shown this once. It starts a workflow or delivers an event of a type."""
         if bool(workflow) == bool(event):
             raise Invalid("A webhook starts a workflow or delivers an event: name one of the two.")
@@ -58,7 +59,7 @@ class Webhooks:
         made = Webhook(
             tenant=tenant, id=ground.id("hook"), name=checked_text(name, "name", 200), workflow=workflow,
             version=version if workflow else None, event=checked_text(event, "type", 200), created=ground.clock.now(),
-            by=by,
+            by=by, project=project,
         )  # fmt: skip
         secret = signatures.new_secret(ground.chance(32))
         sealed = ground.sealing.seal(tenant, _place(made.id), secret.encode())
@@ -149,9 +150,10 @@ class Webhooks:
         given = decoded_json(message.body) if message.body else {}
         if hook.workflow:
             id = run_id("webhook", hook.tenant, hook.id, message.id)
-            started = await self._runs.start(
-                hook.tenant, Start(workflow=hook.workflow, version=hook.version, input=given, id=id)
+            wish = Start(
+                workflow=hook.workflow, version=hook.version, input=given, id=id, by=hook.by, project=hook.project
             )
+            started = await self._runs.start(hook.tenant, wish)
             return Taken(message=message.id, run=started.run)
         at = datetime.fromtimestamp(int(message.timestamp), UTC).isoformat().replace("+00:00", "Z")
         event: dict[str, Any] = {

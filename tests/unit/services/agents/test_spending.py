@@ -10,7 +10,7 @@ from perdure.errors import Invalid, Unavailable
 from perdure.functions.model_providers import BUDGET
 from perdure.ports.edge import Caller
 from perdure.ports.model import Message, Request
-from perdure.ports.spending import MODELS, Spender
+from perdure.ports.spending import MODELS, Spender, account
 from perdure.services.agents import events
 from perdure.services.agents.allowance import ModelDenied
 from perdure.services.agents.answers import Answers
@@ -366,6 +366,25 @@ async def test_a_run_asks_only_the_models_that_it_is_held_to(world):
         allowed = await world.settle(await world.engine.start(TENANT, document, {}, resources={MODELS: ["*"]}))
         assert allowed.status == "completed"
     assert len(world.talker.requests) == 2
+
+
+async def test_a_run_and_its_children_count_for_the_key_that_started_it(world):
+    above = {
+        "document": {"dsl": "1.0.3", "namespace": "test", "name": "above", "version": "1.0.0"},
+        "do": [{"below": {"run": {"workflow": {"namespace": "test", "name": "asks", "version": "1.0.0"}}}}],
+    }
+    await world.engine.publish(TENANT, INFER, {})
+    await world.budgets.create(TENANT, BY, Wanted(scope="key", subject="key_1", amount=0.02))
+    pays = account(key="key_1", project="shop")
+    for document in (INFER, above):
+        ended = await world.settle(await world.engine.start(TENANT, document, {}, resources=pays))
+        assert ended.status == "completed"
+    rows = await world.records.rows(TENANT, where={"key": "key_1", "project": "shop"})
+    assert len(rows) == 2
+    held = await world.engine.start(TENANT, INFER, {}, resources=pays)
+    await world.reaches(held, "waiting")
+    other = await world.settle(await world.engine.start(TENANT, INFER, {}, resources=account(key="key_2")))
+    assert other.status == "completed"
 
 
 async def test_who_refuses_to_lift_is_not_asked_again(world):

@@ -13,12 +13,31 @@ from perdure.functions.agent import Agent
 from perdure.functions.approve import Approve
 from perdure.functions.table import Table
 from perdure.ports.database import EVERY
+from perdure.ports.function import Context, Effect
+from perdure.ports.spending import ACCOUNT
 from perdure.services.workflows.service import Ground
 from perdure.services.workflows.store import metadata
 from perdure.services.workflows.workflows import Workflows
 
 TENANT = "t"
 BY = "ana"
+
+
+class Payer:
+    """A function that says on whose account it is called."""
+
+    name = "payer"
+    version = "1.0.0"
+    effect: Effect = "read"
+    summary = "Who pays."
+    input_schema: dict[str, Any] = {}
+    output_schema: dict[str, Any] = {}
+
+    def effect_of(self, arguments: Any, resources: dict[str, Any]) -> Effect:
+        return self.effect
+
+    async def execute(self, arguments: Any, context: Context) -> Any:
+        return context.resources.get(ACCOUNT)
 
 
 class PlainSealing:
@@ -48,7 +67,7 @@ class World:
         return Workflows(
             Ground(
                 database=self.database, engine=self.engine, clock=self.clock, sealing=PlainSealing(),
-                functions=Table([Agent(), Approve()]), resolve=self.resolve,
+                functions=Table([Agent(), Approve(), Payer()]), resolve=self.resolve,
             )
         )  # fmt: skip
 
@@ -97,6 +116,6 @@ def document(name: str, do: str = SET, version: str = "1.0.0", more: str = "") -
 async def world(tmp_path):
     clock = TestClock()
     database = open_database("sqlite://", "workflows", metadata, clock=clock)
-    async with EmbeddedEngine(tmp_path, Table([Agent(), Approve()]), clock=clock) as engine:
+    async with EmbeddedEngine(tmp_path, Table([Agent(), Approve(), Payer()]), clock=clock) as engine:
         yield World(clock, database, engine)
     await database.close()
