@@ -4,7 +4,7 @@ Counting is adding to a dictionary; the library that writes the exposition is im
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 
@@ -27,6 +27,9 @@ METRICS: dict[str, Metric] = {
     "perdure_idempotent_replays_total": Metric("counter", (), "Answers given again for a known Idempotency-Key."),
     "perdure_calls_total": Metric("counter", ("function", "outcome"), "Calls that runs made here: completed, definite (failed), unknown (failed, and may have happened)."),
     "perdure_call_seconds": Metric("histogram", ("function",), "Time from a call to its answer."),
+    "perdure_runs": Metric("gauge", ("status",), "Runs there are that may still change: pending, running, waiting, suspended, faulted. On Temporal those of the whole installation, a moment ago."),
+    "perdure_runs_began_total": Metric("counter", (), "Runs that began here, forks and child runs too."),
+    "perdure_runs_ended_total": Metric("counter", ("outcome",), "Runs that ended here: completed, faulted, cancelled. One that is mended ends once more."),
     "perdure_build": Metric("gauge", ("version",), "1, with the version as a label."),
 }  # fmt: skip
 """Other parts add theirs here: a name that is not in the table cannot be counted."""
@@ -46,7 +49,7 @@ class PrometheusMeters:
         self._histograms: dict[str, dict[tuple[str, ...], list[float]]] = {
             name: {} for name, metric in METRICS.items() if metric.kind == "histogram"
         }
-        self._watched: dict[str, Callable[[], float]] = {}
+        self._watched: dict[str, Callable[[], float | Mapping[tuple[str, ...], float]]] = {}
         self._version = version
         self._registry: Any = None
 
@@ -70,8 +73,8 @@ class PrometheusMeters:
         found[bisect_left(BUCKETS, value)] += 1
         found[-1] += value
 
-    def watch(self, name: str, read: Callable[[], float]) -> None:
-        assert METRICS[name].kind == "gauge", name
+    def watch(self, name: str, read: Callable[[], float | Mapping[tuple[str, ...], float]]) -> None:
+        assert METRICS[name].kind != "histogram", name
         self._watched[name] = read
 
     def text(self, accept: str) -> tuple[bytes, str]:
@@ -92,7 +95,7 @@ class PrometheusMeters:
         for name, metric in METRICS.items():
             if metric.kind == "counter":
                 family: Any = CounterMetricFamily(name, metric.sentence, labels=metric.labels)
-                for labels, count in self._counts[name].items() or _zero(metric):
+                for labels, count in (self._looked_up(name) or self._counts[name]).items() or _zero(metric):
                     family.add_metric(labels, count)
             elif metric.kind == "histogram":
                 family = HistogramMetricFamily(name, metric.sentence, labels=metric.labels)
@@ -102,9 +105,16 @@ class PrometheusMeters:
                 family = GaugeMetricFamily(name, metric.sentence, labels=metric.labels)
                 if name == "perdure_build":
                     family.add_metric([self._version], 1)
-                elif name in self._watched:
-                    family.add_metric([], self._watched[name]())
+                for labels, value in self._looked_up(name).items():
+                    family.add_metric(labels, value)
             yield family
+
+    def _looked_up(self, name: str) -> Mapping[tuple[str, ...], float]:
+        """What is watched under a name, by labels."""
+        if name not in self._watched:
+            return {}
+        found = self._watched[name]()
+        return found if isinstance(found, Mapping) else {(): found}
 
 
 def _zero(metric: Metric) -> list[tuple[tuple[str, ...], float]]:

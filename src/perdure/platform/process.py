@@ -27,6 +27,7 @@ from perdure.adapters.sealing import KeySealing, key_of_file, keys_from
 from perdure.adapters.telemetry import spans
 from perdure.adapters.tracing import TracedEngine, TracedFunction, Traces
 from perdure.engines.embedded.engine import EmbeddedEngine
+from perdure.engines.tally import Tally
 from perdure.errors import Invalid, Unavailable
 from perdure.gateway.app import Edge, Parts, build
 from perdure.migrations import histories
@@ -287,6 +288,18 @@ class Opening:
             self.task("sessions", sessions.sweep)
         return Identity(tenants, keys, users, sessions, tokens, who), database
 
+    def standing(self, engine: Any) -> None:
+        """Tell how many runs there are; what began and ended is told where runs are worked on."""
+        if isinstance(engine, EmbeddedEngine):
+            self.meters.watch("perdure_runs", engine.tally.open)
+            self.count(engine.tally)
+        else:
+            self.meters.watch("perdure_runs", engine.standing.open)
+
+    def count(self, tally: Tally) -> None:
+        self.meters.watch("perdure_runs_began_total", lambda: tally.began_total)
+        self.meters.watch("perdure_runs_ended_total", tally.ended)
+
     async def temporal(self, installation: wiring.Installation, tenants: Tenants, work: Work, outlet: Outlet) -> None:
         """Begin to work on the queues of a Temporal server, if there is one; it ends first, when calls have finished."""
         engine = installation.engine
@@ -300,6 +313,7 @@ class Opening:
             installation, self.directory, self.settings, queues=work.queues, calls=work.calls, drain=work.drain,
             outlet=outlet,
         )  # fmt: skip
+        self.count(worker.tally)
         await worker.open()
         self.stack.push_async_callback(worker.close)
 
@@ -335,6 +349,7 @@ async def opened(
         installation.table.surround(opening.traced)
         with part("engine"):
             await stack.enter_async_context(installation.open())
+        opening.standing(installation.engine)
         clock, sealing = installation.clock, opening.sealing()
         egress = HttpEgress([*settings.egress_allow, *trust.places(settings.oidc)])
         stack.push_async_callback(egress.close)

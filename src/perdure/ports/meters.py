@@ -1,6 +1,6 @@
 """Numbers that are counted while working, for `/metrics`. Names and labels are a table in `adapters/metrics.py`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 
@@ -15,8 +15,8 @@ class Meters(Protocol):
         """Sort a measured value into its histogram."""
         ...
 
-    def watch(self, name: str, read: Callable[[], float]) -> None:
-        """Ask for a value whenever somebody looks."""
+    def watch(self, name: str, read: Callable[[], float | Mapping[tuple[str, ...], float]]) -> None:
+        """Ask whenever somebody looks: for the value, or for the values by their labels. A count never falls."""
         ...
 
     def text(self, accept: str) -> tuple[bytes, str]:

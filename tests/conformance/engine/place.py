@@ -65,6 +65,15 @@ class Place:
         for _ in range(30):
             await asyncio.sleep(0)
 
+    @property
+    def tally(self) -> Any:
+        """What was counted of runs since the last opening."""
+        return self.engine.tally
+
+    async def standing(self) -> dict[tuple[str, ...], float]:
+        """How many runs there are that may still change."""
+        return self.engine.tally.open()
+
     async def calls_end(self) -> None:
         """No call is under way."""
         assert "under way=0" in repr(self.engine._calls)

@@ -75,6 +75,14 @@ class TemporalPlace(Place):
     async def turn(self) -> None:
         await asyncio.sleep(0.1)
 
+    @property
+    def tally(self) -> Any:
+        return self.worker.tally
+
+    async def standing(self) -> dict[tuple[str, ...], float]:
+        await self.engine.standing.look()
+        return self.engine.standing.open()
+
     async def calls_end(self) -> None:
         for _ in range(500):
             if self.worker.calls.under_way == 0:

@@ -53,6 +53,18 @@ def test_a_label_that_runs_away_is_stopped(monkeypatch):
     assert repr(meters) == "PrometheusMeters(8 series)" or "series" in repr(meters)
 
 
+def test_what_is_watched_may_have_labels():
+    meters = PrometheusMeters()
+    meters.watch("perdure_runs", lambda: {("waiting",): 3, ("running",): 0})
+    meters.watch("perdure_runs_began_total", lambda: 7)
+    meters.watch("perdure_runs_ended_total", lambda: {("faulted",): 2})
+    found = samples(meters)
+    assert found["perdure_runs", (("status", "waiting"),)] == 3
+    assert found["perdure_runs", (("status", "running"),)] == 0
+    assert found["perdure_runs_began_total", ()] == 7
+    assert found["perdure_runs_ended_total", (("outcome", "faulted"),)] == 2
+
+
 def test_a_name_that_is_in_no_table():
     with pytest.raises(KeyError):
         PrometheusMeters().add("perdure_unknown_total")

@@ -27,6 +27,7 @@ from perdure.engines.embedded.watchers import Watchers
 from perdure.engines.embedded.worker import Worker
 from perdure.engines.embedded.writer import Writer
 from perdure.engines.plain import NotJson, plain
+from perdure.engines.tally import Tally
 from perdure.errors import Conflict, Invalid, PerdureError, Unavailable
 from perdure.interpreter.events import (
     CancelRequested,
@@ -92,6 +93,7 @@ class EmbeddedEngine:
             catch_up(self._journal, self._worker.writer.batch)
             self._worker.writer.batch.add("add_opening", (self._worker.boot, self._clock.now()))
             await self._worker.durable()
+            self.tally.there = dict(self._journal.read("open_runs"))
             self._timers.refill()
             if recover:
                 await self._recover()
@@ -114,6 +116,11 @@ class EmbeddedEngine:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+    @property
+    def tally(self) -> Tally:
+        """How many runs there are, began and ended, since the opening."""
+        return self._worker.tally
 
     @property
     def stalled(self) -> str | None:

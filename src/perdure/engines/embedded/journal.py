@@ -19,7 +19,7 @@ from perdure.engines.embedded.room import Room
 from perdure.errors import Conflict, Invalid, NotFound, Unavailable
 
 APPLICATION = 0x50657264  # "Perd"
-SCHEMA = 4
+SCHEMA = 5
 MIGRATIONS: dict[int, str] = {
     1: """
     CREATE INDEX events_type ON events (tenant, type, seq);
@@ -38,6 +38,7 @@ MIGRATIONS: dict[int, str] = {
     CREATE INDEX events_emitted ON events (seq) WHERE emitted = 1;
     """,
     3: "",
+    4: "CREATE INDEX heads_open ON heads (status) WHERE status NOT IN ('completed', 'cancelled');",
 }
 """Schema version -> the SQL that makes the next one of it. Since 4 a row of `heads` may lag behind (`heads.py`)."""
 SYNCHRONOUS = ("FULL", 2)

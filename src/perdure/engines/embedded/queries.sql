@@ -81,6 +81,9 @@ ORDER BY runs.id DESC LIMIT :limit
 SELECT run, max(seq), body FROM journal WHERE seq >= (SELECT max(seq) FROM journal) / 256 * 256 GROUP BY run
 -- name: active_runs
 SELECT run FROM heads WHERE parked = 0 ORDER BY run
+-- name: open_runs
+-- As the index says it: whatever may still change.
+SELECT status, count(*) FROM heads WHERE status NOT IN ('completed', 'cancelled') GROUP BY status
 -- name: journal_row
 SELECT body FROM journal WHERE seq = ?
 -- name: journal_chain

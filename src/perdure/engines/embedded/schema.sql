@@ -1,4 +1,4 @@
--- The journal of the embedded engine, schema version 4. Times are whole milliseconds since the Unix epoch.
+-- The journal of the embedded engine, schema version 5. Times are whole milliseconds since the Unix epoch.
 -- Bodies are UTF-8 JSON; values over 8 KB inside them are references into `blobs`.
 
 -- What never changes about a run. `first` and `mark` are positions in `journal` and `events` when it began.
@@ -36,6 +36,7 @@ CREATE TABLE heads (
     result BLOB
 ) STRICT;
 CREATE INDEX heads_active ON heads (run) WHERE parked = 0;
+CREATE INDEX heads_open ON heads (status) WHERE status NOT IN ('completed', 'cancelled');
 
 -- The facts, append-only, one list a run through `prev` (0 ends it): an integer key takes six times the rows of a
 -- (run, number) key. `mark` is the position in `events` of a received event.

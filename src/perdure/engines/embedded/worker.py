@@ -28,6 +28,7 @@ from perdure.engines.embedded.timers import Timers
 from perdure.engines.embedded.values import LIMIT, Asking, Sent, decode, encode, pack, restored
 from perdure.engines.embedded.watchers import Watchers
 from perdure.engines.embedded.writer import Writer
+from perdure.engines.tally import Tally
 from perdure.errors import Unavailable
 from perdure.interpreter import handles
 from perdure.interpreter.commands import (
@@ -74,6 +75,7 @@ class Worker:
         """Published and not durable yet: position -> (tenant, event)."""
         self.unsaved_identities: dict[tuple[str, str, str], None] = {}
         self.audience = Audience(journal)
+        self.tally = Tally()
         self.untold: deque[tuple[str, dict[str, Any], int]] | None = None
         """Lifecycle events that are being told one after the other: (tenant, event, run that it tells of)."""
         self.emitted = asyncio.Event()
@@ -201,6 +203,7 @@ class Worker:
         """A new run with its first fact."""
         self.drive(row.key)
         record = RunRecord(row, program)
+        self.tally.began(record.status)
         record.shown = "running"  # as long as there is no row
         self.residents.add(record)
         self.writer.batch.add("add_run", tuple(row[:15]))
@@ -217,6 +220,7 @@ class Worker:
         for command in [command for command in record.open.values() if is_debt(command)]:
             record.close_command(command.id)
         self.drive(row.key)
+        self.tally.began(record.status)
         batch = self.writer.batch
         batch.add("add_run", tuple(row[:15]))
         for fact, mark in facts:
@@ -238,8 +242,10 @@ class Worker:
         due = event.now if isinstance(event, TimerFired) else 0
         event = msgspec.structs.replace(event, now=record.now(self.clock.monotonic() * 1000, due))
         event = self._record(record, event, mark)
-        first = record.entries
+        first, before = record.entries, record.status
         commands = record.step(event, mark)
+        if record.status != before:
+            self.tally.turned(before, record.status)
         for command in record.closed:
             if not _is_done_with(command, event):
                 self._close(record, command)

@@ -22,6 +22,7 @@ from perdure.engines.temporal import protocol
 from perdure.engines.temporal.activities import runtime
 from perdure.engines.temporal.codec import Codec, converter
 from perdure.engines.temporal.connection import Address, border
+from perdure.engines.temporal.counting import Standing
 from perdure.engines.temporal.definitions import Definitions
 from perdure.engines.temporal.errands import attributes_of
 from perdure.engines.temporal.finding import Finder, is_meant
@@ -88,9 +89,12 @@ class TemporalEngine:
         self._client = client
         self._reader = Reader(client, self._installation, self._kind)
         self._finder = Finder(client, self._installation, has_attributes=self._has_attributes)
+        self._standing = Standing(self._finder)
 
     async def close(self) -> None:
         """Leave. Runs go on."""
+        if self._client is not None:
+            await self._standing.close()
         for task in list(self._delivering):
             task.cancel()
         await asyncio.gather(*self._delivering, return_exceptions=True)
@@ -109,6 +113,11 @@ class TemporalEngine:
         if self._client is None:
             raise Unavailable("The engine is not open.")
         return self._client
+
+    @property
+    def standing(self) -> Standing:
+        """How many runs there are on the server."""
+        return self._standing
 
     # Beginning
 

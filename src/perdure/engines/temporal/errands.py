@@ -49,6 +49,8 @@ class Errands:
         self._held: list[c.ScheduleCall] = []
         self._count = 0
         self._shown = run.record.status
+        self.turned: Callable[[str, str], None] | None = None
+        """Is told of each new status: before, and now."""
         # An execution that goes on from another one does not know what that one told, and tells everything.
         self._told: dict[str, Any] = {} if run.is_first else dict.fromkeys(("ended", "error"), ...)
         self.progress: dict[str, Any] = {}
@@ -104,6 +106,8 @@ class Errands:
         is_new_fault = record.status == "faulted" and self._told.get("ended", record.ended) != record.ended
         if record.status == self._shown and not is_new_fault:
             return
+        if self.turned is not None and record.status != self._shown:
+            self.turned(self._shown, record.status)
         self._shown = record.status
         about = {
             "status": record.status, "updated": record.updated, "ended": record.ended, "began": self._began,

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from temporalio.client import Client
 
+from perdure.engines.tally import OPEN
 from perdure.engines.temporal import protocol
 from perdure.engines.temporal.connection import border
 from perdure.engines.temporal.reading import row_of
@@ -51,6 +52,14 @@ class Finder:
             if low == 0 or sum(is_meant(run, query) for _, run in found.values()) >= limit:
                 return found
             top = low
+
+    async def standing(self) -> dict[str, int]:
+        """How many runs of all tenants there are that may still change, by status; nothing where the server cannot tell."""
+        if not self._has_attributes:
+            return {}
+        queue = _quoted(protocol.queue(self._installation, "workflows"))
+        ours = f'WorkflowType = {_quoted(protocol.RUN)} AND TaskQueue = {queue} AND ExecutionStatus = "Running"'
+        return {status: await self._count(f"{ours} AND {protocol.STATUS} = {_quoted(status)}") for status in OPEN}
 
     async def _low(self, meant: str, top: int, limit: int) -> int:
         """Where a window below `top` begins that holds at least `limit` runs and not many more; 0 for all there are."""

@@ -11,9 +11,11 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 from perdure import __version__
 from perdure.engines.calls import Table
+from perdure.engines.tally import Tally
 from perdure.engines.temporal import protocol
 from perdure.engines.temporal.activities import CallActivities, OutletActivities, ServiceActivities
 from perdure.engines.temporal.codec import Codec
+from perdure.engines.temporal.counting import Counting
 from perdure.engines.temporal.definitions import Definitions
 from perdure.engines.temporal.exchange import ExchangeWorkflow
 from perdure.engines.temporal.workflow import RunWorkflow
@@ -62,6 +64,7 @@ class TemporalWorker:
         if unknown or not (queues or outlet):
             raise Invalid(f"There is no queue {', '.join(unknown)}.", hint=f"There are {', '.join(protocol.QUEUES)}.")
         self.calls = CallActivities(table, clock, secrets)
+        self.tally = Tally()
         codec = client.data_converter.payload_codec
         assert isinstance(codec, Codec)
         self._services = ServiceActivities(client, installation, Definitions(blobs, codec))
@@ -70,6 +73,7 @@ class TemporalWorker:
             "workflows": workflows,
             "workflow_runner": UnsandboxedWorkflowRunner(),
             "max_cached_workflows": cached,
+            "interceptors": [Counting(self.tally)],
         }
         serve = {"activities": [self._services.find, self._services.open_exchange]}
         wanted: dict[str, dict[str, Any]] = {}
