@@ -46,15 +46,18 @@ class NamedModel:
 
 class ModelCatalog:
     """`providers` by name, each knows its models; `default` is the one meant when a request names none. A route is a
-    provider of one model. `listed` are the models (`provider/model`) that `names` tells besides. With `is_strict` a
-    name before a slash has to be a provider; else what is unknown goes to the default provider as it is."""
+    provider of one model. `listed` are the models (`provider/model`) that `names` tells besides; `asks` are those that a
+    provider or a route asks under its own name. With `is_strict` a name before a slash has to be a provider; else what is
+    unknown goes to the default provider as it is."""
 
     def __init__(
-        self, providers: Mapping[str, Model], default: str, *, listed: Sequence[str] = (), is_strict: bool = False
-    ) -> None:
+        self, providers: Mapping[str, Model], default: str, *, listed: Sequence[str] = (), is_strict: bool = False,
+        asks: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> None:  # fmt: skip
         self._providers = dict(providers)
         self._listed = tuple(listed)
         self._is_strict = is_strict
+        self._asks = dict(asks or {})
         self.default = default
 
     def __repr__(self) -> str:
@@ -79,6 +82,18 @@ class ModelCatalog:
         if (slash and self._is_strict) or self.default not in self._providers:
             raise self._unknown(provider if slash else self.default)
         return Place(self._providers[self.default], name, self.default)
+
+    def known_as(self, name: str) -> tuple[str, ...]:
+        """Every name of what a name leads to: itself, the whole name, and the models that answer for a provider or a route."""
+        try:
+            place = self.find(name)
+        except ModelFailed:
+            return (name,)
+        whole = f"{place.provider}/{place.name}" if place.name else place.provider
+        asks = self._asks.get(place.provider, ())
+        if place.name:  # a provider asks that very model then, and a route what it always asks
+            asks = tuple(one for one in asks if one.partition("/")[0] != place.provider)
+        return tuple(dict.fromkeys((name, whole, *asks)))
 
     def _unknown(self, name: str) -> ModelFailed:
         known = ", ".join(sorted(self._providers)) or "none"

@@ -186,14 +186,18 @@ def build(configuration: Configuration, around: Surroundings) -> ModelCatalog:
             own.setdefault(f"{name}/*", FREE)
         made[name] = PricedModel(_provider(name, provider, around), name, own, next(iter(provider.models), ""))
     listed = [f"{name}/{model}" for name, provider in configuration.providers.items() for model in provider.models]
+    asks = {
+        name: (f"{name}/{provider.models[0]}",) for name, provider in configuration.providers.items() if provider.models
+    }
     for name, route in configuration.routes.items():
+        asks[name] = tuple(one for used in route.use for one in (used, *(() if "/" in used else asks.get(used, ()))))
         chain = []
         for used in route.use:
             provider_name, _slash, model = used.partition("/")
             chain.append(NamedModel(made[provider_name], model))
         made[name] = FallbackModel(chain, around.clock)
     default = configuration.default or next(iter(configuration.providers))
-    return ModelCatalog(made, default, listed=listed, is_strict=configuration.is_strict)
+    return ModelCatalog(made, default, listed=listed, is_strict=configuration.is_strict, asks=asks)
 
 
 def _provider(name: str, provider: Provider, around: Surroundings) -> Model:

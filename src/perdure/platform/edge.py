@@ -39,7 +39,9 @@ def model_gateway(
         models=installation.models,
         spending=spending,
         answers=answers,
-        guardrails=guardrails.load(Path(file).expanduser()) if file else guardrails.Guardrails(),
+        guardrails=guardrails.load(Path(file).expanduser(), installation.models.known_as)
+        if file
+        else guardrails.Guardrails(),
         clock=installation.clock,
         log=log,
     )

@@ -107,6 +107,31 @@ async def test_a_route_goes_on_to_the_next_and_each_key_to_its_own_place(tmp_pat
     assert [body["model"] for body in serving.bodies if body not in chats] == ["claude-opus-5"] * 3
 
 
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("one/m", ("one/m",)),
+        ("m", ("m", "one/m")),
+        ("one", ("one", "one/m")),
+        ("", ("", "one", "one/m")),
+        ("one/n", ("one/n",)),
+        ("two/x", ("two/x",)),
+        ("safe", ("safe", "one", "one/m", "two/y")),
+        ("safe/whatever", ("safe/whatever", "one", "one/m", "two/y")),
+        ("nobody/m", ("nobody/m",)),
+    ],
+)
+def test_a_model_is_known_by_every_name_that_leads_to_it(tmp_path, name, known):
+    text = """
+providers:
+  one: {{kind: ollama, models: [m, n]}}
+  two: {{kind: ollama}}
+routes:
+  safe: {{use: [one, two/y]}}
+"""
+    assert built(load(written(tmp_path, text)), tmp_path).known_as(name) == known
+
+
 async def test_prices_of_the_file_and_models_that_are_free(tmp_path):
     wire = BY_NAME["chat"]
     async with provider(whole(wire.bytes("text.json").replace(b"m-1", b"gpt-5"))) as (serving, egress):

@@ -22,6 +22,7 @@ from perdure.ports.model import Answer, Image, Message, Request, Text, ToolCall
 
 _NAMES = frozenset({"caller", "request"})
 _MASK_MEMORY = 8 << 20
+KnownAs = Callable[[str], tuple[str, ...]]
 
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -63,13 +64,14 @@ class _Compiled:
             self._schema.check()
         self.mask: Callable[[str], str] | None = _masking(rule) if rule.mask else None
 
-    def is_about(self, model: str, caller: Caller) -> bool:
+    def is_about(self, names: tuple[str, ...], caller: Caller) -> bool:
+        """`names`: all that the model is known by."""
         rule = self.rule
         if rule.tenants and caller.tenant not in rule.tenants:
             return False
         if rule.keys and caller.key not in rule.keys:
             return False
-        return not rule.models or any(fnmatch.fnmatchcase(model, pattern) for pattern in rule.models)
+        return not rule.models or any(fnmatch.fnmatchcase(name, pattern) for name in names for pattern in rule.models)
 
     def check(self, value: Json, arguments: dict[str, Json]) -> None:
         """Barred when the rule takes hold."""
@@ -84,9 +86,11 @@ class _Compiled:
 
 
 class Guardrails:
-    """All rules, compiled."""
+    """All rules, compiled. `known_as` tells every name of the model that a name leads to, so that no other name of it gets
+    around a rule."""
 
-    def __init__(self, rules: Rules = Rules()) -> None:
+    def __init__(self, rules: Rules = Rules(), known_as: KnownAs = lambda name: (name,)) -> None:
+        self._known_as = known_as
         self._before = [_compiled(rule) for rule in rules.before]
         self._after = [_compiled(rule) for rule in rules.after]
 
@@ -95,7 +99,7 @@ class Guardrails:
 
     def holds(self, request: Request, caller: Caller) -> bool:
         """Whether an answer has to be seen whole before a piece of it is given."""
-        return any(rule.is_about(request.model, caller) for rule in self._after)
+        return next(self._about(self._after, request, caller), None) is not None
 
     def before(self, request: Request, caller: Caller) -> Request:
         """The request as it may be sent. Raises Barred."""
@@ -121,15 +125,15 @@ class Guardrails:
                 rule.check(said(answer), {"caller": _shown(caller), "request": asked(request)})
         return answer
 
-    @staticmethod
-    def _about(rules: list[_Compiled], request: Request, caller: Caller) -> Iterator[_Compiled]:
-        return (rule for rule in rules if rule.is_about(request.model, caller))
+    def _about(self, rules: list[_Compiled], request: Request, caller: Caller) -> Iterator[_Compiled]:
+        names = self._known_as(request.model) if any(rule.rule.models for rule in rules) else ()
+        return (rule for rule in rules if rule.is_about(names, caller))
 
 
-def load(path: Path) -> Guardrails:
+def load(path: Path, known_as: KnownAs = lambda name: (name,)) -> Guardrails:
     """Read and check the file. Invalid with one sentence."""
     try:
-        return Guardrails(msgspec.convert(read(path.read_bytes()).value, Rules))
+        return Guardrails(msgspec.convert(read(path.read_bytes()).value, Rules), known_as)
     except OSError as error:
         raise Invalid(f"The rules file {path} cannot be read: {error.strerror}.") from None
     except (Unreadable, msgspec.ValidationError) as error:

@@ -113,7 +113,7 @@ class World:
                 models=catalog,
                 spending=self.account,
                 answers=Answers(MemoryCache(TestClock()), **answers),
-                guardrails=Guardrails(rules or Rules()),
+                guardrails=Guardrails(rules or Rules(), catalog.known_as),
                 clock=TestClock(),
                 log=lambda level, event, **fields: self.lines.append(event),
             )
@@ -510,6 +510,12 @@ async def test_rules_after_see_the_whole_answer_before_anybody_else():
     assert chunks[-1].text == "the … word"
     assert (await world.ask())[0].text == "the … word"
     assert asked.usage["outputTokens"] == 5
+
+
+@pytest.mark.parametrize("name", ["p/m", "m", "p", ""])
+async def test_no_other_name_of_a_model_gets_around_a_rule(name):
+    world = World("the secret word", rules=rules(after=[Rule(name="m", mask="secret", models=("p/*", "p"))]))
+    assert (await world.ask(model=name))[0].text == "the [masked] word"
 
 
 async def test_a_refused_answer_was_paid_for():
