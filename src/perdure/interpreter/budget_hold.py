@@ -60,11 +60,8 @@ def begin(run: Run, frame: Frame, problem: Problem) -> Outcome:
 
 def _wait(problem: Problem, question: str | None, until: int | None) -> dict[str, Json]:
     """What is waited for, for people to read."""
-    told: dict[str, Json] = {"kind": "budget"}
-    for key in ("budget", "detail"):
-        if isinstance(problem.get(key), str):
-            told[key] = problem[key]
-    return told | {key: value for key, value in (("question", question), ("until", until)) if value is not None}
+    told = {"budget": problem.get("budget"), "detail": problem.get("detail"), "question": question, "until": until}
+    return {"kind": "budget", **{key: value for key, value in told.items() if value is not None}}
 
 
 def _end(run: Run, frame: Frame) -> int | None:
