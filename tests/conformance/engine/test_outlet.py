@@ -130,6 +130,24 @@ async def test_what_nobody_takes_now_is_taken_later(place, monkeypatch):
                     await asyncio.sleep(0.02)
 
 
+async def test_what_nobody_takes_for_too_long_is_dropped_and_said(place, monkeypatch, caplog):
+    monkeypatch.setattr(exchange, "_OUTGOING", 3)
+    async with place.worker():
+        for number in range(5):
+            await place.run(EMIT.format(0), str(number))
+        found = await place.look()
+        assert (found["outgoing"], found["dropped"]) == (3, 2)
+        assert "2 were dropped so far" in caplog.text
+        async with place.worker(place.outlet, queues=()):
+            await place.outlet.until(3)
+            async with asyncio.timeout(20):
+                while (await place.look())["outgoing"]:
+                    await asyncio.sleep(0.02)
+            await place.run(EMIT.format(0), "later")
+            await place.outlet.until(4)
+    assert place.outlet.ids == ["00", "10", "20", "later0"]
+
+
 async def test_without_a_platform_nothing_piles_up(place):
     async with place.another(has_outlet=False) as plain, place.worker():
         _, end = await place.run(EMIT.format(0), "a", plain)

@@ -99,6 +99,8 @@ async def test_find_pages_newest_first(place):
     assert await place.engine.find(TENANT, Query(statuses=("faulted", "waiting"))) == []
     assert len(await place.engine.find(TENANT, Query(statuses=("faulted", "completed"), workflow="test.w0"))) == 3
     assert await place.engine.find(TENANT, Query(workflow="other.w0")) == []
+    assert [run.id for run in await place.engine.find(TENANT, Query(workflow="test."))] == runs[::-1]
+    assert await place.engine.find(TENANT, Query(workflow="other.")) == []
     assert await place.engine.find(TENANT, Query(version="9.9.9")) == []
     third = await place.engine.describe(TENANT, runs[2])
     since = [run.id for run in await place.engine.find(TENANT, Query(since=third.started))]

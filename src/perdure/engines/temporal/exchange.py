@@ -21,6 +21,9 @@ with workflow.unsafe.imports_passed_through():
 
 _RETENTION = 7 * 24 * 3600 * 1000
 _KEPT, _KEPT_BYTES, _SEEN = 10_000, 8_000_000, 20_000
+_OUTGOING, _OUTGOING_BYTES = 50_000, 32_000_000
+"""What is held for a platform that takes nothing; what comes then is counted, said and dropped, or the exchange would grow
+until its worker dies, and with it all events of the tenant."""
 _LONG = 4_000
 _BATCH, _BATCH_BYTES = 100, 500_000
 _PATIENCE = timedelta(seconds=60)
@@ -41,6 +44,8 @@ class Kept(msgspec.Struct):
     """[bytes, event] that the platform has not taken yet, oldest first."""
     out: list[str] = msgspec.field(default_factory=list)
     """The tenant, and the queue at which the platform takes its events."""
+    dropped: int = 0
+    """Events that the platform never gets: it had taken nothing for too long."""
 
 
 @workflow.defn(name=protocol.EXCHANGE)
@@ -52,6 +57,7 @@ class ExchangeWorkflow:
         self._kept = kept or Kept()
         self._lanes: dict[str, list[Any]] = {}
         self._bytes = sum(size for _, size, _ in self._kept.events)
+        self._outgoing_bytes = sum(size for size, _ in self._kept.outgoing)
         self._is_handing_out = False
 
     @workflow.run
@@ -92,7 +98,7 @@ class ExchangeWorkflow:
         kept = self._kept
         return {
             "events": len(kept.events), "subscribers": len(kept.subscriptions), "is_busy": bool(self._lanes),
-            "outgoing": len(kept.outgoing),
+            "outgoing": len(kept.outgoing), "dropped": kept.dropped,
         }  # fmt: skip
 
     def _publish(self, event: dict[str, Any], delivery: str) -> bool:
@@ -159,8 +165,19 @@ class ExchangeWorkflow:
     # What the platform takes
 
     def _report(self, event: dict[str, Any], out: list[str]) -> None:
-        self._kept.out = out
-        self._kept.outgoing.append([len(msgspec.json.encode(event)), event])
+        kept, size = self._kept, len(msgspec.json.encode(event))
+        kept.out = out
+        if len(kept.outgoing) < _OUTGOING and self._outgoing_bytes + size <= _OUTGOING_BYTES:
+            kept.outgoing.append([size, event])
+            self._outgoing_bytes += size
+        else:
+            kept.dropped += 1
+            if kept.dropped.bit_count() == 1:  # at 1, 2, 4, 8 and so on
+                workflow.logger.warning(
+                    "No worker takes the events of the tenant %s at the queue %s: %d were dropped so far.",
+                    *out,
+                    kept.dropped,
+                )
         self._hand_out()
 
     def _hand_out(self) -> None:
@@ -184,6 +201,7 @@ class ExchangeWorkflow:
             except FailureError:  # the server gave it up; the platform did not take it
                 await asyncio.sleep(_PATIENCE.total_seconds())
                 continue
+            self._outgoing_bytes -= sum(size for size, _ in outgoing[:taken])
             del outgoing[:taken]
         self._is_handing_out = False
 
