@@ -54,6 +54,11 @@ def functions_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def secrets_argument(parser: argparse.ArgumentParser) -> None:
+    """`--secrets`, wherever calls are made."""
+    parser.add_argument("--secrets", metavar="FILE", help="File (JSON or YAML) that maps secret names to values.")
+
+
 def drive_arguments(parser: argparse.ArgumentParser) -> None:
     """What every verb takes that drives a run."""
     data_argument(parser)
@@ -61,7 +66,7 @@ def drive_arguments(parser: argparse.ArgumentParser) -> None:
     shown.add_argument("--follow", action="store_true", help="Print every entry of the history as a line.")
     shown.add_argument("--quiet", action="store_true", help="Show no progress; only the output or the fault.")
     functions_argument(parser)
-    parser.add_argument("--secrets", metavar="FILE", help="File (JSON or YAML) that maps secret names to values.")
+    secrets_argument(parser)
 
 
 class Desk:
@@ -215,6 +220,11 @@ def tell(run: Run) -> int:
     else:
         print(f"perdure: The run {run.id} was cancelled.", file=sys.stderr)
     return 1
+
+
+def say(sentence: str) -> None:
+    """Something for the person at the terminal, at once."""
+    print(f"perdure: {sentence}", file=sys.stderr, flush=True)
 
 
 def write(value: Json) -> None:

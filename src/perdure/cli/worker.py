@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING
@@ -40,7 +39,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     drive.data_argument(parser)
     drive.functions_argument(parser)
-    parser.add_argument("--secrets", metavar="FILE", help="File (JSON or YAML) that maps secret names to values.")
+    drive.secrets_argument(parser)
     parser.add_argument("--queues", metavar="NAMES", help="Queues, separated by commas (default: all).")
     parser.add_argument(
         "--calls", type=int, default=100, metavar="N", help="Calls at once on each queue (default: 100)."
@@ -95,7 +94,7 @@ async def _work_alone(desk: drive.Desk, options: argparse.Namespace, queues: Seq
     """Runs and calls alone, which know no platform."""
     is_working = asyncio.Event()
     async with _health(options.health, is_working), contextlib.AsyncExitStack() as stack:
-        installation = await reached(desk.opened, stack, stop, Waiting(_say))
+        installation = await reached(desk.opened, stack, stop, Waiting(drive.say))
         if installation is None:
             return 0
         from perdure import wiring  # heavy; loaded already by now
@@ -105,10 +104,10 @@ async def _work_alone(desk: drive.Desk, options: argparse.Namespace, queues: Seq
         )
         await worker.open()
         is_working.set()
-        _say(f"Working on {', '.join(queues)} at {desk.settings.temporal_address}.")
+        drive.say(f"Working on {', '.join(queues)} at {desk.settings.temporal_address}.")
         await stop.wait()
         is_working.clear()
-        _say("Stopping; calls under way may finish.")
+        drive.say("Stopping; calls under way may finish.")
         await worker.close()
     return 0
 
@@ -128,7 +127,7 @@ async def _work_for_platform(
             role="worker", work=work,
         )  # fmt: skip
 
-    front, waiting = Front(), Waiting(_say)
+    front, waiting = Front(), Waiting(drive.say)
 
     def wait_for(error: Unavailable) -> None:
         front.missing = part_of(error)
@@ -138,12 +137,12 @@ async def _work_for_platform(
         platform = await reached(opened, stack, stop, wait_for)
         if platform is not None:
             for line in platform.warnings:
-                _say(line)
+                drive.say(line)
             front.become(platform.edge)
-            _say(f"Working on {', '.join([*queues, 'platform'])} at {desk.settings.temporal_address}.")
+            drive.say(f"Working on {', '.join([*queues, 'platform'])} at {desk.settings.temporal_address}.")
             await stop.wait()
             front.standing.drain()
-            _say("Stopping; calls under way may finish.")
+            drive.say("Stopping; calls under way may finish.")
             await stack.aclose()
     return 0
 
@@ -194,7 +193,3 @@ def _place(given: str) -> tuple[str, int]:
     if not port.isdigit():
         raise Invalid(f"--health {given} is not HOST:PORT.")
     return host or "127.0.0.1", int(port)
-
-
-def _say(sentence: str) -> None:
-    print(f"perdure: {sentence}", file=sys.stderr, flush=True)
