@@ -156,7 +156,7 @@ class ModelGateway:
     async def embed(self, asked: Asked, texts: Texts) -> Vectors:
         """Vectors. `asked.request` holds the texts as messages, for the rules."""
         self._check(asked)
-        await self._begin(asked)
+        await self._begin(asked, reckoned(asked.request, 0))
         checked = msgspec.structs.replace(texts, texts=tuple(message.text for message in asked.request.messages))
         made = await self._models.embed(checked)
         asked.usage = made.usage
@@ -286,15 +286,15 @@ class ModelGateway:
         return self._models.priced(model, usage)
 
 
-def reckoned(request: Request) -> int:
-    """The most tokens that a request may take in and give out."""
+def reckoned(request: Request, longest: int = ANSWER) -> int:
+    """The most tokens that a request may take in and give out, `longest` where it does not say how many."""
     characters = images = 0
     for message in request.messages:
         characters += len(message.text)
         images += 0 if isinstance(message.content, str) else len(message.content)
     if request.tools or request.schema is not None:
         characters += len(msgspec.json.encode((request.tools, request.schema)))
-    most = request.parameters.get("maxTokens") or ANSWER
+    most = request.parameters.get("maxTokens") or longest
     around = _AROUND_TOKENS * (1 + len(request.messages))
     return characters // _CHARACTERS + around + images * _IMAGE_TOKENS + int(most)
 

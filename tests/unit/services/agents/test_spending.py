@@ -18,7 +18,7 @@ from perdure.services.agents.budgets import Budgets, Wanted
 from perdure.services.agents.gateway import Asked, ModelGateway
 from perdure.services.agents.gateway import Ground as GatewayGround
 from perdure.services.agents.guardrails import Guardrails, Rules
-from perdure.services.agents.models import NANO
+from perdure.services.agents.models import NANO, Mark
 from perdure.services.agents.spending import AGAIN, Accounts, UsedUp
 from perdure.services.agents.store import marks, stopped
 from tests.unit.services.agents.conftest import BY, TENANT
@@ -215,7 +215,7 @@ async def test_who_refuses_faults_what_waits(world):
 
 
 @pytest.mark.parametrize("how", [{"amount": 1.0}, {"hard": False}, None])
-async def test_a_budget_that_was_changed_or_deleted_lets_runs_go_on(world, how):
+async def test_a_budget_that_wasquestions_or_deleted_lets_runs_go_on(world, how):
     made, run = await held(world)
     if how is None:
         await world.budgets.delete(TENANT, BY, made.id)
@@ -312,6 +312,24 @@ async def test_a_budget_that_was_raised_before_the_question_is_not_asked_about(w
     world.budgets.ask = ask
     assert (await world.settle(await world.engine.start(TENANT, INFER, {}))).status == "completed"
     assert await asked_of(world) == []
+
+
+async def test_who_asks_while_a_budget_is_raised_waits_for_nothing_or_is_told(world):
+    """Whichever of the two comes first: no question stays open that a change has answered already."""
+    for round in range(10):
+        made = await world.budgets.create(TENANT, BY, Wanted(scope="tenant", amount=0.01))
+        [account] = await world.budgets.accounts(spender("c"))
+        asking = [world.budgets.ask(account, NANO, f"r{number}") for number in range(4)]
+        raising = world.budgets.change(TENANT, BY, made.id, amount=2.0)
+        asking.insert(round % 5, raising)
+        questions = [found for found in await asyncio.gather(*asking) if isinstance(found, Mark)]
+        told = [
+            event["type"] for event in await world.told() if event["subject"] in {made.id} | {m.id for m in questions}
+        ]
+        assert (
+            told.count(events.APPROVAL_REQUESTED) == told.count(events.BUDGET_SETTLED) == len({m.id for m in questions})
+        )
+        await world.budgets.delete(TENANT, BY, made.id)
 
 
 async def test_who_waits_in_vain_for_those_before_asks_again_later(world):

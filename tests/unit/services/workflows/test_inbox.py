@@ -42,6 +42,19 @@ async def test_an_item_is_made_once(world):
     assert await world.service.inbox.find("other") == []
 
 
+async def test_what_nobody_needs_an_answer_to_any_more_is_withdrawn(world):
+    open_one, decided_one = await item(world), await item(world, 2)
+    await decide(world, decided_one.id)
+    listeners = world.service.listeners
+    for subject in ("e1", "e2", "e3", "e1"):
+        await listeners.withdrawn({"tenant": TENANT, "source": "/test/w/1.0.0", "subject": subject})
+    assert (await world.service.inbox.get(TENANT, open_one.id)).state == "closed"
+    assert (await world.service.inbox.get(TENANT, decided_one.id)).state == "decided"
+    assert [event["type"] for event in await world.told()].count(events.ITEM_CLOSED) == 1
+    with pytest.raises(Conflict):
+        await decide(world, open_one.id)
+
+
 async def test_a_decision_and_its_event(world):
     one = await item(world)
     done = await decide(world, one.id, reason="fine", data={"x": 1})
