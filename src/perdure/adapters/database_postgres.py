@@ -12,7 +12,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import URL, Connection, create_engine, text
 from sqlalchemy.exc import DBAPIError
@@ -20,7 +20,10 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from perdure.adapters.transaction import OpenTransaction, Surroundings
 from perdure.errors import Invalid, Unavailable, extra, reason
-from perdure.ports.database import Transaction
+from perdure.ports.database import EVERY, Transaction
+
+if TYPE_CHECKING:
+    from perdure.adapters.database_notices import Notices
 
 T = TypeVar("T")
 
@@ -43,6 +46,7 @@ _BEGIN_WRITE = """
     WITH mark AS (INSERT INTO {schema}.committed (id, at) VALUES (:id, :at) ON CONFLICT DO NOTHING RETURNING 1)
     SELECT (SELECT count(*) FROM mark), {settings}
 """
+_NOTIFY = text("SELECT pg_notify(:channel, :payload)")
 _ROLE = text("SELECT rolname, rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user")
 
 
@@ -85,6 +89,8 @@ class PostgresDatabase:
             )
         self._begin_write = text(_BEGIN_WRITE.format(schema=self.service, settings=_SETTINGS))
         self._threads = ThreadPoolExecutor(size, f"perdure-{self.service}")
+        self._channel = f"perdure_{self.service}"
+        self._notices: Notices | None = None
         self._ears: list[Callable[[], None]] = []
         self._closed = False
         try:
@@ -105,13 +111,29 @@ class PostgresDatabase:
         attempts = _Attempts()
         value: T = await self._in_thread(self._write, tenant, work, self._around.trace(), attempts)
         if attempts.told:
-            for ear in self._ears:
-                ear()
+            self._ring()
         return value
 
-    def on_told(self, ear: Callable[[], None]) -> None:
-        """Call this, in the loop of the writer's caller, after each commit that told something."""
+    def on_told(self, ear: Callable[[], None], *, others: bool = False) -> None:
+        """Call this, in the loop of the writer's caller, after each commit that told something; `others`: also when a process
+        told something in which nobody hears it."""
         self._ears.append(ear)
+        if others and self._notices is None:
+            from perdure.adapters.database_notices import Notices  # its library is an extra
+
+            _, place = self._engine.dialect.create_connect_args(self._engine.url)
+            self._notices = Notices(place, self._channel, self._ring, self._notify)
+
+    def _ring(self) -> None:
+        for ear in self._ears:
+            ear()
+
+    async def _notify(self, payload: str) -> None:
+        def work(connection: Connection) -> None:
+            connection.execute(_NOTIFY, {"channel": self._channel, "payload": payload})
+            connection.commit()
+
+        await self.read(EVERY, work)
 
     @contextlib.contextmanager
     def making(self) -> Iterator[Connection]:
@@ -126,6 +148,8 @@ class PostgresDatabase:
         """Let transactions under way end, then leave."""
         if not self._closed:
             self._closed = True
+            if self._notices is not None:
+                await self._notices.close()
             await asyncio.to_thread(self._threads.shutdown)
             self._engine.dispose()
 
@@ -158,6 +182,10 @@ class PostgresDatabase:
                     transaction = OpenTransaction(connection, tenant, self._around, trace)
                     value = work(transaction)
                     transaction.flush()
+                    if transaction.has_told and not self._ears:
+                        # With the commit or not at all. Only where nobody here hears of it: commits that notify wait for
+                        # one another.
+                        connection.execute(_NOTIFY, {"channel": self._channel, "payload": ""})
                     attempts.value, attempts.has_value, attempts.told = value, True, transaction.has_told
                     connection.commit()
                     return value

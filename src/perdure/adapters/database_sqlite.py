@@ -89,8 +89,8 @@ class SqliteDatabase:
         self._queue.put(waiting)
         return waiting.future
 
-    def on_told(self, ear: Callable[[], None]) -> None:
-        """Call this, in the loop of the writer's caller, after each commit that told something."""
+    def on_told(self, ear: Callable[[], None], *, others: bool = False) -> None:
+        """Call this, in the loop of the writer's caller, after each commit that told something. There are no others."""
         self._ears.append(ear)
 
     @contextlib.contextmanager

@@ -30,7 +30,7 @@ _log = logging.getLogger("perdure.relay")
 class _HasEars(Protocol):
     """A database that says when something was told."""
 
-    def on_told(self, ear: Callable[[], None]) -> None: ...
+    def on_told(self, ear: Callable[[], None], *, others: bool = False) -> None: ...
 
 
 class Relay:
@@ -47,8 +47,10 @@ class Relay:
         at_once: int = 200,
         keep_days: float = 7.0,
         alone: bool = False,
+        others: bool = False,
     ) -> None:
-        """`alone`: no other process works on this database, so that claims of one that was killed end at once."""
+        """`alone`: no other process works on this database, so that claims of one that was killed end at once. `others`: other
+        processes tell something and have no relay of their own."""
         self.published = 0
         self.failed = 0
         self._database = database
@@ -65,6 +67,7 @@ class Relay:
         self._closing = False
         self._is_held_up = False
         self._alone = alone
+        self._others = others
         self._task: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
@@ -73,7 +76,7 @@ class Relay:
     async def open(self) -> None:
         """Begin. Listeners should have subscribed before."""
         if isinstance(self._database, _HasEars):
-            self._database.on_told(self._wake.set)
+            self._database.on_told(self._wake.set, others=self._others)
         if self._alone:
             now = self._clock.now()
             await self._database.write(EVERY, lambda transaction: outbox.release_all(transaction.connection, now))

@@ -266,7 +266,8 @@ class Opening:
         """Begin to publish what a service tells. A bus inside the process reaches only those who listen in it."""
         if not self.works and isinstance(bus, MemoryBus):
             return
-        relay = Relay(database, bus, "workflow.events", clock=clock, alone=not self.settings.database_url)
+        shared, inside = bool(self.settings.database_url), isinstance(bus, MemoryBus)
+        relay = Relay(database, bus, "workflow.events", clock=clock, alone=not shared, others=shared and inside)
         await relay.open()
         self.stack.push_async_callback(relay.close)
 
