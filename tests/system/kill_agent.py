@@ -218,9 +218,9 @@ async def work(place: dict[str, Any]) -> None:
 def main() -> None:
     global END
     document()
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # who is dead is dead
     for line in sys.stdin:
         place = json.loads(line)
+        reap(os.WNOHANG)
         pid = os.fork()
         if pid == 0:
             os.close(0)
@@ -231,6 +231,14 @@ def main() -> None:
                 print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
             os._exit(1)
         print(pid, flush=True)
+    reap(0)
+
+
+def reap(how: int) -> None:
+    """Take note of those who are dead."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, how)[0]:
+            pass
 
 
 if __name__ == "__main__":
