@@ -2,6 +2,7 @@
 twice, undone or cancelled."""
 
 import asyncio
+import uuid
 
 import pytest
 
@@ -33,9 +34,16 @@ SCRIPT = """\
 
 
 @pytest.fixture
-def platform(tmp_path):
+def platform(tmp_path, engine, request):
     (tmp_path / "script.yaml").write_text(SCRIPT)
-    made = PlatformProcess(tmp_path, PERDURE_MODEL_SCRIPT=str(tmp_path / "script.yaml"))
+    more = {}
+    if engine == "temporal":
+        server = request.getfixturevalue("temporal_server")
+        more = {
+            "PERDURE_ENGINE": engine, "PERDURE_TEMPORAL_ADDRESS": server.target,
+            "PERDURE_TEMPORAL_INSTALLATION": f"test-{uuid.uuid4()}",
+        }  # fmt: skip
+    made = PlatformProcess(tmp_path, PERDURE_MODEL_SCRIPT=str(tmp_path / "script.yaml"), **more)
     try:
         made.up()
         yield made
@@ -58,7 +66,13 @@ def lift_by_hand(folder, budget):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", ["raised while down", "answered and killed", "refused and killed"])
+@pytest.mark.parametrize(
+    ("engine", "how"),
+    [
+        ("embedded", "raised while down"), ("embedded", "answered and killed"), ("embedded", "refused and killed"),
+        ("temporal", "answered and killed"),
+    ],
+)  # fmt: skip
 def test_a_held_run_survives_kills_and_hears_of_its_budget(platform, how, took_part):
     took_part("perdure up, killed while a step waits for a budget")
     with platform.client() as client:
@@ -91,6 +105,7 @@ def test_a_held_run_survives_kills_and_hears_of_its_budget(platform, how, took_p
         until(lambda: client.do(runs.get(held)).status == wanted)
         rows = client.do(usage.find(run=held)).items
         assert len(rows) == (0 if wanted == "faulted" else 1)
+        assert all(row.key for row in rows)
         types = [entry.type for entry in client.do(runs.history(held)).items]
         assert types.count("task.cancelled.v1") == 0
         assert ("compensate" in str(client.do(runs.history(held)).items)) == (wanted == "faulted")
