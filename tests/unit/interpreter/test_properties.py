@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from perdure.errors import Invalid
 from perdure.interpreter import commands as c
 from perdure.interpreter import events as e
+from perdure.interpreter.budget_hold import BUDGET, SETTLED
 from perdure.interpreter.machine import compile, step
 from perdure.interpreter.state import restore, snapshot
 
@@ -208,6 +209,9 @@ class World:
                 decided = {"approved": number % 2 == 0, "hash": expected["hash"]["expect"] if number % 5 else "?"}
                 event = {**event, "type": "dev.perdure.approval.decided.v1", "data": decided}
                 event["subject"] = expected["request"]["expect"]
+            if "question" in expected:
+                outcome = {"outcome": "refused" if number % 4 == 0 else "lifted"}
+                event = {**event, "type": SETTLED, "data": outcome, "subject": expected["question"]["expect"]}
             return e.EventReceived(now=now, id=id_, event=event)
         self.open.pop(id_)
         if isinstance(command, c.StartTimer):
@@ -218,6 +222,10 @@ class World:
                 if number % 3 == 0
                 else e.ChildCompleted(now=now, id=id_, output=number)
             )
+        if isinstance(command, c.ScheduleCall) and number % 7 == 0:
+            holds = ({"question": f"m{number}"}, {"until": now + number}, {"question": "m", "until": now + 5})
+            hold = holds[number % 3]
+            return e.CallFailed(now=now, id=id_, error={"type": BUDGET, "status": 429, "hold": hold})
         if isinstance(command, c.ScheduleCall) and number % 3 == 0:
             return e.CallFailed(now=now, id=id_, error=error, outcome="unknown" if number % 2 else "definite")
         if isinstance(command, c.ScheduleCall) and command.function == "model":
