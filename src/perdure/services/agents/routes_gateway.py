@@ -195,7 +195,7 @@ class Telling(Response):
                 raise
         finally:
             gone.cancel()
-            await self._gateway.settle(self._asked)
+            await self._gateway.settle_soon(self._asked)
 
     async def _pump(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:

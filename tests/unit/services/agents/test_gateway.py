@@ -288,6 +288,7 @@ async def test_what_a_reader_does_not_take_is_not_asked_for():
     client.takes.set()
     await running
     assert client.text.endswith("data: [DONE]\n\n")
+    await world.gateway.close()
     assert world.account.ended[0][1]["outputTokens"] == 5
 
 
