@@ -175,7 +175,7 @@ class Opening:
             workflow=published,
             canonical=functools.partial(edge.canonical, installation),
         )
-        service = Agents(ground)
+        service = Agents(ground, is_heard=self.role != "worker")
         if self.works:
             await service.executions.sweep()  # before models are asked: who comes back misses nothing of what is said
             self.task("executions", service.executions.run)

@@ -32,6 +32,7 @@ def test_calls_go_to_the_queue_of_their_group():
     groups = {protocol.group_of(name) for name in ("infer", "http", "openapi", "send-mail")}
     assert groups == {"models", "http", "functions"}
     assert groups < set(protocol.QUEUES)
+    assert {protocol.group_of(name) for name in ("infer", "model", "embed")} == {"models"}, "an agent's requests too"
     assert protocol.queue("perdure", "http") == "perdure-http"
     assert protocol.queue("perdure", "functions") == protocol.queue("perdure", "workflows")
 

@@ -25,7 +25,7 @@ BEGAN = "PerdureBegan"
 ATTRIBUTES = {TENANT: "Keyword", WORKFLOW: "Keyword", VERSION: "Keyword", STATUS: "Keyword", BEGAN: "Int"}
 """Search attributes. Runs carry them when the server knows all of them; the memo holds the same in any case."""
 
-GROUPS = {"infer": "models", "http": "http", "openapi": "http"}
+GROUPS = {"infer": "models", "model": "models", "embed": "models", "http": "http", "openapi": "http"}
 """Function -> the group whose queue its calls go to; every other function belongs to `functions`."""
 QUEUES = ("workflows", "functions", "http", "models")
 PLATFORM = "platform"

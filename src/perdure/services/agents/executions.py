@@ -63,7 +63,7 @@ class Answer(NamedTuple):
 class Executions:
     """The executions of all tenants."""
 
-    def __init__(self, ground: Ground, definitions: Definitions, live: Live) -> None:
+    def __init__(self, ground: Ground, definitions: Definitions, live: Live | None) -> None:
         self._ground = ground
         self._definitions = definitions
         self._live = live
@@ -224,7 +224,8 @@ class Executions:
         """See to its end in the background, and keep what it says meanwhile."""
         place = (execution.tenant, execution.run)
         if place not in self._watched:
-            self._live.listen(*place, frozenset(version.definition.handover))
+            if self._live is not None:
+                self._live.listen(*place, frozenset(version.definition.handover))
             task = self._watched[place] = asyncio.create_task(self._see_to(*place))
             task.add_done_callback(lambda _task: self._watched.pop(place, None))
 
@@ -318,6 +319,7 @@ class Executions:
         async def end() -> dict[str, Any]:
             return await self.outcome(execution.tenant, execution.run)
 
+        assert self._live is not None
         handover = frozenset(version.definition.handover)
         async for sent in self._live.follow(execution.tenant, execution.run, handover, last, end):
             yield sent

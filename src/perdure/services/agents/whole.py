@@ -15,13 +15,14 @@ from perdure.services.agents.usage import Records
 class Agents:
     """Every use case of the service, by noun."""
 
-    def __init__(self, ground: Ground) -> None:
+    def __init__(self, ground: Ground, *, is_heard: bool = True) -> None:
+        """`is_heard`: people listen to answers here, and not in other processes only."""
         self.ground = ground
         self.prompts = Prompts(ground)
         self.definitions = Definitions(ground, self.prompts)
         self.contexts = Contexts(ground)
         self.live = Live(ground)
-        self.executions = Executions(ground, self.definitions, self.live)
+        self.executions = Executions(ground, self.definitions, self.live if is_heard else None)
         self.budgets = Budgets(ground)
         self.records = Records(ground)
         self.accounts = Accounts(ground, self.budgets, self.records)
