@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import logging
 import os
 
 from perdure.cli import drive, tables
@@ -39,6 +40,7 @@ def execute(options: argparse.Namespace) -> int:
                     print(f"         {finding.hint}", flush=True)
         return found
 
+    logging.disable()  # what libraries say of a part is in its finding
     findings = asyncio.run(work())
     if options.json:
         tables.print_json(findings)

@@ -11,21 +11,31 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
 from perdure import settings as all_settings
 from perdure import wiring
-from perdure.adapters.database import in_directory
+from perdure.adapters.database import in_directory, open_database
 from perdure.adapters.egress import HttpEgress
+from perdure.adapters.sealing import KeySealing, keys_from
 from perdure.engines.embedded.journal import ReadOnly
 from perdure.errors import Conflict, PerdureError
 from perdure.migrations import histories
-from perdure.platform import roles, trust
+from perdure.platform import edge, roles, trust
 from perdure.platform.brokers import broker
+from perdure.ports.egress import EgressFailed, EgressRefused
 from perdure.settings import Settings
 
 State = Literal["ok", "warning", "failing"]
+HINTS = {
+    "database": "Start it, or name another one in PERDURE_DATABASE_URL.",
+    "cache and leases": "Start it, or name another one in PERDURE_REDIS_URL.",
+    "broker": "Start it, or name another one in PERDURE_BUS_URL.",
+    "OpenID providers": "Look at the address in the file of PERDURE_OIDC.",
+}
+"""What to do about a part that does not answer, where it does not say so itself."""
 _PATIENCE = 10.0
 _LITTLE_SPACE = 1024**3
 
@@ -63,6 +73,7 @@ def _looks(directory: Path, settings: Settings, environ: Mapping[str, str]) -> d
         return await _engine(directory, settings, environ)
 
     found: dict[str, Look] = {"data directory": files, "engine": engine, "secrets": secrets}
+    found["rules and functions"] = lambda: _rules(settings)
     for service in histories.STORES:
         found[f"database {service}"] = _database(directory, settings, service)
     if settings.engine == "temporal":
@@ -71,6 +82,8 @@ def _looks(directory: Path, settings: Settings, environ: Mapping[str, str]) -> d
         found["cache and leases"] = lambda: _redis(settings)
     if settings.bus_url:
         found["broker"] = lambda: _broker(settings)
+    if settings.otlp_endpoint:
+        found["traces"] = lambda: _traces(settings)
     if settings.oidc:
         found["OpenID providers"] = lambda: _providers(settings)
     found["models"] = lambda: _models(directory, settings, environ)
@@ -83,13 +96,18 @@ async def _found(part: str, work: Look) -> Finding:
             finding = await work()
             return msgspec.structs.replace(finding, part=part)
     except PerdureError as error:
-        return Finding(part, "failing", error.message, error.hint or "")
+        return Finding(part, "failing", error.message, error.hint or _hint(part))
     except TimeoutError:
         return Finding(
             part, "failing", f"Did not answer within {_PATIENCE:.0f} seconds.", "Is it running, and reachable?"
         )
     except OSError as error:
-        return Finding(part, "failing", f"The system refused: {error.strerror or error}.")
+        where = f" ({error.filename})" if error.filename else ""
+        return Finding(part, "failing", f"The system refused: {error.strerror or error}{where}.")
+
+
+def _hint(part: str) -> str:
+    return HINTS.get("database" if part.startswith("database ") else part, "")
 
 
 def _directory(directory: Path) -> Finding:
@@ -113,6 +131,7 @@ def _secrets(directory: Path, settings: Settings) -> Finding:
         if mode & 0o077:
             return Finding("", "warning", f"{path} can be read by others ({mode:o}).", f"Run `chmod 600 {path}`.")
     if settings.master_keys:
+        KeySealing(keys_from(settings.master_keys))
         return Finding("", "ok", f"Sealed under the first of {len(settings.master_keys)} keys of PERDURE_MASTER_KEYS.")
     if settings.database_url:
         return Finding(
@@ -174,9 +193,33 @@ async def _big_values(directory: Path, settings: Settings) -> Finding:
     return Finding("", "ok", f"{settings.temporal_store or directory / 'temporal'} can be read.")
 
 
+async def _rules(settings: Settings) -> Finding:
+    """What a server would refuse to begin with, though it is no server of its own."""
+    edge.checked(settings)
+    count = len(wiring.table(msgspec.structs.replace(settings, models="")).all())
+    return Finding("", "ok", f"Limits and rules can be read; documents can call {count} functions.")
+
+
+async def _traces(settings: Settings) -> Finding:
+    place = urlsplit(settings.otlp_endpoint).netloc.rpartition("@")[2]
+    egress = HttpEgress([*settings.egress_allow, place])
+    try:
+        await egress.request("GET", settings.otlp_endpoint, headers={}, timeout=_PATIENCE / 2)
+    except (EgressFailed, EgressRefused) as error:
+        return Finding(
+            "", "warning", f"The collector of traces does not answer: {error}.", "Traces are lost meanwhile."
+        )
+    finally:
+        await egress.close()
+    return Finding("", "ok", f"The collector of traces answers at {place}.")
+
+
 def _database(directory: Path, settings: Settings, service: str) -> Look:
     async def work() -> Finding:
         url = settings.database_url or in_directory(directory)
+        if settings.database_url.startswith("postgres"):
+            database = await asyncio.to_thread(open_database, url, service)  # refuses a role that nothing binds
+            await database.close()
         standing = await asyncio.to_thread(histories.standing, url, service)
         if standing.is_current or (not standing.found and not settings.database_url):
             is_new = "" if standing.found else " The file is made at the first start."

@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+from starlette.types import Receive, Scope, Send
+
 from perdure.adapters.anthropic_serving import MessagesWire
 from perdure.adapters.openai_chat_serving import ChatWire, EmbeddingsWire
 from perdure.adapters.openai_responses_serving import ResponsesWire
 from perdure.errors import Invalid
+from perdure.gateway.hosts import Hosts
 from perdure.gateway.rules import RATES, Rate, Rules
 from perdure.ports.cache import Cache
 from perdure.ports.log import Log
@@ -56,6 +59,18 @@ def canonical(installation: Installation, model: str) -> str:
     except ModelFailed:
         return model
     return f"{place.provider}/{place.name}" if place.name else place.provider
+
+
+def checked(settings: Settings) -> None:
+    """Invalid for the first rule of the edge that cannot be meant."""
+    found = rules(settings)
+    Hosts(_nothing, found.hosts, found.proxies)
+    if settings.guardrails:
+        guardrails.load(Path(settings.guardrails).expanduser())
+
+
+async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:
+    return
 
 
 def rules(settings: Settings) -> Rules:
