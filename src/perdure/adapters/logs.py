@@ -38,13 +38,6 @@ class LineLog:
             self._least = 100
 
 
-class Silent:
-    """A log that nobody reads."""
-
-    def __call__(self, level: Level, event: str, **fields: Any) -> None:
-        return
-
-
 class Bridge(logging.Handler):
     """Hands what libraries log to ours."""
 

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from perdure.adapters.logs import Bridge, LineLog, Silent, bridge
+from perdure.adapters.logs import Bridge, LineLog, bridge
 from perdure.ports.log import REQUEST, RUN
 
 
@@ -104,7 +104,3 @@ def test_the_bridge_is_the_only_one_that_writes():
         assert lines(out)[0]["message"] == "hello" and len(root.handlers) == 1
     finally:
         root.handlers[:], root.level = kept, level
-
-
-def test_silence():
-    Silent()("info", "x", y=1)

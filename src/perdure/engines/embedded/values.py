@@ -55,13 +55,8 @@ Load: TypeAlias = Callable[[bytes], bytes | None]
 """Hash -> body of a big value, or None when there is none: then what looked like a reference was data."""
 
 
-def harmless(value: Json) -> Json:
-    """Outside data with keys of ours escaped (`handles.py`); most values pass untouched after one look."""
-    return handles.escape(value) if value and handles.MARK in encode(value) else value
-
-
 def restored(value: Json) -> Json:
-    """Undo `harmless` for what leaves."""
+    """Undo `handles.escape` for what leaves; most values pass untouched after one look."""
     return handles.restore(value) if value and handles.MARK in encode(value) else value
 
 

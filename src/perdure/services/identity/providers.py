@@ -65,9 +65,6 @@ class Providers:
     def __repr__(self) -> str:
         return f"Providers({', '.join(self._trusted)})"
 
-    def knows(self, issuer: str) -> bool:
-        return issuer in self._trusted
-
     async def verify(self, issuer: str, token: str) -> Caller | None:
         """Who shows this token of a provider, or None. Unavailable when its keys cannot be read."""
         trusted = self._trusted.get(issuer)

@@ -94,8 +94,3 @@ def claim_items(connection: Connection, tenant: str, now: int, again: int, limit
         this = (items.c.tenant == one.tenant, items.c.id == one.id)
         connection.execute(update(items).where(*this).values(look=look))
     return found
-
-
-def count_open(connection: Connection, tenant: str, whose: Iterable[str]) -> int:
-    """How many open items one of these may decide; counting stops at 1,000."""
-    return len(find_items(connection, tenant, after="", limit=1000, states=("open",), whose=whose))
