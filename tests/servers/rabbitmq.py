@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers.temporal import free_port
+from tests.servers.tls import Certificates
 
 MISSING = "RabbitMQ is not installed: `apt-get install rabbitmq-server`"
 PROGRAM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
@@ -35,6 +36,9 @@ class RabbitServer:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.port = free_port()
+        self.secure_port = free_port()
+        self.certificates = Certificates(folder / "tls")
+        self.certificates.make("server")
         self.kills = 0
         self._mapper_port = free_port()
         self._distribution_port = free_port()
@@ -42,7 +46,8 @@ class RabbitServer:
         if os.getuid() == 0:
             user = pwd.getpwnam("rabbitmq")
             self._as = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-            os.chown(folder, user.pw_uid, user.pw_gid)
+            for path in (folder, *folder.rglob("*")):
+                os.chown(path, user.pw_uid, user.pw_gid)
         self._process: subprocess.Popen[bytes] | None = None
         self._mapper: subprocess.Popen[bytes] | None = None
 
@@ -54,6 +59,11 @@ class RabbitServer:
         return f"amqp://guest:guest@127.0.0.1:{self.port}/"
 
     @property
+    def secure_url(self) -> str:
+        """With TLS, under a certificate of an authority of its own."""
+        return f"amqps://guest:guest@127.0.0.1:{self.secure_port}/?cafile={self.certificates.file('ca.pem')}"
+
+    @property
     def version(self) -> str:
         found = sorted(Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_server-*"))
         return found[-1].name.removeprefix("rabbitmq_server-") if found else "unknown"
@@ -62,8 +72,11 @@ class RabbitServer:
         """Start it, and return when it speaks AMQP."""
         folder = str(self.folder)
         (self.folder / "plugins").write_text("[].\n")
+        file = self.certificates.file
         (self.folder / "rabbitmq.conf").write_text(
             "vm_memory_high_watermark.absolute = 1GB\ndisk_free_limit.absolute = 50MB\n"
+            f"listeners.ssl.default = 127.0.0.1:{self.secure_port}\nssl_options.cacertfile = {file('ca.pem')}\n"
+            f"ssl_options.certfile = {file('server.pem')}\nssl_options.keyfile = {file('server.key')}\n"
         )
         environment = {
             "PATH": os.environ["PATH"],
