@@ -8,7 +8,8 @@ the two can never disagree.
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args, get_origin
+from urllib.parse import unquote_plus
 
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from starlette.requests import Request
@@ -68,6 +69,8 @@ class Entry:
     convertors: Mapping[str, Any] = field(default_factory=dict)
     places: tuple[tuple[str, int], ...] = ()
     """Where each parameter stands among the segments, where all of them are whole segments."""
+    single: frozenset[str] = frozenset()
+    """Query parameters that have one value."""
     direct: Callable[[Request], Any] | None = None
     """The endpoint itself, where it asks for nothing but the request: FastAPI would only add time."""
 
@@ -221,6 +224,7 @@ def _entry(context: RouteContext) -> Entry:
         pattern=pattern if convertors else None,
         convertors=convertors,
         places=_places(path, convertors),
+        single=frozenset(_single(getattr(context, "dependant", None))),
         direct=_direct(context),
     )
 
@@ -254,6 +258,24 @@ def _direct(context: RouteContext) -> Callable[[Request], Any] | None:
     return endpoint
 
 
+def _single(dependant: Any) -> Iterator[str]:
+    """Names of query parameters that are no lists."""
+    for one in dependant.query_params if dependant else ():
+        kinds = (one.field_info.annotation, *get_args(one.field_info.annotation))
+        if not any((get_origin(kind) or kind) is list for kind in kinds):
+            yield one.alias
+    for inner in dependant.dependencies if dependant else ():
+        yield from _single(inner)
+
+
+def _refuse_twice(query: bytes, single: frozenset[str]) -> None:
+    """Of two values one would be left out, and nobody said which."""
+    names = [unquote_plus(part.partition(b"=")[0].decode("latin-1")) for part in query.split(b"&")]
+    twice = next((name for name in names if name in single and names.count(name) > 1), None)
+    if twice is not None:
+        raise Refused(422, "invalid", f"The parameter {twice!r} is given more than once.")
+
+
 class Routed:
     """Finds the entry of each request; 404 and 405 are said here, to everybody alike."""
 
@@ -273,6 +295,8 @@ class Routed:
                 raise Refused(404, "not-found", "There is nothing at this address.")
             headers = {"Allow": ", ".join(sorted(allowed))}
             raise Refused(405, "method-not-allowed", "This method does nothing here.", headers=headers)
+        if b"&" in scope["query_string"]:
+            _refuse_twice(scope["query_string"], found.single)
         exchange(scope).entry = found
         scope["path_params"] = parameters
         await self._app(scope, receive, send)

@@ -94,6 +94,13 @@ async def test_compressed_bodies_are_not_taken():
     assert answer.status == 415
 
 
+@pytest.mark.parametrize("query", ["limit=1&limit=2", "limit=1&x=2&%6cimit=1"])
+async def test_of_two_values_for_one_none_is_left_out(query):
+    answer = await World().ask("GET", f"{PATH}?{query}")
+    assert (answer.status, answer.json["detail"]) == (422, "The parameter 'limit' is given more than once.")
+    assert (await World().ask("GET", f"{PATH}?limit=1&x=2&x=3")).status == 200
+
+
 @pytest.mark.parametrize("path", [f"{PATH}/a%00", f"{PATH}?limit=%00"])
 async def test_characters_that_have_no_place_in_an_address(path):
     from urllib.parse import unquote
