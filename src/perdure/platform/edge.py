@@ -5,6 +5,7 @@ from pathlib import Path
 from starlette.types import Receive, Scope, Send
 
 from perdure.adapters.anthropic_serving import MessagesWire
+from perdure.adapters.model_catalog import ModelCatalog
 from perdure.adapters.openai_chat_serving import ChatWire, EmbeddingsWire
 from perdure.adapters.openai_responses_serving import ResponsesWire
 from perdure.errors import Invalid
@@ -23,6 +24,7 @@ from perdure.wiring import Installation
 
 WIRES: tuple[ModelWire, ...] = (ChatWire(), ResponsesWire(), MessagesWire())
 VECTORS = EmbeddingsWire()
+_MILLION = 1_000_000
 
 
 def model_gateway(
@@ -59,6 +61,29 @@ def canonical(installation: Installation, model: str) -> str:
     except ModelFailed:
         return model
     return f"{place.provider}/{place.name}" if place.name else place.provider
+
+
+def price(installation: Installation, model: str) -> float | None:
+    """The most that a token costs, of whatever may answer under this name; None when no price is known."""
+    assert installation.models is not None
+    found = [_price(installation.models, name) for name in installation.models.known_as(model)]
+    return max((one for one in found if one is not None), default=None)
+
+
+def _price(models: ModelCatalog, name: str) -> float | None:
+    """Of input or output, also where much input makes both dearer."""
+    costs: list[float] = []
+    for many in ((_MILLION, 0), (0, _MILLION), (_MILLION, _MILLION)):
+        usage = {"inputTokens": many[0], "outputTokens": many[1]}
+        try:
+            cost = models.priced(name, usage).get("cost")
+        except ModelFailed:
+            return None
+        if not isinstance(cost, int | float):
+            return None
+        costs.append(cost)
+    into, out, both = costs
+    return max(into, out, both - into) / _MILLION
 
 
 def checked(settings: Settings) -> None:

@@ -40,7 +40,6 @@ from perdure.ports.bus import Bus, Exchange, Listener
 from perdure.ports.cache import Cache
 from perdure.ports.function import Function
 from perdure.ports.locks import Locks
-from perdure.ports.model import ModelFailed
 from perdure.ports.outlet import Outlet
 from perdure.ports.spans import TRACEPARENT, Spans
 from perdure.ports.spending import Later
@@ -171,7 +170,7 @@ class Opening:
             cache=cache,
             clock=installation.clock,
             functions=installation.table,
-            price=functools.lru_cache(1024)(functools.partial(_price, installation)),
+            price=functools.lru_cache(1024)(functools.partial(edge.price, installation)),
             workflow=published,
             canonical=functools.partial(edge.canonical, installation),
         )
@@ -408,18 +407,6 @@ def _subscriptions(workflows: Workflows, agents: Agents) -> list[_Subscription]:
         ("questions", place, (agent_events.BUDGET_SETTLED,), workflows.listeners.withdrawn),
         ("executions", place, agent_listeners.MENDED, agents.listeners.mended),
     ]
-
-
-def _price(installation: wiring.Installation, model: str) -> float | None:
-    """The most that a token of a model costs; None when it is not known."""
-    assert installation.models is not None
-    million = {"inputTokens": 1_000_000, "outputTokens": 0}, {"inputTokens": 0, "outputTokens": 1_000_000}
-    try:
-        costs = [installation.models.priced(model, dict(usage)).get("cost") for usage in million]
-    except ModelFailed:
-        return None
-    known = [cost for cost in costs if isinstance(cost, int | float)]
-    return max(known) / 1_000_000 if known else None
 
 
 async def _for_ever(name: str, work: Callable[[], Awaitable[None]]) -> None:

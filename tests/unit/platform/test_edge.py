@@ -1,0 +1,46 @@
+"""What a request may cost at most is reckoned with the dearest of all that may answer."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from perdure.adapters.clock import TestClock
+from perdure.adapters.model_catalog import ModelCatalog
+from perdure.adapters.model_fallbacks import FallbackModel
+from perdure.adapters.model_prices import Above, Price, PricedModel
+from perdure.platform import edge
+from perdure.ports.model import ModelFailed
+
+CHEAP, DEAR = Price(input=1, output=2), Price(input=1, output=50, above=Above(200_000, 3, 100))
+
+
+class Silent:
+    """A model that nobody asks."""
+
+
+def priced(provider, prices, model):
+    return PricedModel(Silent(), provider, prices, model)
+
+
+@pytest.fixture
+def installation():
+    cheap, dear = priced("a", {"m": CHEAP}, "m"), priced("b", {"m": DEAR, "free": Price(input=0)}, "m")
+    route = FallbackModel([cheap, dear], TestClock())
+    models = ModelCatalog(
+        {"a": cheap, "b": dear, "route": route}, "a", is_strict=True, asks={"route": ("a/m", "b/m"), "a": ("a/m",)}
+    )
+    return SimpleNamespace(models=models)
+
+
+@pytest.mark.parametrize(
+    ("name", "dollars"),
+    [("a/m", 2), ("", 2), ("b/m", 100), ("route", 100), ("b/free", 0), ("a/unknown", None), ("nobody/m", None)],
+)
+def test_the_most_that_a_token_costs(installation, name, dollars):
+    found = edge.price(installation, name)
+    assert found == (None if dollars is None else dollars / 1_000_000)
+
+
+def test_a_name_that_leads_nowhere_leads_nowhere(installation):
+    with pytest.raises(ModelFailed):
+        installation.models.priced("nobody/m", {})
