@@ -5,9 +5,11 @@ from typing import Any
 
 import msgspec
 
+from perdure.errors import Invalid
 from perdure.language.values import Json, check_count
 
 _TOO_DEEP = 500
+_ACCEPTED_BYTES = 64 * 1024 * 1024
 _strict = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode
 _decode = msgspec.json.Decoder().decode
 
@@ -35,6 +37,25 @@ def plain(value: Any, limit: int) -> Json:
         raise
     except (TypeError, ValueError, OverflowError) as error:
         raise NotJson(str(error)) from None
+
+
+def accepted(value: Any) -> Any:
+    """The same of what a caller hands in. Invalid where it cannot be kept."""
+    try:
+        return plain(value, _ACCEPTED_BYTES)
+    except NotJson as error:
+        raise Invalid(f"That is not a JSON value that can be kept: {error}.") from None
+
+
+def accepted_event(event: dict[str, Any]) -> dict[str, Any]:
+    """The same of a CloudEvent. Invalid when it lacks an attribute that all have."""
+    for name in ("id", "source", "type"):
+        if not isinstance(event.get(name), str) or not event[name]:
+            raise Invalid(
+                f"A CloudEvent needs `{name}` as a text.", hint="See cloudevents.io: id, source, type, specversion."
+            )
+    sound: dict[str, Any] = accepted(event)
+    return sound
 
 
 def _check_depth(value: Json) -> None:

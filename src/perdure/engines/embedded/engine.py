@@ -26,9 +26,9 @@ from perdure.engines.embedded.views import Views
 from perdure.engines.embedded.watchers import Watchers
 from perdure.engines.embedded.worker import Worker
 from perdure.engines.embedded.writer import Writer
-from perdure.engines.plain import NotJson, plain
+from perdure.engines.plain import accepted, accepted_event
 from perdure.engines.tally import Tally
-from perdure.errors import Conflict, Invalid, PerdureError, Unavailable
+from perdure.errors import Conflict, PerdureError, Unavailable
 from perdure.interpreter.events import (
     CancelRequested,
     Event,
@@ -46,7 +46,6 @@ from perdure.ports.engine import ALL, Entry, Query, Run
 from perdure.ports.secrets import Secrets
 
 _log = logging.getLogger("perdure.engine")
-_INPUT_BYTES = 64 * 1024 * 1024
 _KEPT = 10_000
 
 
@@ -211,7 +210,7 @@ class EmbeddedEngine:
         resources: dict[str, Json] | None = None,
     ) -> str:
         self._ready()
-        given = self._given(input)
+        given = accepted(input)
         definition, program = self._programs.add(document, resources)
         if run is not None:
             key = self._key(tenant, run)
@@ -257,7 +256,7 @@ class EmbeddedEngine:
         row = self._new_row(tenant, str(uuid.uuid4()), definition, program, origin=origin.id)
         first = kept[0][0]
         assert isinstance(first, Started)
-        given = first.input if input is None or path is not None else self._given(input)
+        given = first.input if input is None or path is not None else accepted(input)
         kept[0] = (msgspec.structs.replace(forked(first, row.id, len(kept) - 1), input=given), None)
         self._keep_definition(definition, program)
         record = self._worker.begin_again(row, program, kept)
@@ -296,12 +295,7 @@ class EmbeddedEngine:
 
     async def deliver(self, tenant: str, event: dict[str, Any]) -> bool:
         self._ready()
-        for name in ("id", "source", "type"):
-            if not isinstance(event.get(name), str) or not event[name]:
-                raise Invalid(
-                    f"A CloudEvent needs `{name}` as a text.", hint="See cloudevents.io: id, source, type, specversion."
-                )
-        sound = self._given(event)
+        sound = accepted_event(event)
         answer: list[bool] = []
         self._worker.later(lambda: answer.append(exchange.publish(self._worker, tenant, sound)))
         await self._done_later()
@@ -333,7 +327,7 @@ class EmbeddedEngine:
     ) -> None:
         self._ready()
         patch = OperatorPatch(
-            now=self._clock.now(), action="skip", path=path, output=self._given(output), has_output=has_output
+            now=self._clock.now(), action="skip", path=path, output=accepted(output), has_output=has_output
         )
         await self._mend(tenant, run, patch)
 
@@ -451,12 +445,6 @@ class EmbeddedEngine:
             rows = self._journal.read("key_of", (tenant, run))
             key = rows[0][0] if rows else None
         return key
-
-    def _given(self, value: Json) -> Json:
-        try:
-            return plain(value, _INPUT_BYTES)
-        except NotJson as error:
-            raise Invalid(f"That is not a JSON value that can be kept: {error}.") from None
 
     def _ready(self, *, reading: bool = False) -> None:
         if not self._is_open:

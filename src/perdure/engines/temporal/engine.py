@@ -17,7 +17,7 @@ from temporalio.client import (
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
-from perdure.engines.plain import NotJson, plain
+from perdure.engines.plain import accepted, accepted_event
 from perdure.engines.temporal import protocol
 from perdure.engines.temporal.activities import runtime
 from perdure.engines.temporal.codec import Codec, converter
@@ -32,7 +32,7 @@ from perdure.engines.temporal.reading import Reader, row_of
 from perdure.engines.temporal.record import Record, program_of
 from perdure.engines.temporal.sweep import sweep
 from perdure.engines.temporal.workflow import RunWorkflow
-from perdure.errors import Conflict, Invalid, NotFound, Unavailable
+from perdure.errors import Conflict, NotFound, Unavailable
 from perdure.interpreter.commands import Lifecycle
 from perdure.interpreter.events import CancelRequested, Event, OperatorPatch, ResumeRequested, Started, SuspendRequested
 from perdure.interpreter.lineage import forked
@@ -42,7 +42,6 @@ from perdure.language.values import Json, content_hash
 from perdure.ports.blobs import Blobs
 from perdure.ports.engine import ALL, ENDED, Entry, Query, Run
 
-_INPUT_BYTES = 64 * 1024 * 1024
 _RECENT = 200
 _AGAIN = "`perdure runs retry` enters the faulted task again."
 
@@ -131,7 +130,7 @@ class TemporalEngine:
         resources: dict[str, Json] | None = None,
     ) -> str:
         program = compile(document, resources or {}, self._table)
-        return await self._start(tenant, program, self._given(input), run=run)
+        return await self._start(tenant, program, accepted(input), run=run)
 
     async def _start(
         self,
@@ -196,7 +195,7 @@ class TemporalEngine:
         if document is not None:
             program = compile(document, program.resources, self._table)
         if input is not None and path is None:
-            given = self._given(input)
+            given = accepted(input)
         id = str(uuid.uuid4())
         if kept:
             opening = kept[0]
@@ -208,12 +207,7 @@ class TemporalEngine:
     # Events
 
     async def deliver(self, tenant: str, event: dict[str, Any]) -> bool:
-        for name in ("id", "source", "type"):
-            if not isinstance(event.get(name), str) or not event[name]:
-                raise Invalid(
-                    f"A CloudEvent needs `{name}` as a text.", hint="See cloudevents.io: id, source, type, specversion."
-                )
-        sound = self._given(event)
+        sound = accepted_event(event)
         done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         waiting = self._deliveries.get(tenant)
         if waiting is None:
@@ -280,7 +274,7 @@ class TemporalEngine:
     async def skip(
         self, tenant: str, run: str, path: str | None = None, *, output: Json = None, has_output: bool = False
     ) -> None:
-        given = self._given(output)
+        given = accepted(output)
         await self._mend(
             tenant, run, OperatorPatch(now=0, action="skip", path=path, output=given, has_output=has_output)
         )
@@ -375,12 +369,6 @@ class TemporalEngine:
     async def sweep(self, tenant: str, before: int) -> int:
         """Forget big values, put before this time, of runs that the server has forgotten; how many they were."""
         return await sweep(self.client, self._installation, tenant, self._blobs, before)
-
-    def _given(self, value: Json) -> Json:
-        try:
-            return plain(value, _INPUT_BYTES)
-        except NotJson as error:
-            raise Invalid(f"That is not a JSON value that can be kept: {error}.") from None
 
 
 def _until(facts: list[Event], program: Program, run: str, path: str) -> int:
