@@ -3,6 +3,7 @@
 import json
 import signal
 import time
+import urllib.request
 
 import pytest
 
@@ -63,6 +64,15 @@ def test_from_a_document_to_its_output(platform):
         assert [one.id for one in found.items] == [started.id]
         numbers = [json.loads(event.data).get("number") for event in client.stream(runs.follow(started.id))]
         assert numbers == [1, 2, 3, 4, 5, None]
+    with urllib.request.urlopen(f"{platform.address}/metrics", timeout=20) as answer:
+        told = answer.read().decode()
+    counted = dict(line.rsplit(" ", 1) for line in told.splitlines() if line.startswith("perdure_runs"))
+    assert (
+        float(counted["perdure_runs_began_total"])
+        >= 1
+        <= float(counted['perdure_runs_ended_total{outcome="completed"}'])
+    )
+    assert 'perdure_runs{status="waiting"}' in counted
 
 
 def test_a_document_with_errors_is_refused_with_all_of_them(platform):
