@@ -270,21 +270,21 @@ class Budgets:
         new = self._mark(account, "asked", 0)
 
         def work(tx: Transaction) -> Mark | None:
-            budget = store_spending.budget(tx.connection, tenant, account.budget.id, lock=True)
-            if budget is None or not budget.hard:
+            found = _used_up(tx.connection, account, spent, lock=True)
+            if found is None:
                 return None
-            asked = _asked(tx.connection, account)
-            limit = budget.amount + sum(mark.extra for mark in asked)
-            if spent < limit:
-                return None
+            standing, asked = found
             if asked and asked[-1].state != "lifted":
                 return asked[-1]
             mark = msgspec.structs.replace(new, round=len(asked))
             store_spending.add_mark(tx.connection, tenant, mark)
-            standing = Standing(budget=budget, subject=account.subject, window=account.window, spent=spent, limit=limit)
-            tx.tell(events.budget_used_up(standing, mark, run, ends(budget.per, now)))
+            tx.tell(events.budget_used_up(standing, mark, run, ends(standing.budget.per, now)))
             return mark
 
+        # What is asked already is found without a lock: a change that comes later answers it.
+        found = await self._ground.database.read(tenant, lambda c: _used_up(c, account, spent))
+        if found is not None and found[1] and found[1][-1].state != "lifted":
+            return found[1][-1]
         return await self._ground.database.write(tenant, work)
 
     def _answer_questions(self, tx: Transaction, budget: Budget, by: str) -> None:
@@ -338,6 +338,19 @@ def _asked(connection: Connection, account: Account) -> list[Mark]:
     budget = account.budget
     found = store_spending.marks_of(connection, budget.tenant, budget.id, account.subject, account.window)
     return [mark for mark in found if mark.kind == "asked"]
+
+
+def _used_up(
+    connection: Connection, account: Account, spent: int, *, lock: bool = False
+) -> tuple[Standing, list[Mark]] | None:
+    """The account as the database has it now, and the questions about it in order; None when there is room on it."""
+    budget = store_spending.budget(connection, account.budget.tenant, account.budget.id, lock=lock)
+    if budget is None or not budget.hard:
+        return None
+    asked = _asked(connection, account)
+    limit = budget.amount + sum(mark.extra for mark in asked)
+    standing = Standing(budget=budget, subject=account.subject, window=account.window, spent=spent, limit=limit)
+    return None if spent < limit else (standing, asked)
 
 
 def _is_used_up(connection: Connection, budget: Budget, mark: Mark) -> bool:
