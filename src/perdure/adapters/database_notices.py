@@ -18,6 +18,10 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 30.0
 _ECHO = 5.0
 """Seconds within which a notice of our own must come back, sent through another connection."""
 _ALIVE = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+_UNHEARD = (
+    "the database's notices do not arrive, perhaps for a pooler in transaction mode; what other processes tell is found by "
+    "looking, once a second."
+)
 _log = logging.getLogger("perdure.database")
 
 Send = Callable[[str], Awaitable[Any]]
@@ -53,7 +57,7 @@ class Notices:
         while True:
             try:
                 if not await self._listen():
-                    _log.info("No notices reach %s, perhaps for a pooler: it looks now and then.", self._channel)
+                    _log.warning("%s: %s", self._channel, _UNHEARD)
                     return
             except Exception as error:  # noqa: BLE001 - whatever it is, the looks go on
                 _log.debug("Notices for %s cannot be heard now: %s", self._channel, error)
