@@ -122,7 +122,10 @@ class Authenticated:
         rate = self._rules.rates.get("refused")
         if rate is None:
             return
-        count = await self._cache.add(f"-:refused:{address_of(scope)}", 1, rate.seconds)
+        try:
+            count = await self._cache.add(f"-:refused:{address_of(scope)}", 1, rate.seconds)
+        except Unavailable:  # then nobody counts; what is not valid stays so
+            return
         if count > rate.amount:
             raise Refused(
                 429, "exhausted", "Too many credentials that are not valid came from your address.",

@@ -4,6 +4,7 @@ It decides nothing: each part is the answer of a route that the caller could ask
 """
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import Mapping
 from typing import Annotated, Any, Protocol
@@ -15,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
+from perdure.errors import Unavailable
 from perdure.gateway.inner import Answer, Inner
 from perdure.gateway.problems import Refused
 from perdure.ports.cache import Cache
@@ -156,8 +158,12 @@ async def _kept(cache: Cache, by: Caller, page: str, make: Any) -> Response:
     """Kept for a caller with these permissions: nobody sees through another's eyes."""
     seen = "\0".join((by.subject, by.project, *sorted(by.permissions), page))
     name = f"{by.tenant}:page:{hashlib.blake2b(seen.encode(), digest_size=16).hexdigest()}"
-    body = await cache.get(name)
+    try:
+        body = await cache.get(name)
+    except Unavailable:  # then the page is made anew for everybody
+        body = None
     if body is None:
         body = msgspec.json.encode(await make())
-        await cache.put(name, body, _FRESH)
+        with contextlib.suppress(Unavailable):
+            await cache.put(name, body, _FRESH)
     return Response(body, media_type="application/json")

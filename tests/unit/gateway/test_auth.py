@@ -2,6 +2,9 @@
 
 import pytest
 
+from perdure.adapters.clock import TestClock
+from perdure.adapters.memory_cache import MemoryCache
+from perdure.errors import Unavailable
 from perdure.gateway.auth import COOKIE, csrf_token
 from perdure.gateway.rules import Rate, Rules
 from tests.unit.gateway.world import CALLERS, World
@@ -167,3 +170,12 @@ async def test_the_memory_of_credentials_is_bounded(monkeypatch):
         if key.startswith("key-"):
             await world.ask("GET", PATH, key=key)
     assert (await world.ask("GET", PATH)).status == 200
+
+
+async def test_what_is_not_valid_stays_so_when_the_counters_are_away():
+    class Away(MemoryCache):
+        async def add(self, key: str, amount: int, ttl: float) -> int:
+            raise Unavailable("no cache")
+
+    world = World(cache=Away(TestClock()))
+    assert (await world.ask("GET", PATH, key="nobody")).status == 401

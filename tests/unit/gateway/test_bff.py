@@ -9,7 +9,9 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from perdure.errors import NotFound
+from perdure.adapters.clock import TestClock
+from perdure.adapters.memory_cache import MemoryCache
+from perdure.errors import NotFound, Unavailable
 from perdure.ports.edge import CALLER, Caller, permission
 from tests.unit.gateway.world import World
 
@@ -59,9 +61,17 @@ class Workflows:
         return JSONResponse({"items": [{"of": by.tenant, "path": request.url.path}], "next": None})
 
 
-def made() -> tuple[World, Workflows]:
+class Away(MemoryCache):
+    async def get(self, key: str) -> bytes | None:
+        raise Unavailable("no cache")
+
+    async def put(self, key: str, value: bytes, ttl: float) -> None:
+        raise Unavailable("no cache")
+
+
+def made(**more: Any) -> tuple[World, Workflows]:
     service = Workflows()
-    world = World(routers=[service.router()], runs=service)
+    world = World(routers=[service.router()], runs=service, **more)
     for tenant in "ab":
         world.identity.callers[f"all-{tenant}"] = Caller(tenant=tenant, subject="key:9", by="key", permissions=ALL)
     world.identity.callers["some"] = Caller(tenant="a", subject="key:9", by="key", permissions=frozenset({"runs:read"}))
@@ -78,6 +88,13 @@ async def test_the_dashboard_in_one_round_and_kept_for_a_moment():
     assert len(service.asked) == 6
     world.clock.advance(2.1)
     await world.ask("GET", "/api/v1/dashboard", key="all-a")
+    assert len(service.asked) == 12
+
+
+async def test_without_a_cache_it_is_made_anew():
+    world, service = made(cache=Away(TestClock()))
+    for _ in range(2):
+        assert (await world.ask("GET", "/api/v1/dashboard", key="all-a")).status == 200
     assert len(service.asked) == 12
 
 
