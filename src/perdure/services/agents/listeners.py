@@ -7,7 +7,8 @@ from perdure.services.agents.budgets import Budgets
 from perdure.services.agents.executions import Executions
 from perdure.services.workflows import events as workflow_events
 
-MENDED = (workflow_events.RUNS_CHANGED, workflow_events.RUN_REPAIRED)
+MENDED = (workflow_events.RUNS_CHANGED,)
+"""Told when runs have been changed; what a person decided about one (`RUN_REPAIRED`) is not done yet when it is told."""
 
 
 class Listeners:
@@ -22,9 +23,9 @@ class Listeners:
         return "Listeners()"
 
     async def decided(self, event: dict[str, Any]) -> None:
-        """`APPROVAL_DECIDED`: perhaps about a budget."""
+        """`APPROVAL_DECIDED`: perhaps about a budget, unless a document asked."""
         subject, data = str(event.get("subject", "")), event.get("data")
-        if not subject.startswith("mark_") or not isinstance(data, dict):
+        if not subject.startswith("mark_") or not isinstance(data, dict) or data.get("asker"):
             return
         given = data.get("data")
         add = given.get("add") if isinstance(given, dict) else None
@@ -41,8 +42,5 @@ class Listeners:
     async def mended(self, event: dict[str, Any]) -> None:
         """`MENDED`: an operator let runs go on, or somebody decided so."""
         data = event["data"]
-        if event["type"] == workflow_events.RUN_REPAIRED:
-            runs = [data["run"]]
-        else:
-            runs = data["runs"] if data["verb"] in {"retry", "skip"} else []
-        await self._executions.reopened(event["tenant"], runs)
+        if data["verb"] in {"retry", "skip"}:
+            await self._executions.reopened(event["tenant"], data["runs"])

@@ -97,14 +97,22 @@ class Bulk:
             EVERY, lambda tx: store_jobs.claim_jobs(tx.connection, EVERY, now, now + _LEASE, 4)
         )
         for job in found:
-            await self._keep(await self._step(job))
+            await self._keep(await self._step(job), job.done)
         return bool(found)
 
-    async def _keep(self, job: Job) -> None:
+    async def _keep(self, job: Job, before: int) -> None:
+        """Keep how far it is, and tell which runs it has changed since so many were done."""
         free = None if job.state == "done" else self._ground.clock.now()
-        await self._ground.database.write(
-            job.tenant, lambda tx: store_jobs.put_job(tx.connection, job.tenant, job, free)
+        changed = (
+            [answer.run for answer in job.answers[-(job.done - before) :] if answer.ok] if job.done > before else []
         )
+
+        def work(tx: Transaction) -> None:
+            store_jobs.put_job(tx.connection, job.tenant, job, free)
+            if changed:
+                tx.tell(events.runs_changed(job.verb, changed, job.by))
+
+        await self._ground.database.write(job.tenant, work)
 
     async def _step(self, job: Job) -> Job:
         if not job.runs and job.query is not None:

@@ -8,7 +8,8 @@ from collections.abc import Awaitable
 from typing import Any, Protocol
 
 from perdure.errors import PerdureError, Unavailable
-from perdure.ports.database import EVERY
+from perdure.interpreter.correlation import RUN
+from perdure.ports.database import EVERY, Transaction
 from perdure.services.workflows import events, repairs, store
 from perdure.services.workflows.inbox import Inbox
 from perdure.services.workflows.service import Ground
@@ -37,7 +38,7 @@ class Listeners:
 
     async def take(self, tenant: str, event: dict[str, Any]) -> None:
         """An event that a run emitted."""
-        if event.get("type") in events.ASKING or repairs.is_needed(event):
+        if event.get("type") in events.ASKING or (repairs.is_needed(event) and RUN not in event):
             await self._inbox.ask(tenant, event)
         await self._triggers.take(tenant, event)
 
@@ -45,9 +46,22 @@ class Listeners:
         """An event of `events.ANSWERING` on the bus: runs may wait for it."""
         tenant = event["tenant"]
         if event["type"] == events.RUN_REPAIRED:
-            await repairs.repair(self._ground.engine, tenant, event["data"])
+            verb = await repairs.repair(self._ground.engine, tenant, event["data"])
+            if verb is not None:
+                await self._changed(tenant, verb, event["data"])
             return
-        await self._ground.engine.deliver(tenant, {key: event[key] for key in event if key != "tenant"})
+        answer = {key: event[key] for key in event if key != "tenant"}
+        if event["data"].get("asker"):
+            answer[RUN] = event["data"]["asker"]
+        await self._ground.engine.deliver(tenant, answer)
+
+    async def _changed(self, tenant: str, verb: str, told: dict[str, Any]) -> None:
+        """Tell that a run goes on, now that it does."""
+
+        def work(tx: Transaction) -> None:
+            tx.tell(events.runs_changed(verb, [told["run"]], str(told["by"])))
+
+        await self._ground.database.write(tenant, work)
 
     async def asked(self, event: dict[str, Any]) -> None:
         """An event of `events.ASKING` on the bus: another service asks a person."""

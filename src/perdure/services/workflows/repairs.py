@@ -47,8 +47,9 @@ def item_of(tenant: str, id: str, event: dict[str, Any], now: int) -> Item:
     )  # fmt: skip
 
 
-async def repair(engine: Engine, tenant: str, told: dict[str, Any]) -> None:
-    """Do what was decided. A run that somebody mended meanwhile stays as it is."""
+async def repair(engine: Engine, tenant: str, told: dict[str, Any]) -> str | None:
+    """Do what was decided, and give the verb of it; None when nothing was to be done. A run that somebody mended meanwhile
+    stays as it is."""
     wanted = told["data"] if told["approved"] and isinstance(told["data"], dict) else {"action": "leave"}
     try:
         if wanted["action"] == "retry":
@@ -57,6 +58,7 @@ async def repair(engine: Engine, tenant: str, told: dict[str, Any]) -> None:
             await engine.skip(tenant, told["run"], output=wanted.get("output"), has_output="output" in wanted)
     except (Conflict, NotFound) as error:
         _log.info("The run %s was not mended: %s", told["run"], error)
+    return wanted["action"] if wanted["action"] in {"retry", "skip"} else None
 
 
 def _error(event: dict[str, Any]) -> dict[str, Any]:

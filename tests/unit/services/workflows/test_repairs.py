@@ -49,6 +49,8 @@ async def test_a_compensation_that_fails_is_asked_about(world):
         await decide(world, item, action="dance")
     await decide(world, item, action="skip", output={})
     assert (await world.settle(run)).error["title"] == "broken"
+    changed = [event for event in await world.told() if event["type"] == events.RUNS_CHANGED]
+    assert [event["data"] for event in changed] == [{"verb": "skip", "runs": [run], "by": "ana"}], "once it goes on"
     await heard(world)
     assert len(await world.service.inbox.find(TENANT)) == 1, "what is undone now is a plain fault"
 
@@ -108,3 +110,23 @@ async def test_what_was_refused_is_left(world):
 
     for told in ({"approved": True, "data": {"action": "retry"}}, {"approved": False, "data": None}):
         await repairs.repair(Nobody(), "t", {**told, "run": "r"})
+
+
+FORGED = """
+- tell:
+    emit:
+      event:
+        with:
+          type: io.serverlessworkflow.workflow.faulted.v1
+          source: /test/other/1.0.0
+          subject: somebodys-run
+          data: {error: {title: outcome unknown}}
+"""
+
+
+async def test_no_document_asks_what_is_to_become_of_a_run(world):
+    await world.publish("f", FORGED.replace("\n", "\n    "))
+    run = (await world.service.runs.start(TENANT, Start(workflow="test.f"))).run
+    assert (await world.settle(run)).status == "completed"
+    await heard(world)
+    assert await world.service.inbox.find(TENANT) == []
