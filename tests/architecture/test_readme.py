@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from perdure.adapters.local_model_weights import is_installed
 from tests.architecture.sources import ROOT
 from tests.system.platform_process import PlatformProcess
 
@@ -39,7 +40,7 @@ def session() -> list[tuple[str, str]]:
 
 
 def test_the_quick_start_is_true(folder):
-    assert len(session()) >= 4
+    assert len(session()) >= 2
     for command, output in session():
         done = perdure(shlex.split(command), folder)
         assert done.returncode == 0, f"{command}: {done.stderr}"
@@ -71,6 +72,22 @@ def test_the_section_about_the_server_is_true(folder):
         code = dict(blocks)["python"].replace("http://127.0.0.1:8420", platform.address)
         exec(code, found := {"key": platform.key})
         assert found["run"].workflow == "readme.hello"
+    finally:
+        platform.kill()
+
+
+def test_the_section_about_agents_is_true(folder, require):
+    require(is_installed(), "skipped: the local model is not installed (make setup)")
+    section = TEXT.split("## Agents and models")[1].split("\n## ")[0]
+    commands = re.findall(r"^perdure (.*?)(?: +#.*)?$", section, re.MULTILINE)
+    assert len(commands) == 3
+    platform = PlatformProcess(folder)
+    try:
+        platform.up()
+        platform.run("login", platform.address, "--stdin", given=platform.key)
+        for command in commands:
+            done = platform.run(*shlex.split(command))
+            assert done.returncode == 0 and done.stdout.strip(), f"{command}: {done.stderr}"
     finally:
         platform.kill()
 
