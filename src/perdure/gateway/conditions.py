@@ -14,7 +14,7 @@ from perdure.gateway.problems import Refused
 from perdure.ports.edge import CALLER
 
 _KEPT = frozenset({b"etag", b"cache-control", b"vary", b"content-location", b"expires", b"date"})
-_CHANGES = frozenset({"PATCH", "PUT", "DELETE"})
+_CHANGES = frozenset({"POST", "PATCH", "PUT", "DELETE"})
 _LARGEST = 512 * 1024
 
 
@@ -54,7 +54,11 @@ class Conditional:
         shown = await self._inner.read(scope)
         # Strong comparison (13.1.1): a weak tag never matches.
         tags = {part.strip() for part in wanted.decode("latin-1").split(",")}
-        if shown is None or not tags & {"*", tag_of(shown).decode()}:
+        if shown is None:
+            raise Refused(
+                412, "changed", "There is nothing to read at this address that If-Match could be compared with."
+            )
+        if not tags & {"*", tag_of(shown).decode()}:
             raise Refused(412, "changed", "It has changed since you read it.", hint="Read it again.")
 
 

@@ -39,6 +39,10 @@ async def test_a_change_of_what_was_read():
         assert (refused.status, refused.json["code"]) == (412, "changed"), stale
     assert (await world.ask("GET", f"{PATH}/note_1")).json["text"] == "two"
     assert (await world.ask("PATCH", f"{PATH}/note_1", json={"text": "four"}, headers={"if-match": "*"})).status == 200
+    nowhere = await world.ask("POST", f"{PATH}/note_1/none", json={}, headers={"if-match": "*"})
+    assert nowhere.status == 404
+    unread = await world.ask("POST", PATH, json={"text": "new"}, headers={"if-match": '"x"'})
+    assert unread.status == 412, "a condition that cannot be looked at is not passed over"
     of_another = await world.ask("PATCH", f"{PATH}/note_1", json={"text": "x"}, headers={"if-match": "*"}, key="key-b")
     assert of_another.status == 412
     forbidden = await world.ask(
