@@ -73,7 +73,8 @@ class World:
         return await self.model.ask(request)
 
     def _tools(self, summary):
-        @perdure.function(effect="read", summary=summary)
+        # As a read it would share commits with others (ADR 0021), and be made again where its question is forgotten too.
+        @perdure.function(effect="idempotent", summary=summary)
         async def lookup(id: int, context: Any) -> int:
             self.log.append(("lookup", context.key))
             if id < 0:
