@@ -26,11 +26,13 @@ CLERK = {
     "instruction": "Use your tools.", "model": "m", "approval": ["charge"],
     "tools": ["effect", "charge", {"workflow": "shop.lookup"}, {"agent": "helper"}],
 }  # fmt: skip
+PAYER = {"instruction": "Pay.", "model": "m", "tools": ["alone"]}
 TURNS = (
     [("effect", {"label": "a"}), ("lookup", {"id": 2}), ("helper", {"request": "Help."})],
     [("charge", {"label": "b"})],
 )
 """What the model wants of who says `work`; then, and to all else, it answers word by word."""
+PAYMENT = ([("alone", {"label": "c"})],)
 
 
 class Provider:
@@ -59,11 +61,12 @@ class Provider:
         turn = sum(one["role"] == "assistant" for one in said)
         deltas = [{"role": "assistant", "content": word} for word in TEXT.split(" ")[:-1]]
         deltas = [{**delta, "content": delta["content"] + " "} for delta in deltas]
-        calls = asked == "work" and turn < len(TURNS)
+        turns = {"work": TURNS, "pay": PAYMENT}.get(asked, ())
+        calls = turn < len(turns)
         if calls:
             made = [
                 {"index": number, "id": f"c{turn}{number}", "function": {"name": name, "arguments": json.dumps(given)}}
-                for number, (name, given) in enumerate(TURNS[turn])
+                for number, (name, given) in enumerate(turns[turn])
             ]
             deltas = [{"role": "assistant", "tool_calls": made}]
         head = {"id": "c", "object": "chat.completion.chunk", "model": "m"}
@@ -112,6 +115,7 @@ def cluster(tmp_path_factory, provider, postgres_server, valkey_server, temporal
             one.do(workflows.publish(LOOKUP))
             one.do(agents.create("helper", HELPER))
             one.do(agents.create("clerk", CLERK))
+            one.do(agents.create("payer", PAYER))
         yield made
     finally:
         made.close()
@@ -214,3 +218,25 @@ def test_what_is_asked_at_one_gateway_is_answered_at_the_other(cluster, provider
         branch = one.do(contexts.branch(begun.context, 2))
         other.do(contexts.delete(begun.context))
         assert len(other.do(contexts.messages(branch.id)).items) == 2
+
+
+@pytest.mark.slow
+def test_an_unsafe_tool_that_was_cut_is_asked_about_and_the_answer_comes(cluster, provider, took_part):
+    took_part("agents on two gateways and two workers")
+    with client(cluster, 0) as one, client(cluster, 1) as other:
+        begun = one.do(agents.chat("payer", "pay", wait=False))
+        until(lambda: "alone" in cluster.ledger.read_text(), "the tool is never called")
+        for worker in cluster.workers:
+            worker.end(signal.SIGKILL)
+            worker.start()
+
+        def asked():
+            return next((item for item in other.do(inbox.find()).items if item.run == begun.run), None)
+
+        question = until(asked, "nobody is asked")
+        assert question.kind == "repair"
+        other.do(inbox.decide(question.id, question.hash, approved=True, data={"action": "skip", "output": "paid"}))
+        until(lambda: one.do(agents.execution("payer", begun.run)).state == "completed", "there is no answer")
+        assert [said.content for said in one.do(contexts.messages(begun.context)).items] == ["pay", TEXT]
+        assert cluster.ledger.read_text().count("alone") == 1
+        assert len(other.do(usage.find(run=begun.run)).items) == 2
