@@ -36,7 +36,10 @@ ANSWERS = frozenset(
 )
 """Types that tell what a person decided (5.4), or what became of a budget (5.3)."""
 RUN = "perdurerun"
-"""The attribute that says which run emitted such an event: a document cannot choose it, and nobody else's is given."""
+"""The attribute that says which run emitted an event of our own types: a document cannot choose it. An answer has that of
+the run that asked, when that was a document: who asks under another's id decides nothing of his."""
+OURS = ("dev.perdure.", LIFECYCLE)
+"""How types begin that a document does not tell without its name."""
 
 _NOTHING = Surroundings()
 
@@ -54,13 +57,20 @@ def is_answer(event: Event) -> bool:
 
 
 def is_forged(run: Run, frame: Frame, event: Event) -> bool:
-    """Whether another run emitted an answer to what was asked of somebody by name: who may write documents is not who is
-    asked (5.4). What anybody may decide, anybody may let a document decide."""
-    if not is_answer(event) or event.get(RUN, run.state["seed"]) == run.state["seed"]:
+    """Whether another run emitted an answer to what was asked of somebody by name, or asked for it: who may write documents
+    is not who is asked (5.4). What anybody may decide, anybody may let a document decide."""
+    told = event.get(RUN, run.state["seed"])
+    if not is_answer(event) or told == run.state["seed"] or told in run.state.get("origins", ()):
         return False
     asked = frame["input"]
     data = asked.get("data") if isinstance(asked, dict) else None
     return isinstance(data, dict) and bool(data.get("to"))
+
+
+def signed(event: Event, seed: str) -> Event:
+    """An event as a run emits it: one of our own types bears its name."""
+    type = event.get("type")
+    return {**event, RUN: seed} if isinstance(type, str) and type.startswith(OURS) else event
 
 
 def is_lifecycle(event: Event) -> bool:

@@ -32,6 +32,7 @@ def count(state: dict[str, Any]) -> None:
     following = state["seeds"][0]
     following[0] -= 1
     if following[0] == 0:
+        state.setdefault("origins", []).append(state["seed"])
         state["seed"] = following[1]
         state["seeds"].pop(0)
         if not state["seeds"]:

@@ -3,7 +3,7 @@
 State  v, program, id, tenant, seed, seq, now, started, status, raw, input, runtime, context (in the root frame),
        frames {path: Frame}, waits {command id: {path, purpose, due?}}, ready [path], sagas {path: [entry]},
        inbox {kept, seen}, correlations {name: value}, keys {position: idempotency key}, busy (calls under way);
-       and only when they apply: held [event], fault {...}, parked {...}, output, error, seeds [[events, seed]]
+       and only when they apply: held [event], fault {...}, parked {...}, output, error, seeds [[events, seed]], origins [seed]
 Frame  path, node, ref, kind, parent, scope, started, input, raw (where it differs), at? (inside a function), deadline?,
        waits [command id], child; a frame with a list: list, prefix, pc, value, visits?, vars?, ending?;
        and what its kind needs (`tasks/`)

@@ -21,7 +21,7 @@ from perdure.engines.embedded.writer import Writer
 from perdure.errors import Exhausted, PerdureError
 from perdure.interpreter import lifecycle
 from perdure.interpreter.commands import LIFECYCLE, Command, Emit, Lifecycle, StartChild, Subscribe
-from perdure.interpreter.correlation import could_match, is_lifecycle
+from perdure.interpreter.correlation import could_match, is_lifecycle, signed
 from perdure.interpreter.events import CallCompleted, CancelRequested, ChildFailed, Event, EventReceived, Started
 from perdure.interpreter.faults import problem
 from perdure.interpreter.program import Program
@@ -120,7 +120,9 @@ def tell(worker: Commit, record: RunRecord, commands: list[Command], number: int
 
 def emit(worker: Commit, record: RunRecord, command: Emit) -> None:
     """Publish an event of a run; the run's answer is in the same commit."""
-    publish(worker, record.row.tenant, restored(command.event), emitted=True)
+    assert record.state is not None
+    event = signed(restored(command.event), record.state["seed"])
+    publish(worker, record.row.tenant, event, emitted=True)
     worker.take(record.key, CallCompleted(now=worker.clock.now(), id=command.id))
 
 

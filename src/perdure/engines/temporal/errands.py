@@ -25,6 +25,7 @@ with workflow.unsafe.imports_passed_through():
     from perdure.interpreter import commands as c
     from perdure.interpreter import events as e
     from perdure.interpreter import handles, lifecycle
+    from perdure.interpreter.correlation import signed
     from perdure.language.values import content_hash
     from perdure.ports.spending import INHERITED
 
@@ -198,7 +199,9 @@ class Errands:
         })  # fmt: skip
 
     def emit(self, command: c.Emit) -> None:
-        message = {"do": "publish", "event": handles.restore(command.event)}
+        state = self._run.record.state
+        assert state is not None
+        message = {"do": "publish", "event": signed(handles.restore(command.event), state["seed"])}
         self._tell_exchange(message | self._out() if self._run.beginning.has_outlet else message, command.id)
 
     def faulted(self, command: c.Lifecycle) -> None:

@@ -66,6 +66,8 @@ def decided(item: Item, decision: Decision) -> Told:
         "approved": decision.approved, "by": decision.by, "at": decision.at, "reason": decision.reason,
         "data": decision.data, "hash": item.hash, "item": item.id, "run": item.run,
     }  # fmt: skip
+    if item.asker:
+        data["asker"] = item.asker
     return Told(type=_ANSWER[item.kind], subject=item.request, data=data, id=f"{item.id}-decided")
 
 

@@ -15,6 +15,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from perdure.errors import Conflict, Denied, Invalid, NotFound, PerdureError
+from perdure.interpreter.correlation import RUN
 from perdure.language.schemas import Schema
 from perdure.language.values import Json, content_hash, same
 from perdure.ports.database import EVERY, Told, Transaction
@@ -250,6 +251,7 @@ def item_of(tenant: str, id: str, event: dict[str, Any], now: int) -> Item:
         form=_form(given.get("form")), to=_to(given.get("to")),
         hash=hash if isinstance(hash, str) and len(hash) <= 200 and hash.isprintable() else content_hash(data),
         run=_line(given.get("run", ""), 200), task=_line(given.get("task", ""), 500), asked=now,
+        asker=_line(event.get(RUN, ""), 200),
         deadline=_moment(given.get("deadline")),
     )  # fmt: skip
 

@@ -201,6 +201,8 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     """Who may decide: `user:<id>`, `role:<name>`; empty: everybody who may decide anything."""
     hash: str
     """Of what is shown. A decision names it, and one for something else is void."""
+    asker: str = ""
+    """The run whose document asked, by the name that it cannot choose (`perdurerun`); empty: a service of ours."""
     run: str = ""
     task: str = ""
     state: ItemState = "open"

@@ -147,6 +147,7 @@ items = Table(
     Column("delegations", Text, nullable=False),
     Column("decision", Text, nullable=False),
     Column("look", BigInteger),
+    Column("asker", Text, nullable=False, server_default=""),
     UniqueConstraint("tenant", "source", "request", name="items_request"),
 )  # fmt: skip
 """`look`: when to see whether its run still waits; NULL once it is settled."""
@@ -190,7 +191,7 @@ PLAIN: dict[str, frozenset[str]] = {
         column.name for column in table.columns if column.name in {
             "tenant", "id", "namespace", "name", "state", "default", "title", "summary", "workflow", "version", "hash",
             "text", "media", "by", "kind", "read", "zone", "catch_up", "overlap", "last_run", "schedule", "run", "detail",
-            "event", "request", "source", "task", "verb", "before",
+            "event", "request", "source", "asker", "task", "verb", "before",
         } or not isinstance(column.type, Text)
     )
     for table in metadata.tables.values()

@@ -255,6 +255,10 @@ async def test_an_execution_at_its_budget_goes_on_when_it_is_lifted(world):
     assert (kind, told["path"], "is used up" in told["detail"]) == ("held", "/do/0/answer/turn#1", True)
     asked = next(event for event in await world.told() if event["type"].startswith("dev.perdure.approval"))
     event = {"tenant": TENANT, "subject": asked["id"], "data": {"approved": True, "by": BY, "data": {"add": 5}}}
+    forged = {**event, "data": {**event["data"], "asker": "a-run"}}  # a document asked under its id
+    await world.service.listeners.decided(forged)
+    (budget,) = await world.budgets.find(TENANT)
+    assert (await world.budgets.standing(TENANT, budget.id)).limit == budget.amount
     await world.service.listeners.decided(event)
     await world.hand_out()
     answer = await asyncio.wait_for(world.service.executions.wait(TENANT, second.run), 10)

@@ -80,3 +80,30 @@ async def test_a_cancelled_run_takes_its_question_along(world):
     world.clock.advance(16)
     await world.service.inbox.sweep()
     assert [item.state for item in await world.service.inbox.find(TENANT)] == ["closed"]
+
+
+ASKS_AGAIN = """[{a: {emit: {event: {with: {type: dev.perdure.approval.requested.v1, id: '${ .id }', source: /other,
+  extensions: {perdurerun: ''}, data: '${ {title: "harmless", hash: .hash} }'}}}}}]"""
+
+
+async def test_who_asks_under_anothers_id_decides_nothing_of_it(world):
+    run = await begun(world, "[{a: {call: approve, with: {title: pay, to: 'user:ana'}}}]")
+    asks = (await asked(world, 1))["pay"]
+    other = await begun(world, ASKS_AGAIN, "again", {"id": asks.request, "hash": asks.hash})
+    forged = (await asked(world, 2))["harmless"]
+    assert (forged.request, forged.hash, forged.asker) == (asks.request, asks.hash, other)
+    await decide(world, forged, "yes")
+    assert (await world.engine.describe(TENANT, run)).status == "waiting"
+    await decide(world, asks, "no")
+    assert (await world.settle(run)).output["data"] == "no"
+
+
+async def test_a_fork_hears_the_answer_to_what_its_origin_asked(world):
+    ask = "{call: approve, with: {title: pay, to: 'user:ana'}, output: {as: .data}}"
+    after = "[{p: {call: payer}}, {q: {set: {n: 1}}}]"
+    run = await begun(world, f"[{{f: {{fork: {{branches: [{{a: {ask}}}, {{b: {{do: {after}}}}}]}}}}}}]")
+    item = (await asked(world, 1))["pay"]
+    history = await world.engine.history(TENANT, run)
+    fork = await world.engine.fork(TENANT, run, path=next(e.path for e in history if e.path.endswith("/q")))
+    await decide(world, item, "yes")
+    assert (await world.settle(run)).output == (await world.settle(fork)).output == ["yes", {"n": 1}]
