@@ -22,7 +22,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     create = verbs.add_parser("create", help="Make a tenant and show its owner key, this once.")
-    project = verbs.add_parser("create-project", help="Make a project in your own tenant: the documents of the namespace that is called like it.")
+    project = verbs.add_parser(
+        "create-project",
+        help="Make a project in your own tenant: the documents of the namespace that is called like it.",
+    )
     for verb in (create, project):
         verb.add_argument("id", metavar="ID", help="Lower-case letters, digits and hyphens; never changes.")
         verb.add_argument("--name", help="How people call it (default: the id).")
