@@ -14,7 +14,7 @@ Password = Annotated[str, Field(min_length=1, max_length=1024)]
 
 
 Models = Annotated[
-    list[Annotated[str, Field(min_length=1, max_length=200, examples=["openai/*"])]],
+    list[Annotated[str, Field(max_length=200, pattern=r"^[\x21-\x7e]+$", examples=["openai/*"])]],
     Field(max_length=50, description="Patterns of the models that it may use; empty: every model."),
 ]
 
