@@ -50,7 +50,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[str, ...] = ()
     """Patterns of the models that the key may use; empty: every model."""
     once: str = ""
-    """An idempotency key: the same key is the same execution."""
+    """An idempotency key: the same key is the same execution, in one project."""
 
 
 class Answer(NamedTuple):
@@ -79,7 +79,8 @@ class Executions:
         checked_text(question.message, "message", LONGEST)
         if not question.message.strip():
             raise Invalid("There is nothing in the message.")
-        id = run_id(tenant, question.agent, question.once) if question.once else run_id(tenant, self._ground.id("exe"))
+        once = [question.agent, question.once, *filter(None, [question.project])] if question.once else []
+        id = run_id(tenant, *(once or [self._ground.id("exe")]))
         known = await self._find(tenant, id) if question.once else None
         version = await self._version(tenant, question, known)
         text = await self._definitions.instruction(tenant, version.definition, question.values or {})

@@ -29,6 +29,9 @@ from perdure.services.identity.models import (
     new_secret,
 )
 
+_OURS = frozenset({"agents", "perdure"})
+"""Where runs of agents and questions of services come from: a project of that name would be theirs."""
+
 
 class Ground(msgspec.Struct, frozen=True, kw_only=True):
     """What wiring hands over: this service's database, the clock, chance, and how secrets are sealed."""
@@ -117,6 +120,10 @@ class Tenants:
         return changed
 
     async def create_project(self, tenant: str, id: str, name: str) -> Project:
+        if id in _OURS:
+            raise Invalid(
+                f"A project cannot be called {id}: what is Perdure's own has that name.", hint="Choose another."
+            )
         made = Project(tenant=tenant, id=checked_id(id, "project"), name=_named(name), created=self._ground.clock.now())
         await self._write(
             tenant, lambda tx: store.add_project(tx.connection, tenant, made), f"There is a project {id!r} already."

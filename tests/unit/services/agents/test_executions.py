@@ -83,6 +83,9 @@ async def test_the_same_key_is_the_same_execution(world):
     assert (again.run, len(world.talker.requests)) == (first.run, 1)
     with pytest.raises(Conflict):
         await ask(world, "Something else", once="k")
+    shop, _ = await ask(world, once="k", project="shop")
+    mail, _ = await ask(world, once="k", project="mail")
+    assert len({first.run, shop.run, mail.run}) == 3, "what somebody else's project was told is not said again"
 
 
 async def test_one_answer_at_a_time_in_a_context(world):

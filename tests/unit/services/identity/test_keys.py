@@ -99,6 +99,12 @@ async def test_a_key_is_bound_to_a_project_that_exists(identity):
     assert (await identity.keys.recognise(secret)).project == "mail"
 
 
+@pytest.mark.parametrize("id", ["agents", "perdure"])
+async def test_no_project_is_called_as_what_is_our_own(identity, id):
+    with pytest.raises(Invalid, match="Perdure's own"):
+        await identity.tenants.create_project("default", id, "Mine")
+
+
 async def test_who_is_bound_to_a_project_makes_no_key_for_another(identity):
     for id in ("mail", "shop"):
         await identity.tenants.create_project("default", id, id)
