@@ -128,7 +128,7 @@ async def test_an_engine_goes_on_after_power_loss(folder):
     tasks = "\n".join(f"- t{number}: {{call: echo, with: {{n: '${{ .n + 1 }}'}}}}" for number in range(12))
 
     def picture() -> None:
-        if chance.random() < 0.15:
+        if chance.random() < 0.25:
             target = folder / f"picture-{len(pictures)}"
             disk.image(folder / "live", target, chance)
             pictures.append((target, world.calls["echo"]))

@@ -64,7 +64,7 @@ def test_who_left_hears_nothing_more():
         [subscribe(), {"do": "unsubscribe", "run": "r", "id": "s"}, {"do": "publish", "event": event("go", "1")}]
     )
     assert exchange.told == []
-    assert exchange.look() == {"events": 1, "subscribers": 0, "is_busy": False, "outgoing": 0}
+    assert exchange.look() == {"events": 1, "subscribers": 0, "is_busy": False, "outgoing": 0, "dropped": 0}
 
 
 def test_events_are_forgotten_after_a_while_and_when_there_are_too_many(monkeypatch):
