@@ -128,6 +128,7 @@ def test_ids_in_a_body_stay_in_the_project(shop, mail):
         ("/runs/bulk", {"verb": "cancel", "select": {"workflow": "shop.orders"}}),
         ("/agents", {"name": "thief", "instruction": "x", "tools": [{"workflow": "shop.orders"}]}),
         ("/agents", {"name": "thief", "instruction": "x", "tools": [{"agent": "clerk"}]}),
+        ("/agents", {"name": "thief", "instruction": "x", "handover": ["clerk"]}),
         ("/agents/clerk/chat", {"message": "hello", "context": shop.ids["context"]}),
     ]  # fmt: skip
     for path, body in refused:

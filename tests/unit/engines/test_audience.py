@@ -130,7 +130,9 @@ def test_a_journal_of_the_first_schema_learns_of_watchers(tmp_path):
     import apsw
 
     with apsw.Connection(str(tmp_path / "journal.db")) as connection:
-        connection.execute("DROP TABLE watches; DROP INDEX events_type; DROP INDEX events_emitted; DROP INDEX heads_open")
+        connection.execute(
+            "DROP TABLE watches; DROP INDEX events_type; DROP INDEX events_emitted; DROP INDEX heads_open"
+        )
         connection.execute("ALTER TABLE events DROP COLUMN emitted; PRAGMA user_version = 1")
         connection.execute("INSERT INTO definitions VALUES ('d', CAST('type: io.serverlessworkflow.x' AS BLOB), x'')")
         for run, ended in ((1, None), (2, 5)):

@@ -50,9 +50,12 @@ class Within:
             raise NotFound(f"There is no context {id!r}.")
 
     async def check_tools(self, by: Caller, definition: Definition) -> None:
-        """NotFound for a tool that reaches out of the project."""
-        tools = [tool for tool in definition.tools if isinstance(tool, Tool)] if by.project else []
-        for tool in tools:
+        """NotFound for a tool, or an agent to hand over to, that reaches out of the project."""
+        if not by.project:
+            return
+        for agent in definition.handover:
+            await self.check_agent(by, agent)
+        for tool in (tool for tool in definition.tools if isinstance(tool, Tool)):
             if tool.workflow and not tool.workflow.startswith(f"{by.project}."):
                 raise NotFound(f"There is no workflow {tool.workflow!r}.")
             if tool.agent:
