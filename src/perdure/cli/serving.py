@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import os
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -39,9 +40,11 @@ def serve(options: argparse.Namespace, role: "Role", welcome: Welcome, *, notice
     if notice < 0 or options.drain < 0:
         raise Invalid("Seconds at the end must be 0 or more.")
     desk = drive.Desk(options)
+    gc.disable()  # a tenth of the start went into looking for garbage among what is loaded for good
     with extra("server", f"`perdure {options.command}`"):
         from perdure.gateway.server import Place  # heavy
         from perdure.platform import process, serving
+    gc.enable()
     place = Place(host=options.host, port=options.port, notice=notice, drain=options.drain)
 
     def opened() -> AbstractAsyncContextManager["Platform"]:
