@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from perdure.interpreter import commands as c
+from perdure.interpreter import correlation, lineage
 from perdure.interpreter import events as e
 from perdure.interpreter.lineage import forked
 from perdure.interpreter.machine import compile, step
@@ -81,3 +82,17 @@ def test_an_answer_that_a_fork_emits_is_its_own_word():
     one, other = told(started("o")), told(forked(started("o"), "f", 1))
     assert (one["perdurerun"], other["perdurerun"]) == ("o", "f")
     assert one["id"] != other["id"]
+
+
+def test_an_event_of_our_own_types_bears_the_name_of_who_emits_it():
+    mine = {"type": "dev.perdure.approval.requested.v1", "perdurerun": "chosen"}
+    assert correlation.signed(mine, "o") == {**mine, "perdurerun": "o"}
+    assert correlation.signed({"type": "io.serverlessworkflow.workflow.faulted.v1"}, "o")["perdurerun"] == "o"
+    assert correlation.signed({"type": "com.example.paid"}, "o") == {"type": "com.example.paid"}
+
+
+def test_a_fork_remembers_under_which_names_it_was_asked():
+    state = {"seed": "o", "seeds": [[1, "f"], [1, "g"]]}
+    lineage.count(state)
+    lineage.count(state)
+    assert state == {"seed": "g", "origins": ["o", "f"]}
