@@ -39,7 +39,7 @@ _OURS = frozenset(
 )
 
 _token = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
-_value = re.compile(r"[\x20-\x7e\t\x80-\uffff]*\Z")
+_value = re.compile(r"[\x20-\x7e\t\x80-\ud7ff\ue000-\uffff]*\Z")
 
 Resolver = Callable[[str, int], Awaitable[list[str]]]
 """Gives the addresses of a name, as texts. Raises OSError when there are none."""

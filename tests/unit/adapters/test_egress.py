@@ -121,6 +121,7 @@ async def test_a_name_without_an_address_is_not_known():
     [
         ({"X": "a\r\nY: b"}, "characters"),
         ({"X y": "a"}, "characters"),
+        ({"X": "\ud800"}, "characters"),
         ({"Host": "other"}, "set by Perdure"),
         ({"Content-Length": "3"}, "set by Perdure"),
     ],
