@@ -6,7 +6,7 @@ import pytest
 
 from perdure.interpreter import handles
 from perdure.language.expressions import ExpressionFault, parse
-from perdure.language.templates import PARTS, SECRET, compile_field, compile_template, whole
+from perdure.language.templates import PARTS, SECRET, compile_field, compile_template, pieces, whole
 
 
 def evaluated(template: Any, value: Any = None, mode: Any = "strict", **arguments: Any) -> Any:
@@ -160,3 +160,22 @@ def test_the_names_of_secrets_are_known_and_must_be_offered() -> None:
     assert template.names == {"secrets"}
     with pytest.raises(ExpressionFault, match="not offered"):
         compile_template("${ $secrets.a }", frozenset({"input"}))
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("", []),
+        ("plain", ["plain"]),
+        ("${ .a }", [(" .a ",)]),
+        ('Dear ${ .name }, from ${ {a: "}"} }!', ["Dear ", (" .name ",), ", from ", (' {a: "}"} ',), "!"]),
+    ],
+)
+def test_a_text_in_pieces(text, found):
+    assert [piece if isinstance(piece, str) else (piece.source,) for piece in pieces(text)] == found
+
+
+@pytest.mark.parametrize("text", ["Dear ${ .name", "${ .name | }"])
+def test_a_text_with_a_broken_piece(text):
+    with pytest.raises(ExpressionFault):
+        pieces(text)
