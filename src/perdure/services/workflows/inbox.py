@@ -139,7 +139,7 @@ class Inbox:
             raise Conflict("The time for a decision is over.")
         decision = Decision(
             approved=verdict.approved, by=person.subject, at=now,
-            reason=verdict.reason, data=checked_json(verdict.data),
+            reason=verdict.reason, data=_data(found, verdict),
         )  # fmt: skip
 
         def work(tx: Transaction) -> Item:
@@ -325,6 +325,16 @@ def _check(item: Item, person: Person) -> None:
         raise Denied("This is asked of others.", hint="Who was asked may delegate it to you.")
     if item.state != "open":
         raise _over(item)
+
+
+def _data(item: Item, verdict: Verdict) -> Json:
+    """What fills the form. Nothing said is an empty object to a form that asks for nothing more."""
+    given = checked_json(verdict.data)
+    if given is None and verdict.approved and item.form is not None:
+        form = Schema(item.form)
+        if form.violation(None) is not None and form.violation({}) is None:
+            return {}
+    return given
 
 
 def _check_form(item: Item, decision: Decision) -> None:

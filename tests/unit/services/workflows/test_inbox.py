@@ -124,6 +124,14 @@ async def test_a_form_holds_for_an_approval(world):
     await decide(world, other.id, approved=False, reason="no")
 
 
+async def test_a_form_that_asks_for_nothing_needs_nothing(world):
+    form = {"type": "object", "properties": {"note": {"type": "string"}}, "additionalProperties": False}
+    decided = await decide(world, (await item(world, form=form)).id)
+    assert decided.decision is not None and decided.decision.data == {}
+    declined = await decide(world, (await item(world, 2, form=form)).id, approved=False)
+    assert declined.decision is not None and declined.decision.data is None
+
+
 async def test_a_deadline_tells_the_run(world):
     late = await item(world, 1, deadline=world.clock.now() + 60_000)
     await item(world, 2)
