@@ -68,7 +68,7 @@ def _show(item: inbox.Item) -> None:
             "question": item.id,
             "title": item.title,
             "state": item.state,
-            "run": item.run,
+            "run": item.run or None,
             "asked": tables.moment(item.asked),
             "deadline": tables.moment(item.deadline),
             "may decide": ", ".join(item.to) or None,

@@ -15,6 +15,7 @@ class Row(msgspec.Struct):
     title: str | None = None
     created: str = "2026-01-02T03:04:05.678Z"
     held: bool = False
+    amount: float = 60.0
     to: list[str] = []
 
 
@@ -36,6 +37,11 @@ def test_times_are_the_users_own_and_nothing_is_a_dash(capsys):
         "a   -      2026-01-02 12:04:05  no",
         "bb  two    2026-01-02 12:04:05  yes   x,y",
     ]
+
+
+def test_whole_numbers_are_shown_whole(capsys):
+    tables.print_rows([Row(), Row(amount=0.25), Row(amount=1e10)], ("amount",))
+    assert capsys.readouterr().out.split() == ["AMOUNT", "60", "0.25", "10000000000"]
 
 
 def test_an_empty_list_is_said_beside_the_output(capsys):
