@@ -100,7 +100,7 @@ async def test_who_asks_under_anothers_id_decides_nothing_of_it(world):
 
 async def test_a_fork_hears_the_answer_to_what_its_origin_asked(world):
     ask = "{call: approve, with: {title: pay, to: 'user:ana'}, output: {as: .data}}"
-    after = "[{p: {call: payer}}, {q: {set: {n: 1}}}]"
+    after = "[{p: {emit: {event: {with: {source: /here, type: paid}}}}}, {q: {set: {n: 1}}}]"
     run = await begun(world, f"[{{f: {{fork: {{branches: [{{a: {ask}}}, {{b: {{do: {after}}}}}]}}}}}}]")
     item = (await asked(world, 1))["pay"]
     history = await world.engine.history(TENANT, run)
