@@ -19,7 +19,7 @@ from rounds import CALLS
 
 from perdure.engines.embedded.journal import CHECKPOINT_PAGES
 from perdure.settings import Settings
-from perdure.wiring import embedded
+from perdure.wiring import installation as assembled
 
 WARM_UP = 40
 BODY = b"x" * 200
@@ -46,7 +46,7 @@ def commit(connection: apsw.Connection, times: int) -> None:
 
 
 async def main(folder: Path, rounds: int) -> None:
-    installation = embedded(folder / "perdure", Settings(), modules=[str(Path(__file__).parent / "noop.py")])
+    installation = assembled(folder / "perdure", Settings(), modules=[str(Path(__file__).parent / "noop.py")])
     engine = installation.engine
     overwriting, growing = bare(folder / "overwriting.db", grows=False), bare(folder / "growing.db", grows=True)
 
