@@ -15,7 +15,7 @@ import pytest
 from tests.security.estate import Estate
 from tests.servers.platform import Served, platform
 
-EXAMPLES = os.environ.get("PERDURE_T5_EXAMPLES", "10")
+EXAMPLES = os.environ.get("PERDURE_T5_EXAMPLES", "6")
 CONFIG = """\
 [checks.positive_data_acceptance]
 # A rule may say more than a schema can, and limits hold for what fits as well.

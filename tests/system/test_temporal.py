@@ -122,7 +122,7 @@ async def patiently(ask: Callable[[], Awaitable[Any]], *refusals: type[Exception
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("calls", "limits", "executions"), [(2000, {}, 4), (300, {"calls": 20}, 14)])
+@pytest.mark.parametrize(("calls", "limits", "executions"), [(1200, {}, 3), (300, {"calls": 20}, 14)])
 async def test_a_long_run_goes_on_over_executions_with_one_history(world, calls, limits, executions):
     world.more["PACE"] = "0"
     world.start_worker()

@@ -64,6 +64,7 @@ class TemporalPlace(Place):
         await self.worker.open()
 
     async def reopen(self) -> None:
+        await self.turn()  # what a server has just given to a worker that leaves, it gives to another one after ten seconds
         await self.engine.close()
         self.engine = Opening(self._make(), self)
         await self.engine.open()
