@@ -64,7 +64,8 @@ class TemporalPlace(Place):
         await self.worker.open()
 
     async def reopen(self) -> None:
-        await self.turn()  # what a server has just given to a worker that leaves, it gives to another one after ten seconds
+        # What the server has just given to a worker that leaves, it gives to another one after ten seconds.
+        await self.turn()
         await self.engine.close()
         self.engine = Opening(self._make(), self)
         await self.engine.open()
