@@ -9,8 +9,10 @@ import contextlib
 import os
 import queue
 import shutil
+import sqlite3
 import tempfile
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -28,6 +30,8 @@ T = TypeVar("T")
 
 _GROUP = 256
 """Writes that share one commit at most."""
+_PATIENCE, _PAUSE = 10.0, 0.01
+"""Seconds for which a file that is busy is tried again, and between two tries."""
 _WRONG_SQL = 1
 """SQLITE_ERROR: https://www.sqlite.org/rescode.html#error"""
 _LOOP_CLOSED = RuntimeError
@@ -226,7 +230,7 @@ def engine(path: Path, *, is_temporary: bool = False) -> Engine:
     @event.listens_for(made, "connect")
     def prepare(connection: Any, record: Any) -> None:
         for name, (written, wanted) in PRAGMAS.items():
-            connection.execute(f"PRAGMA {name} = {written}").close()
+            _patiently(connection, f"PRAGMA {name} = {written}")
             found = connection.execute(f"PRAGMA {name}").fetchone()[0]
             if found != wanted:
                 connection.close()
@@ -238,6 +242,20 @@ def engine(path: Path, *, is_temporary: bool = False) -> Engine:
             connection.execute("PRAGMA synchronous = OFF").close()
 
     return made
+
+
+def _patiently(connection: sqlite3.Connection, statement: str) -> None:
+    """Two who turn a new file to WAL at once: SQLite refuses one of them without waiting, whatever `busy_timeout` says."""
+    until = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            connection.execute(statement).close()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(_PAUSE)
+        else:
+            return
 
 
 @contextlib.contextmanager
