@@ -28,7 +28,7 @@ _CHARACTERS = 3
 """Of one token, at least: what is held back errs to the safe side."""
 _CHARACTERS_USUAL = 4
 _ID, _AHEAD = 12, 64
-_TOGETHER = 0.02
+_TOGETHER = 0.002
 """Seconds for which what answers cost is gathered before it is written."""
 
 
