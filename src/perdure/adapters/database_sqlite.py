@@ -9,7 +9,6 @@ import contextlib
 import os
 import queue
 import shutil
-import sqlite3
 import tempfile
 import threading
 import time
@@ -32,8 +31,8 @@ _GROUP = 256
 """Writes that share one commit at most."""
 _PATIENCE, _PAUSE = 10.0, 0.01
 """Seconds for which a file that is busy is tried again, and between two tries."""
-_WRONG_SQL = 1
-"""SQLITE_ERROR: https://www.sqlite.org/rescode.html#error"""
+_BUSY, _WRONG_SQL = 5, 1
+"""SQLITE_BUSY, SQLITE_ERROR: https://www.sqlite.org/rescode.html#error"""
 _LOOP_CLOSED = RuntimeError
 PRAGMAS: dict[str, tuple[str, Any]] = {
     "journal_mode": ("WAL", "wal"),
@@ -244,14 +243,14 @@ def engine(path: Path, *, is_temporary: bool = False) -> Engine:
     return made
 
 
-def _patiently(connection: sqlite3.Connection, statement: str) -> None:
+def _patiently(connection: Any, statement: str) -> None:
     """Two who turn a new file to WAL at once: SQLite refuses one of them without waiting, whatever `busy_timeout` says."""
     until = time.monotonic() + _PATIENCE
     while True:
         try:
             connection.execute(statement).close()
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+        except Exception as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF != _BUSY or time.monotonic() > until:
                 raise
             time.sleep(_PAUSE)
         else:
