@@ -65,8 +65,8 @@ async def endpoint(*script: Script) -> AsyncIterator[Endpoint]:
 
 
 @contextlib.contextmanager
-def endpoints(number: int) -> Iterator[list[Endpoint]]:
-    """Several of them in a thread of their own, for as long as a whole module of tests."""
+def endpoints(*scripts: Script) -> Iterator[list[Endpoint]]:
+    """One for each script, in a thread of their own, for tests that have no loop or outlive one."""
     served: list[Endpoint] = []
     ready, over = threading.Event(), asyncio.Event()
     loops: list[asyncio.AbstractEventLoop] = []
@@ -74,8 +74,8 @@ def endpoints(number: int) -> Iterator[list[Endpoint]]:
     async def serve() -> None:
         loops.append(asyncio.get_running_loop())
         async with contextlib.AsyncExitStack() as stack:
-            for _ in range(number):
-                served.append(await stack.enter_async_context(endpoint(lambda body, _: completion("hello"))))
+            for script in scripts:
+                served.append(await stack.enter_async_context(endpoint(script)))
             ready.set()
             await over.wait()
 

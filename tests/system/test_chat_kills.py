@@ -11,7 +11,7 @@ import threading
 import pytest
 
 from perdure.client import agents, contexts, usage, workflows
-from tests.servers.model_endpoint import endpoint
+from tests.servers.model_endpoint import endpoints
 from tests.system.platform_process import PATIENCE, PlatformProcess
 from tests.system.test_cli_kill import until
 
@@ -65,29 +65,6 @@ class Provider:
         yield {**head, "choices": [], "usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}}
 
 
-@contextlib.contextmanager
-def served(provider):
-    """The provider in a thread of its own."""
-    told, over, loops = [], asyncio.Event(), []
-    ready = threading.Event()
-
-    async def serve():
-        loops.append(asyncio.get_running_loop())
-        async with endpoint(provider.stream) as place:
-            told.append(place.url)
-            ready.set()
-            await over.wait()
-
-    thread = threading.Thread(target=lambda: asyncio.run(serve()))
-    thread.start()
-    try:
-        assert ready.wait(PATIENCE)
-        yield told[0]
-    finally:
-        loops[0].call_soon_threadsafe(over.set)
-        thread.join(PATIENCE)
-
-
 def chat(platform):
     with platform.client() as client:
         client.do(workflows.publish(LOOKUP))
@@ -122,8 +99,8 @@ def heard(platform, run, after="", most=None):
 def test_a_chat_killed_anywhere_asks_for_what_it_would_have_asked(tmp_path, took_part, hold):
     took_part("perdure up, killed while an agent answers")
     provider = Provider(hold)
-    with served(provider) as url:
-        platform = PlatformProcess(tmp_path, PERDURE_MODEL_URL=f"{url}/v1", PERDURE_MODEL_NAME="m")
+    with endpoints(provider.stream) as (place,):
+        platform = PlatformProcess(tmp_path, PERDURE_MODEL_URL=f"{place.url}/v1", PERDURE_MODEL_NAME="m")
         try:
             platform.up()
             begun = chat(platform)
@@ -155,8 +132,8 @@ def test_a_chat_killed_anywhere_asks_for_what_it_would_have_asked(tmp_path, took
 def test_a_chat_killed_at_its_end_has_one_answer(tmp_path, took_part):
     took_part("perdure up, killed when an agent has answered")
     provider = Provider(None)
-    with served(provider) as url:
-        platform = PlatformProcess(tmp_path, PERDURE_MODEL_URL=f"{url}/v1", PERDURE_MODEL_NAME="m")
+    with endpoints(provider.stream) as (place,):
+        platform = PlatformProcess(tmp_path, PERDURE_MODEL_URL=f"{place.url}/v1", PERDURE_MODEL_NAME="m")
         try:
             platform.up()
             begun = chat(platform)

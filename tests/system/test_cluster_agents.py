@@ -5,13 +5,12 @@ import contextlib
 import itertools
 import json
 import signal
-import threading
 
 import pytest
 
 from perdure.client import Client, agents, contexts, inbox, usage, workflows
-from tests.servers.model_endpoint import endpoint
-from tests.system.cluster import PATIENCE, Cluster, until
+from tests.servers.model_endpoint import endpoints
+from tests.system.cluster import Cluster, until
 
 _numbers = itertools.count(1)
 WORDS = 30
@@ -79,24 +78,10 @@ class Provider:
 @pytest.fixture(scope="module")
 def provider():
     """In a thread of its own, for as long as the module."""
-    made, told, over, loops, ready = Provider(), [], asyncio.Event(), [], threading.Event()
-
-    async def serve():
-        loops.append(asyncio.get_running_loop())
-        async with endpoint(made.stream) as place:
-            told.append(place.url)
-            ready.set()
-            await over.wait()
-
-    thread = threading.Thread(target=lambda: asyncio.run(serve()))
-    thread.start()
-    try:
-        assert ready.wait(PATIENCE)
-        made.url = told[0]
+    made = Provider()
+    with endpoints(made.stream) as (place,):
+        made.url = place.url
         yield made
-    finally:
-        loops[0].call_soon_threadsafe(over.set)
-        thread.join(PATIENCE)
 
 
 @pytest.fixture(scope="module")

@@ -55,7 +55,7 @@ COLOUR = {
 
 @pytest.fixture(scope="module")
 def providers():
-    with endpoints(2) as served:
+    with endpoints(*2 * [lambda body, _: completion("hello")]) as served:
         yield served
 
 

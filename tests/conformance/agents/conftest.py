@@ -1,26 +1,17 @@
 """The service on databases that were migrated: a SQLite file, and PostgreSQL with row-level security as a plain role."""
 
-import itertools
-
 import pytest
 
 from perdure.adapters.clock import TestClock
 from perdure.adapters.database import open_database
 from perdure.migrations import histories
-from tests.servers.postgres import postgres_server  # noqa: F401 - a fixture
+from tests.servers.postgres import of_services, postgres_server  # noqa: F401 - a fixture
 from tests.unit.services.agents.conftest import opened
-
-_numbers = itertools.count(1)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def url(request, tmp_path, took_part) -> str:
-    if request.param == "sqlite":
-        took_part("SQLite through SQLAlchemy")
-        return f"sqlite:///{tmp_path}/{{service}}.db"
-    server = request.getfixturevalue("postgres_server")
-    took_part(f"PostgreSQL {server.version}")
-    return server.database(f"agents_{next(_numbers)}")
+    return of_services(request, tmp_path, took_part, "agents")
 
 
 @pytest.fixture

@@ -14,18 +14,14 @@ from perdure.adapters import database_sqlite
 from perdure.adapters.database import address, open_database
 from perdure.errors import Invalid, Unavailable
 from perdure.migrations import alembic_steps, generate, histories
+from tests.servers.postgres import of_services
 
 _numbers = itertools.count(1)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def url(request, tmp_path, took_part) -> str:
-    if request.param == "sqlite":
-        took_part("SQLite through SQLAlchemy")
-        return f"sqlite:///{tmp_path}/{{service}}.db"
-    server = request.getfixturevalue("postgres_server")
-    took_part(f"PostgreSQL {server.version}")
-    return server.database(f"history_{next(_numbers)}")
+    return of_services(request, tmp_path, took_part, "history")
 
 
 def seen(url: str, service: str) -> dict:

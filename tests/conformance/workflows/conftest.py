@@ -1,7 +1,5 @@
 """The service on databases that were migrated: a SQLite file, and PostgreSQL with row-level security as a plain role."""
 
-import itertools
-
 import pytest
 
 from perdure.adapters.clock import TestClock
@@ -11,20 +9,13 @@ from perdure.functions.agent import Agent
 from perdure.functions.approve import Approve
 from perdure.functions.table import Table
 from perdure.migrations import histories
-from tests.servers.postgres import postgres_server  # noqa: F401 - a fixture
+from tests.servers.postgres import of_services, postgres_server  # noqa: F401 - a fixture
 from tests.unit.services.workflows.conftest import World
-
-_numbers = itertools.count(1)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def url(request, tmp_path, took_part) -> str:
-    if request.param == "sqlite":
-        took_part("SQLite through SQLAlchemy")
-        return f"sqlite:///{tmp_path}/{{service}}.db"
-    server = request.getfixturevalue("postgres_server")
-    took_part(f"PostgreSQL {server.version}")
-    return server.database(f"workflows_{next(_numbers)}")
+    return of_services(request, tmp_path, took_part, "workflows")
 
 
 @pytest.fixture
