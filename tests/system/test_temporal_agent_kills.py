@@ -30,7 +30,9 @@ AT_ONCE = 24
 """Runs under way: they mostly wait for the server to give up a worker that is dead."""
 PATIENCE = 90.0
 REQUESTS = {"model": 5, "lookup": 3, "charge": 1}
-ASKED, ANSWERED = "activity_task_scheduled_event_attributes", "activity_task_completed_event_attributes"
+ASKED = "activity_task_scheduled_event_attributes"
+STARTED = "activity_task_started_event_attributes"
+ANSWERED = "activity_task_completed_event_attributes"
 IS_ALL = os.environ.get("PERDURE_KILLS") == "all"
 
 
@@ -103,6 +105,8 @@ class Life:
         """Whether the unsafe call had been made, and nobody knew."""
         self.decided = 0
         self.events: list[Any] = []
+        self._cut_at = 0
+        """The event that asked for that call."""
         self._known: set[str] = set()
         self._before = 0
 
@@ -136,6 +140,7 @@ class Life:
                     worker = await self._forge.fork(self._place | {"index": 0})
                 await asyncio.wait_for(others, PATIENCE)
                 self.events = await self._history(engine)
+                self.was_cut = self.was_cut and not self._was_told()
             finally:
                 others.cancel()
                 await worker.kill()
@@ -161,7 +166,18 @@ class Life:
                 waiting.pop(event.activity_task_completed_event_attributes.scheduled_event_id, None)
         open_keys = set(waiting.values())
         self._known = {key for _, key, _ in self.log} - open_keys
-        self.was_cut = any(name == "charge" and key in open_keys for name, key, _ in self.log)
+        charges = {key for name, key, _ in self.log if name == "charge"}
+        for self._cut_at in (asked_at for asked_at, key in waiting.items() if key in charges):
+            self.was_cut = True
+
+    def _was_told(self) -> bool:
+        """Whether the server took the dead worker's answer after all: it had sent it, and the history did not show it yet."""
+        answered = {getattr(event, ANSWERED).scheduled_event_id for event in self.events if event.HasField(ANSWERED)}
+        firsts = [getattr(event, STARTED) for event in self.events if event.HasField(STARTED)]
+        return (
+            any(one.scheduled_event_id == self._cut_at and one.attempt == 1 for one in firsts)
+            and self._cut_at in answered
+        )
 
     async def _end(self, engine: Any) -> None:
         while (ended := await engine.wait(TENANT, RUN)).status == "faulted":
