@@ -59,6 +59,9 @@ class Place(NamedTuple):
 def main() -> int:
     """Exit codes: 0 all well, 1 the run failed or something happened twice, 2 what was given does not fit."""
     options = _options()
+    # Told to go, it goes as after Ctrl-C: the shop, the model and the run are not left behind.
+    for told in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(told, signal.default_int_handler)
     try:
         return _demonstrate(options)
     except Unfit as unfit:
@@ -96,7 +99,7 @@ def _demonstrate(options: argparse.Namespace) -> int:
     with _shop(place, options.orders) as address, _model(place):
         input_ = place.work / "input.json"
         input_.write_text(json.dumps({"source": str(source), "shop": address}))
-        _say(f"{count} message{'s' if count != 1 else ''} from {options.source}; the shop answers at {address}")
+        _say(f"{ledgers.many(count, 'message')} from {options.source}; the shop answers at {address}")
         output, kills = _run(place, input_, count, kill=not options.no_kill)
         if output is None:
             return 1

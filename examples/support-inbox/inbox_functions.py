@@ -1,6 +1,8 @@
 """Functions of the support inbox: reading messages, and finding what a message could mean by a name, number or amount."""
 
 import re
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
+from collections import Counter
 from pathlib import Path
 
 from perdure import function
@@ -10,6 +12,7 @@ MOST_MESSAGES = 500
 READ_BY_MODEL = 4_000
 """Bytes of a message that are looked at: a small model's window is 8,000 tokens, and some tokens are a byte."""
 
+_SUFFIXES = frozenset({".txt", ".text", ".eml", ".md"})
 _ORDER = re.compile(r"\b[A-Z]{1,4}-?\d{4,10}\b")
 _AMOUNT = re.compile(r"(?<![\d.,-])(?:\d{1,3}(?:[.,' ]\d{3})+|\d{1,6})(?:[.,]\d{2})?(?![\d.,]*\d)")
 _MONEY = re.compile(r"(?:€|\$|£|eur\b|euros?\b|usd\b|gbp\b|chf\b)", re.IGNORECASE)
@@ -29,7 +32,7 @@ def read_messages(source: str) -> dict:
     """All messages of a folder (its .txt files, by name) or of one file. ValueError says what does not fit."""
     path = Path(source).expanduser()
     if path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.suffix.lower() in {".txt", ".text", ".eml", ".md"})
+        files = sorted(file for file in path.iterdir() if file.suffix.lower() in _SUFFIXES and file.is_file())
         if not files:
             raise ValueError(f"There is no .txt file in {path}.")
         if len(files) > MOST_MESSAGES:
@@ -38,19 +41,22 @@ def read_messages(source: str) -> dict:
         files = [path]
     else:
         raise ValueError(f"There is no folder and no file {path}.")
-    return {"messages": [{"id": file.stem, "text": _text(file)} for file in files]}
+    # Two of the same name, `a.txt` and `a.md`, are two messages: what is done for one must not pass for the other.
+    times = Counter(file.stem for file in files)
+    ids = [file.stem if times[file.stem] == 1 else file.name for file in files]
+    return {"messages": [{"id": id, "text": _text(file)} for id, file in zip(ids, files, strict=True)]}
 
 
 def _text(file: Path) -> str:
     content = file.read_bytes()
     if len(content) > MOST_BYTES:
         raise ValueError(f"{file} is larger than {MOST_BYTES // 1000} KB; a message is text that a person wrote.")
-    if b"\0" in content:
-        raise ValueError(f"{file} is not a text.")
     try:
-        text = content.decode("utf-8-sig")
+        text = content.decode("utf-16" if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig")
     except UnicodeDecodeError:
         text = content.decode("cp1252", "replace")
+    if "\0" in text:
+        raise ValueError(f"{file} is not a text; save it as UTF-8, or take it out of the folder.")
     return text.strip()
 
 

@@ -97,19 +97,24 @@ def _plain(text: str) -> str:
 
 def _sentences(proof_: dict, messages: int, seconds: float) -> list[str]:
     model, shop = proof_["model"], proof_["shop"]
-    kills = f"; the process was killed {proof_['kills']} times" if proof_["kills"] else ""
-    lines = [f"{messages} messages in {seconds:.1f} s{kills}."]
+    kills = f"; the process was killed {many(proof_['kills'], 'time')}" if proof_["kills"] else ""
+    lines = [f"{many(messages, 'message')} in {seconds:.1f} s{kills}."]
     if model:
         lines.append(
-            f"model    {model['questions']} questions, {model['computations']} computations"
+            f"model    {many(model['questions'], 'question')}, {many(model['computations'], 'computation')}"
             f" ({model['inputTokens']} + {model['outputTokens']} tokens); asked again after a kill:"
             f" {model['askedAgain']}; computed twice: {model['computedTwice']}"
         )
     lines.append(
-        f"shop     {shop['refunds']} refunds, {shop['reversals']} taken back, {shop['tickets']} tickets;"
+        f"shop     {many(shop['refunds'], 'refund')}, {shop['reversals']} taken back, {many(shop['tickets'], 'ticket')};"
         f" asked again after a kill: {shop['askedAgain']}; done twice: {shop['refundedTwice'] + shop['ticketsTwice']}"
     )
     return lines
+
+
+def many(count: int, thing: str) -> str:
+    """How many there are of a thing, in words."""
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
 
 
 def _count(lines: list[dict], event: str) -> int:

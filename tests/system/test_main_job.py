@@ -2,6 +2,12 @@
 
 import asyncio
 import json
+import os
+import re
+import runpy
+import select
+import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -151,3 +157,32 @@ def test_a_folder_with_other_things_is_left_alone(tmp_path):
     done, _ = demo(tmp_path)
     assert done.returncode == 2
     assert (tmp_path / "work" / "thesis.tex").read_text() == "years of work"
+
+
+def test_when_its_terminal_closes_it_leaves_no_process_behind(model, tmp_path):
+    command = [sys.executable, str(FOLDER / "demo.py"), "--work", str(tmp_path / "work"), "--no-kill"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as demo_:
+        said = ""
+        for line in demo_.stderr:
+            said += line
+            if "run started" in line:
+                break
+        left = os.pidfd_open(int(re.search(r"is loaded \(process (\d+)\)", said)[1]))
+        demo_.send_signal(signal.SIGHUP)
+        rest = demo_.stderr.read()
+    assert demo_.returncode == 130, said + rest
+    assert "runs resume inbox" in rest, "its own run was told to go, too"
+    assert select.select([left], [], [], 30)[0], "the model goes on"
+    os.close(left)
+    with socket.socket() as shop:
+        assert shop.connect_ex(("127.0.0.1", int(re.search(r"127\.0\.0\.1:(\d+)", said)[1]))), "the shop goes on"
+
+
+def test_messages_are_read_as_people_save_them(tmp_path):
+    read_messages = runpy.run_path(str(FOLDER / "inbox_functions.py"))["read_messages"]
+    (tmp_path / "folder.txt").mkdir()
+    (tmp_path / "a.txt").write_bytes("Grüße".encode("utf-16"))
+    (tmp_path / "b.txt").write_bytes("Grüße".encode("utf-8-sig"))
+    (tmp_path / "b.md").write_bytes("Grüße".encode("cp1252"))
+    messages = read_messages(str(tmp_path))["messages"]
+    assert {message["id"]: message["text"] for message in messages} == dict.fromkeys(["a", "b.txt", "b.md"], "Grüße")
