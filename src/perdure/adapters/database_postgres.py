@@ -36,6 +36,9 @@ AGAIN = {"40001", "40P01", "55P03", "57P01", "57P02", "57P03", "53300"}
 """Serialization failure, deadlock, lock not available, shutdowns, cannot connect now, too many connections; and class
 08, connection exceptions (PostgreSQL manual, appendix A)."""
 
+_UNFIT = {"22003", "22021", "22P05"}
+"""A number out of range, characters that are none here: what was given is at fault, not we."""
+
 _SETTINGS = f"""
     set_config('search_path', :schema, true), set_config('app.tenant', :tenant, true),
     set_config('statement_timeout', '{_STATEMENT_MS}', true), set_config('lock_timeout', '{_LOCK_MS}', true),
@@ -196,6 +199,11 @@ class PostgresDatabase:
         """Return when the whole transaction may be tried again; else raise what its caller is to hear."""
         if getattr(getattr(error, "orig", None), "sqlstate", None) == _CANCELLED:
             raise Unavailable(f"The database of {self.service} took longer than {_STATEMENT_MS // 1000} s.") from error
+        if is_unfit(error):
+            raise Invalid(
+                "A text or a number cannot be kept as it is.",
+                hint="Texts are without the character U+0000, and whole numbers have 64 bits.",
+            ) from error
         if not may_pass(error):
             raise error
         if not attempts.may_go_on():
@@ -226,6 +234,13 @@ def may_pass(error: DBAPIError | PoolTimeout) -> bool:
     if state is None:  # no answer of the server: it could not be reached, or went away
         return type(error.orig).__name__ in {"OperationalError", "ConnectionTimeout", "AdminShutdown"}
     return state in AGAIN or state.startswith("08")
+
+
+def is_unfit(error: DBAPIError | PoolTimeout) -> bool:
+    """Whether a value is none that the server could keep. The client library refuses some itself, without a state."""
+    found = getattr(error, "orig", None)
+    state = getattr(found, "sqlstate", None)
+    return state in _UNFIT if state is not None else type(found).__name__ == "DataError"
 
 
 def protect(connection: Connection, schema: str) -> list[str]:

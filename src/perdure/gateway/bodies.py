@@ -42,7 +42,7 @@ class Bodies:
             media = _media(seen, route)
         else:
             media = ""
-        is_large = limit > _READ_WHOLE and (length is None or length > _READ_WHOLE)
+        is_large = route.body > _READ_WHOLE and (length is None or length > _READ_WHOLE)
         if is_large or not route.methods:
             await self._app(scope, _counted(receive, limit), send)
             return
@@ -85,22 +85,18 @@ def check_json(body: bytes) -> None:
 
 
 async def _whole(receive: Receive, limit: int) -> bytes:
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body"):
-        if len(body) > limit:
-            raise _too_large(limit)
-        return body
-    parts, size = [body], len(body)
-    while message.get("more_body") and size <= limit:
+    """All of it. A body that was declared and never came is none: what it would have asked for is not known."""
+    parts, size, more = [], 0, True
+    while more and size <= limit:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise Refused(400, "malformed", "The body ended early.")
         parts.append(message.get("body", b""))
         size += len(parts[-1])
+        more = message.get("more_body", False)
     if size > limit:
         raise _too_large(limit)
-    return b"".join(parts)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _given(body: bytes, receive: Receive) -> Receive:

@@ -83,6 +83,19 @@ async def test_every_table_with_a_tenant_is_protected_by_force(database, url):
         assert dict(connection.execute(query).fetchall()) == dict.fromkeys(("things", "outbox", "taken", "dead"), True)
 
 
+@pytest.mark.parametrize(("tenant", "id", "size"), [("acme", "a\0", 1), ("a\0", "a", 1), ("acme", "a", 2**63)])
+async def test_a_value_that_cannot_be_kept_is_whose_it_is(database, tenant, id, size):
+    """Whoever asks put it there: that is no failure of ours."""
+
+    def work(transaction):
+        transaction.connection.execute(insert(things).values({"tenant": tenant, "id": id, "size": size}))
+
+    with pytest.raises(Invalid, match="cannot be kept"):
+        await database.write(tenant, work)
+    with pytest.raises(Invalid, match="cannot be kept"):
+        await database.read(tenant, lambda c: c.execute(select(things).where(things.c.id == id, things.c.size == size)))
+
+
 def test_a_role_that_nothing_binds_is_refused(postgres_server, url):
     with pytest.raises(Invalid, match="role admin.*NOBYPASSRLS"):
         open_database(url.replace("perdure@", "admin@"), "things")

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from perdure.gateway.rules import Rules
 from perdure.ports.edge import BODY, permission
-from tests.unit.gateway.world import World
+from tests.unit.gateway.world import Note, World, scope_of
 
 PATH = "/api/v1/notes"
 JSON = {"content-type": "application/json"}
@@ -62,6 +62,36 @@ async def test_too_much_is_413(body):
 async def test_pieces_without_a_length_are_put_together():
     answer = await World().ask("POST", PATH, body=[b'{"te', b'xt": ', b'"x"}'], headers=JSON)
     assert answer.status == 201
+
+
+async def test_what_comes_in_pieces_is_read_as_strictly():
+    world = World(Rules(body=100_000_000))
+    answer = await world.ask("POST", PATH, body=[b'{"text": "x", "tags"', b": [NaN]}"], headers=JSON)
+    assert (answer.status, answer.json["code"], world.notes.created) == (400, "malformed", 0)
+
+
+@pytest.mark.parametrize("pieces", [[], [b'{"text": ']])
+async def test_a_body_that_never_comes_is_not_an_empty_one(pieces):
+    """Its sender died between the head and the end of the body: nothing is done."""
+    routes, done = APIRouter(), []
+
+    @routes.post("/end", openapi_extra=permission("notes:write"))
+    async def end(given: Note | None = None) -> None:
+        done.append(given)
+
+    world = World(routers=[routes])
+    headers = {"host": "perdure.test", "x-api-key": "key-a", "content-type": "application/json", "content-length": "20"}
+    messages = [{"type": "http.request", "body": piece, "more_body": True} for piece in pieces]
+    sent = []
+
+    async def receive():
+        return messages.pop(0) if messages else {"type": "http.disconnect"}
+
+    async def send(message):
+        sent.append(message)
+
+    await world.edge(scope_of("POST", "/api/v1/end", headers, ("192.0.2.1", 1)), receive, send)
+    assert (sent[0]["status"], done) == (400, [])
 
 
 async def test_a_route_with_its_own_limit():

@@ -142,6 +142,8 @@ class Keys:
             return None
         key, role, email = found
         permissions = granted(role, wanted=key.permissions, is_home=key.tenant == self._ground.home)
+        if key.models:
+            permissions &= LIMITED
         return Caller(
             tenant=key.tenant, subject=key.user or f"key:{key.id}", roles=held(role), permissions=permissions,
             project=key.project, key=key.id, by="key", email=email, models=key.models,
@@ -167,17 +169,21 @@ def _refuse_stronger(by: Caller, key: Key) -> None:
 
 
 def _refuse_unlimited(role: Role, permissions: frozenset[str], models: tuple[str, ...]) -> None:
-    """Models can be kept only from a key that cannot go around it."""
-    beyond = granted(role, wanted=permissions) - LIMITED
+    """Models can be kept only from a key that cannot go around it. An operator's does without what would; what was asked
+    for by name, or comes with a higher role, is not silently left out."""
+    beyond = granted(role, wanted=permissions) - (LIMITED if permissions else ROLES["operator"])
     if models and beyond:
         raise Invalid(
             f"A key with the permission {min(beyond)!r} cannot be held to some models: it could let others ask for it.",
-            hint="Give it the role `viewer` or `operator`, or only permissions that an operator has.",
+            hint="Give it the role `viewer` or `operator`, or only permissions that an operator has, without `events:write`.",
         )
 
 
 def _refuse_beyond(by: Caller, wish: Wish) -> None:
+    """With few permissions the role still says who the key is: what is asked of owners, an owner's key decides."""
     checked_permissions(wish.permissions)
+    if wish.role not in by.roles:
+        raise Denied(f"You may not give the role {wish.role!r}: yours is a lower one.")
     beyond = (wish.permissions & ROLES[wish.role]) - by.permissions
     if beyond or not wish.permissions <= ROLES[wish.role]:
         missing = sorted(beyond or wish.permissions - ROLES[wish.role])

@@ -33,8 +33,9 @@ ROLES: dict[Role, frozenset[str]] = {
 
 ORDER: tuple[Role, ...] = tuple(ROLES)
 EVERYTHING = _OWNER | INSTALLATION
-LIMITED = _OPERATOR
-"""What a key may do that is held to some models: whoever writes what others run, or makes keys, can go around that."""
+LIMITED = _OPERATOR - {"events:write"}
+"""What a key may do that is held to some models: whoever writes what others run, sends what starts it, or makes keys, can go
+around that."""
 
 KEY_PREFIX = "pdk_"
 SESSION_PREFIX = "pds_"

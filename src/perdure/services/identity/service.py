@@ -169,4 +169,4 @@ def _named(name: str) -> str:
 def refuse_more(by: Caller, role: Role, home: str) -> None:
     """Denied when somebody would give a role, or touch who has it, that may do more than he may."""
     if not may_give(by.permissions, role, is_home=by.tenant == home):
-        raise Denied(f"You may not give the role {role!r}: it may do more than you may.")
+        raise Denied(f"The role {role!r} may do more than you may: you can neither give it nor change what has it.")

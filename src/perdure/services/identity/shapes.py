@@ -4,12 +4,12 @@ from typing import Annotated, Self
 
 from pydantic import Field
 
-from perdure.ports.shapes import Shape, maybe, moment
+from perdure.ports.shapes import Line, Shape, maybe, moment
 from perdure.services.identity.models import Key, Project, Role, SignIn, Tenant, User
 from perdure.services.identity.sessions import Granted
 
-Name = Annotated[str, Field(min_length=1, max_length=200, examples=["Support"])]
-Label = Annotated[str, Field(min_length=1, max_length=63, examples=["support"])]
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=Line, examples=["Support"])]
+Label = Annotated[str, Field(min_length=1, max_length=63, pattern=Line, examples=["support"])]
 Password = Annotated[str, Field(min_length=1, max_length=1024)]
 
 
@@ -22,8 +22,8 @@ Models = Annotated[
 class NewKey(Shape):
     name: Name
     role: Role
-    permissions: list[Annotated[str, Field(max_length=50)]] = Field(default=[], max_length=50)
-    project: Annotated[str, Field(max_length=63)] = ""
+    permissions: list[Annotated[str, Field(max_length=50, pattern=Line)]] = Field(default=[], max_length=50)
+    project: Annotated[str, Field(max_length=63, pattern=Line)] = ""
     days: Annotated[int, Field(ge=0, le=3650, description="Days until it expires; 0: never.")] = 0
     models: Models = []
 
@@ -48,8 +48,8 @@ class NewProject(Shape):
 
 
 class NewUser(Shape):
-    email: Annotated[str, Field(min_length=3, max_length=254, examples=["ana@example.com"])]
-    name: Annotated[str, Field(max_length=200)] = ""
+    email: Annotated[str, Field(min_length=3, max_length=254, pattern=Line, examples=["ana@example.com"])]
+    name: Annotated[str, Field(max_length=200, pattern=Line)] = ""
     role: Role
     password: Annotated[str | None, Field(max_length=1024, description="Absent: signs in through a provider.")] = None
 
@@ -74,7 +74,7 @@ class Code(Shape):
 
 class SignInRequest(Shape):
     tenant: Label = "default"
-    email: Annotated[str, Field(max_length=254)]
+    email: Annotated[str, Field(max_length=254, pattern=Line)]
     password: Password
     code: Annotated[str, Field(max_length=10)] = ""
 

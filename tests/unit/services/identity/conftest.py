@@ -8,7 +8,7 @@ from perdure.adapters.sealing import KeySealing
 from perdure.ports.edge import Caller
 from perdure.services.identity import store
 from perdure.services.identity.keys import Keys
-from perdure.services.identity.models import granted
+from perdure.services.identity.models import granted, held
 from perdure.services.identity.service import Ground, Tenants
 from perdure.services.identity.sessions import Sessions
 from perdure.services.identity.tokens import Tokens
@@ -19,7 +19,7 @@ PASSWORD = "correct horse battery"
 
 def somebody(role="owner", *, tenant="default", subject="usr_somebody", is_home=True):
     permissions = granted(role, is_home=is_home)
-    return Caller(tenant=tenant, subject=subject, roles=frozenset([role]), permissions=permissions, by="session")
+    return Caller(tenant=tenant, subject=subject, roles=held(role), permissions=permissions, by="session")
 
 
 class Identity:

@@ -76,7 +76,10 @@ async def test_nobody_gives_what_he_does_not_have(identity):
     with pytest.raises(Denied, match="owner"):
         await identity.keys.create(somebody("admin"), Wish(name="x", role="owner"))
     with pytest.raises(Invalid, match="tenants:write"):
-        wish = Wish(name="x", role="owner", permissions=frozenset(["tenants:write"]))
+        wish = Wish(name="x", role="admin", permissions=frozenset(["tenants:write"]))
+        await identity.keys.create(somebody("admin"), wish)
+    with pytest.raises(Denied, match="owner"):  # it would decide what only owners are asked
+        wish = Wish(name="x", role="owner", permissions=frozenset(["inbox:decide"]))
         await identity.keys.create(somebody("admin"), wish)
     with pytest.raises(Invalid, match="no permission 'runs:fly'"):
         await identity.keys.create(somebody(), Wish(name="x", role="owner", permissions=frozenset(["runs:fly"])))
@@ -194,6 +197,17 @@ async def test_models_are_kept_only_from_a_key_that_cannot_go_around_it(identity
     free, _ = await identity.keys.create(somebody(), Wish(name="y", role="editor"))
     with pytest.raises(Invalid, match="cannot be held to some models"):
         await identity.keys.change(somebody(), free.id, ("m",))
+    sends = Wish(name="x", role="operator", permissions=frozenset(["events:write"]), models=("m",))
+    with pytest.raises(Invalid, match="events:write"):
+        await identity.keys.create(somebody(), sends)
+
+
+async def test_a_key_that_is_held_to_models_sends_no_events(identity):
+    """What an event starts is on the account of whoever made the schedule, and asks for the models of that."""
+    key, secret = await identity.keys.create(somebody(), Wish(name="x", role="operator", models=("m",)))
+    assert (await identity.keys.recognise(secret)).permissions == ROLES["operator"] - {"events:write"}
+    await identity.keys.change(somebody(), key.id, ())
+    assert (await identity.keys.recognise(secret)).permissions == ROLES["operator"]
 
 
 async def test_nobody_widens_a_key_that_is_not_his_to_change(identity):
