@@ -21,7 +21,7 @@ METRICS: dict[str, Metric] = {
     "perdure_http_request_seconds": Metric("histogram", ("method", "route"), "Time from a request's headers to the end of its answer."),
     "perdure_http_requests_in_flight": Metric("gauge", (), "Requests being answered now."),
     "perdure_http_streams_open": Metric("gauge", (), "Event streams that are open now."),
-    "perdure_http_streams_ended_total": Metric("counter", ("why",), "Event streams that ended: ended, left, stalled, drained, failed."),
+    "perdure_http_streams_ended_total": Metric("counter", ("why",), "Event streams that ended: ended, left, stalled, refused, drained, failed."),
     "perdure_refusals_total": Metric("counter", ("why",), "Requests refused at the edge: unknown-key, unknown-token, unknown-session, denied, csrf, foreign-origin, rate, streams."),
     "perdure_limits_unavailable_total": Metric("counter", (), "Requests let through because the counters of limits could not be reached."),
     "perdure_idempotent_replays_total": Metric("counter", (), "Answers given again for a known Idempotency-Key."),

@@ -70,15 +70,20 @@ async def answer(
 ) -> None:
     """Send a problem document, or what `form` makes of it."""
     if form is None:
-        document, media = {"type": TYPE + body["code"], "title": _title(status), "status": status} | body, MEDIA_TYPE
-        encoded = _encode(document | _request())
+        (_, encoded), media = document(status, body | _request()), MEDIA_TYPE
     else:
-        status, document = form(status, body)
-        encoded, media = _encode(document), b"application/json"
+        status, content = form(status, body)
+        encoded, media = _encode(content), b"application/json"
     raw = [(b"content-type", media), (b"content-length", b"%d" % len(encoded))]
     raw += [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": status, "headers": raw})
     await send({"type": "http.response.body", "body": encoded})
+
+
+def document(status: int, body: dict[str, Any]) -> tuple[str, bytes]:
+    """The title of a status, and the problem document of these members."""
+    title = _title(status)
+    return title, _encode({"type": TYPE + body["code"], "title": title, "status": status} | body)
 
 
 def told(error: BaseException) -> tuple[int, dict[str, str], dict[str, Any]]:

@@ -18,8 +18,8 @@ import uvicorn
 
 from perdure.errors import Invalid, Unavailable
 from perdure.gateway.app import Edge
+from perdure.gateway.connection import Connection
 from perdure.gateway.front import Front
-from perdure.gateway.joined import Joining
 from perdure.ports.log import Log
 
 _OPEN_FILES = 65_536
@@ -69,7 +69,7 @@ class Server:
     async def run(self, *, signals: bool = True) -> None:
         """Serve until `stop`, or SIGTERM or SIGINT, and until what was under way is done."""
         config = uvicorn.Config(
-            self._edge, http=Joining, lifespan="off", access_log=False, log_config=None, server_header=False, ws="none",
+            self._edge, http=Connection, lifespan="off", access_log=False, log_config=None, server_header=False, ws="none",
             proxy_headers=False, timeout_keep_alive=self._place.keep_alive, backlog=self._place.backlog,
             timeout_graceful_shutdown=max(1, round(self._place.drain)),
         )  # fmt: skip
