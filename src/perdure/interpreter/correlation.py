@@ -11,7 +11,7 @@ from typing import Any
 from perdure.interpreter import dataflow
 from perdure.interpreter.commands import LIFECYCLE
 from perdure.interpreter.compiler import Builder, Surroundings
-from perdure.interpreter.program import Frame, Site, invalid
+from perdure.interpreter.program import Frame, Program, Site, invalid
 from perdure.interpreter.state import Run
 from perdure.language.expressions import ExpressionFault, json_text
 from perdure.language.templates import compile_field, whole
@@ -39,7 +39,7 @@ RUN = "perdurerun"
 """The attribute that says which run emitted an event of our own types: a document cannot choose it. An answer has that of
 the run that asked, when that was a document: who asks under another's id decides nothing of his."""
 OURS = ("dev.perdure.", LIFECYCLE)
-"""How types begin that a document does not tell without its name."""
+"""How types begin that a document does not tell without its name, and under no other source than its own."""
 
 _NOTHING = Surroundings()
 
@@ -67,10 +67,13 @@ def is_forged(run: Run, frame: Frame, event: Event) -> bool:
     return isinstance(data, dict) and bool(data.get("to"))
 
 
-def signed(event: Event, seed: str) -> Event:
-    """An event as a run emits it: one of our own types bears its name."""
+def signed(event: Event, seed: str, program: Program) -> Event:
+    """An event as a run emits it: one of our own types bears its name, and the source that its document has. Who could
+    choose it would take the place of another's question, whose id can be reckoned, or ask in another project."""
     type = event.get("type")
-    return {**event, RUN: seed} if isinstance(type, str) and type.startswith(OURS) else event
+    if not isinstance(type, str) or not type.startswith(OURS):
+        return event
+    return {**event, RUN: seed, "source": f"/{program.namespace}/{program.name}/{program.version}"}
 
 
 def is_lifecycle(event: Event) -> bool:

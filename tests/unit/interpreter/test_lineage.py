@@ -85,10 +85,14 @@ def test_an_answer_that_a_fork_emits_is_its_own_word():
 
 
 def test_an_event_of_our_own_types_bears_the_name_of_who_emits_it():
-    mine = {"type": "dev.perdure.approval.requested.v1", "perdurerun": "chosen"}
-    assert correlation.signed(mine, "o") == {**mine, "perdurerun": "o"}
-    assert correlation.signed({"type": "io.serverlessworkflow.workflow.faulted.v1"}, "o")["perdurerun"] == "o"
-    assert correlation.signed({"type": "com.example.paid"}, "o") == {"type": "com.example.paid"}
+    program = Dialogue(TELLS).program
+    mine = {"type": "dev.perdure.approval.requested.v1", "perdurerun": "chosen", "source": "/others/pay/1.0.0"}
+    own = {"perdurerun": "o", "source": "/test/dialogue/1.0.0"}
+    assert correlation.signed(mine, "o", program) == {**mine, **own}
+    faulted = {"type": "io.serverlessworkflow.workflow.faulted.v1"}
+    assert correlation.signed(faulted, "o", program) == {**faulted, **own}
+    free = {"type": "com.example.paid", "source": "/any"}
+    assert correlation.signed(free, "o", program) == free
 
 
 def test_a_fork_remembers_under_which_names_it_was_asked():

@@ -314,7 +314,7 @@ class EmbeddedEngine:
         self._ready()
         row = self._views.row(tenant, run)
         if row.ended is not None:
-            raise Conflict(f"The run {run} has {row.status}.", hint=_AGAIN if row.status == "faulted" else None)
+            raise Conflict(f"The run {run} is {row.status}.", hint=_AGAIN if row.status == "faulted" else None)
         self._worker.choose(row.key)
         await self._tell(tenant, run, ResumeRequested(now=self._clock.now()))
 
@@ -334,14 +334,14 @@ class EmbeddedEngine:
     async def _tell(self, tenant: str, run: str, event: Event) -> None:
         row = self._views.row(tenant, run)
         if row.ended is not None:
-            raise Conflict(f"The run {run} has {row.status}; that cannot be changed any more.")
+            raise Conflict(f"The run {run} is {row.status}; that cannot be changed any more.")
         self._worker.later(self._worker.take, row.key, event)
         await self._done_later()
 
     async def _mend(self, tenant: str, run: str, patch: OperatorPatch) -> None:
         row = self._views.row(tenant, run)
         if row.status in {"completed", "cancelled"}:
-            raise Conflict(f"The run {run} has {row.status}; there is nothing to mend.")
+            raise Conflict(f"The run {run} is {row.status}; there is nothing to mend.")
         self._worker.choose(row.key)
         refused: list[str] = []
 

@@ -121,7 +121,7 @@ def tell(worker: Commit, record: RunRecord, commands: list[Command], number: int
 def emit(worker: Commit, record: RunRecord, command: Emit) -> None:
     """Publish an event of a run; the run's answer is in the same commit."""
     assert record.state is not None
-    event = signed(restored(command.event), record.state["seed"])
+    event = signed(restored(command.event), record.state["seed"], record.program)
     publish(worker, record.row.tenant, event, emitted=True)
     worker.take(record.key, CallCompleted(now=worker.clock.now(), id=command.id))
 

@@ -265,7 +265,7 @@ class TemporalEngine:
     async def resume(self, tenant: str, run: str) -> None:
         status = (await self._row(tenant, run)).status
         if status in ENDED:
-            raise Conflict(f"The run {run} has {status}.", hint=_AGAIN if status == "faulted" else None)
+            raise Conflict(f"The run {run} is {status}.", hint=_AGAIN if status == "faulted" else None)
         await self._tell(tenant, run, ResumeRequested(now=0))
 
     async def retry(self, tenant: str, run: str, path: str | None = None) -> None:
@@ -282,7 +282,7 @@ class TemporalEngine:
     async def _tell(self, tenant: str, run: str, event: Event) -> None:
         status = (await self._row(tenant, run)).status
         if status in ENDED:
-            raise Conflict(f"The run {run} has {status}; that cannot be changed any more.")
+            raise Conflict(f"The run {run} is {status}; that cannot be changed any more.")
         try:
             with border(f"There is no run {run}."):
                 await self._reader.handle(tenant, run).signal(protocol.TELL, [event])
@@ -292,7 +292,7 @@ class TemporalEngine:
     async def _mend(self, tenant: str, run: str, patch: OperatorPatch) -> None:
         status = (await self._row(tenant, run)).status
         if status in {"completed", "cancelled"}:
-            raise Conflict(f"The run {run} has {status}; there is nothing to mend.")
+            raise Conflict(f"The run {run} is {status}; there is nothing to mend.")
         place = f"at {patch.path}" if patch.path else "that faulted"
         try:
             with border(f"There is no run {run}."):

@@ -199,9 +199,10 @@ class Errands:
         })  # fmt: skip
 
     def emit(self, command: c.Emit) -> None:
-        state = self._run.record.state
-        assert state is not None
-        message = {"do": "publish", "event": signed(handles.restore(command.event), state["seed"])}
+        record = self._run.record
+        assert record.state is not None
+        event = signed(handles.restore(command.event), record.state["seed"], record.program)
+        message = {"do": "publish", "event": event}
         self._tell_exchange(message | self._out() if self._run.beginning.has_outlet else message, command.id)
 
     def faulted(self, command: c.Lifecycle) -> None:

@@ -238,10 +238,11 @@ class Inbox:
 
 
 def item_of(tenant: str, id: str, event: dict[str, Any], now: int) -> Item:
-    """What a run asks. Data of any shape is taken; what an item needs and is not there is made up for."""
+    """What a run asks. Data of any shape is taken; what an item needs and is not there is made up for. That a run
+    waits for the answer is for its data to say; which one is not, or the question would count as another's."""
     data = event.get("data")
     given: dict[str, Any] = data if isinstance(data, dict) else {"details": data}
-    hash = given.get("hash")
+    hash, asker, run = given.get("hash"), _line(event.get(RUN, ""), 200), _line(given.get("run", ""), 200)
     details = given["details"] if "details" in given else given.get("arguments")
     if details is None and "title" not in given and "tool" not in given:
         details = data
@@ -250,8 +251,7 @@ def item_of(tenant: str, id: str, event: dict[str, Any], now: int) -> Item:
         kind="question" if event["type"] == events.QUESTION_ASKED else "approval", title=_title(given), details=details,
         form=_form(given.get("form")), to=_to(given.get("to")),
         hash=hash if isinstance(hash, str) and len(hash) <= 200 and hash.isprintable() else content_hash(data),
-        run=_line(given.get("run", ""), 200), task=_line(given.get("task", ""), 500), asked=now,
-        asker=_line(event.get(RUN, ""), 200),
+        run=(asker or run) if run else "", task=_line(given.get("task", ""), 500), asked=now, asker=asker,
         deadline=_moment(given.get("deadline")),
     )  # fmt: skip
 

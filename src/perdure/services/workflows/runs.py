@@ -118,20 +118,21 @@ class Runs:
                 "It is not known yet whether the run has begun: it cannot be written down at the moment.",
                 hint="Ask again with the same id or Idempotency-Key, and it is one run, whatever came of this one.",
             ) from None
-        except Conflict:
-            if id is None or wish.version is not None:
+        except Conflict as refused:
+            if id is None:
                 raise
-            return await self._again(tenant, wish, id, input)
+            return await self._again(tenant, wish, id, input, refused)
         return Started(run, wish.workflow, found.version)
 
-    async def _again(self, tenant: str, wish: Start, id: str, input: Json) -> Started:
-        """The run is there, of an earlier default version perhaps: it is the same when everything else is."""
+    async def _again(self, tenant: str, wish: Start, id: str, input: Json, refused: Conflict) -> Started:
+        """The run is there, of an earlier default version perhaps, or on the account of another key: it is the same when
+        workflow and input are. A client that asks again after its key was renewed starts nothing twice."""
         run = await self._engine.describe(tenant, id)
         if f"{run.namespace}.{run.name}" != wish.workflow:
             raise Conflict(f"The run {id} is one of another workflow.", hint="Choose another id or key.")
-        found = await self._definitions.version(tenant, wish.workflow, run.version)
-        await self._engine.start(tenant, found.document, input, run=id, resources=_held(wish, found))
-        return Started(id, wish.workflow, found.version)
+        if not same(run.input, input) or wish.version not in {None, run.version}:
+            raise refused
+        return Started(id, wish.workflow, run.version)
 
     async def fork(
         self, tenant: str, by: str, run: str, *, path: str | None = None, input: Json = None, version: str | None = None

@@ -21,6 +21,11 @@ class Message(NamedTuple):
     signatures: str
     body: bytes
 
+    @property
+    def attempt(self) -> str:
+        """Its name together with the time for which it was signed: a sender that tries again signs anew."""
+        return f"{self.id}.{self.timestamp}"
+
 
 def of_headers(headers: Mapping[str, str], body: bytes) -> Message | None:
     """The message of a request, or None when a header is missing or cannot be one. No id has a dot: `1.2` and `3` would

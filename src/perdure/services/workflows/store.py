@@ -126,7 +126,7 @@ receipts = Table(
     Column("message", Text, primary_key=True),
     Column("at", BigInteger, nullable=False, index=True),
 )  # fmt: skip
-"""Messages that webhooks took within the window of their signatures: each once."""
+"""Attempts at messages that webhooks took within the window of their signatures: each once."""
 items = Table(
     "items", metadata,
     Column("tenant", Text, primary_key=True),

@@ -50,7 +50,7 @@ def drop_webhook(connection: Connection, tenant: str, id: str) -> bool:
 
 
 def is_received(connection: Connection, tenant: str, hook: str, message: str) -> bool:
-    """Whether this message was taken before."""
+    """Whether this attempt at a message was taken before."""
     known = select(receipts.c.at).where(
         receipts.c.tenant == tenant, receipts.c.hook == hook, receipts.c.message == message
     )
@@ -58,7 +58,7 @@ def is_received(connection: Connection, tenant: str, hook: str, message: str) ->
 
 
 def receive(connection: Connection, tenant: str, hook: str, message: str, now: int) -> None:
-    """Remember a message. IntegrityError when it was taken meanwhile."""
+    """Remember an attempt at a message. IntegrityError when it was taken meanwhile."""
     connection.execute(insert(receipts).values(tenant=tenant, hook=hook, message=message, at=now))
 
 

@@ -1,7 +1,8 @@
 """Webhooks in: addresses with a secret of their own, for systems that cannot sign in (security.md, rule 12).
 
-What is wrong with a call is nobody's business: unknown address, wrong signature, old or repeated message all give the
-same answer. A message counts once; its effect is idempotent by its id, so one that was cut off may be sent again.
+What is wrong with a call is nobody's business: unknown address, wrong signature, an old or repeated attempt all give the
+same answer. A message counts once: its effect is idempotent by its id. A sender that heard no answer sends it again, signed
+with the time of the new attempt, and gets the answer; the same attempt twice is a replay.
 """
 
 from collections.abc import Mapping
@@ -143,7 +144,7 @@ class Webhooks:
 
     async def _is_known(self, hook: Webhook, message: Message) -> bool:
         return await self._ground.database.read(
-            hook.tenant, lambda c: store_webhooks.is_received(c, hook.tenant, hook.id, message.id)
+            hook.tenant, lambda c: store_webhooks.is_received(c, hook.tenant, hook.id, message.attempt)
         )
 
     async def _do(self, hook: Webhook, message: Message) -> Taken:
@@ -167,9 +168,10 @@ class Webhooks:
         ground, now = self._ground, self._ground.clock.now()
         try:
             await ground.database.write(
-                hook.tenant, lambda tx: store_webhooks.receive(tx.connection, hook.tenant, hook.id, message.id, now)
+                hook.tenant,
+                lambda tx: store_webhooks.receive(tx.connection, hook.tenant, hook.id, message.attempt, now),
             )
-        except IntegrityError:  # the same message twice at the same time: one effect, one answer
+        except IntegrityError:  # the same attempt twice at the same time: one effect, one answer
             raise _refused() from None
         if ground.clock.monotonic() - self._cleaned > signatures.WINDOW:
             self._cleaned = ground.clock.monotonic()
@@ -184,5 +186,5 @@ def _place(id: str) -> str:
 def _refused() -> Unauthenticated:
     return Unauthenticated(
         "The message is not signed as it has to be.",
-        hint="See standardwebhooks.com: webhook-id, webhook-timestamp and webhook-signature; each message once.",
+        hint="See standardwebhooks.com: webhook-id, webhook-timestamp and webhook-signature; each attempt once.",
     )

@@ -2,6 +2,7 @@
 
 import pytest
 
+from perdure.errors import Conflict
 from perdure.services.workflows.runs import Start
 from perdure.services.workflows.schedules import Wanted
 from tests.unit.services.workflows.conftest import BY, TENANT
@@ -26,6 +27,19 @@ async def test_a_run_and_its_children_are_on_the_account_of_who_starts_it(world,
     again = await runs.start(TENANT, Start(workflow=workflow, by=BY, key="once"))
     assert (again.run, await paid(world, by_user.run)) == (by_user.run, {"key": BY})
     assert await paid(world, (await runs.start(TENANT, Start(workflow=workflow))).run) is None
+
+
+async def test_the_same_run_asked_for_by_another_key_is_that_run(world):
+    """A client whose key was renewed asks again and must hear of the run that it began."""
+    await world.publish("w", PAYS)
+    runs = world.service.runs
+    first = await runs.start(TENANT, Start(workflow="test.w", by="key:old", key="order-17", input={"n": 1}))
+    for version in (None, "1.0.0"):
+        again = Start(workflow="test.w", by="key:new", key="order-17", input={"n": 1}, version=version)
+        assert await runs.start(TENANT, again) == first
+    assert await paid(world, first.run) == {"key": "old"}
+    with pytest.raises(Conflict, match="another document or input"):
+        await runs.start(TENANT, Start(workflow="test.w", by="key:new", key="order-17", input={"n": 2}))
 
 
 async def test_a_schedule_is_on_the_account_of_who_made_it(world):

@@ -1,6 +1,7 @@
 """Approvals from the run to the inbox and back (`reliability.md` F13 to F17): the right question resumes the right place."""
 
 import asyncio
+from hashlib import blake2b
 
 from perdure.services.workflows import events
 from perdure.services.workflows.inbox import Person, Verdict
@@ -96,6 +97,33 @@ async def test_who_asks_under_anothers_id_decides_nothing_of_it(world):
     assert (await world.engine.describe(TENANT, run)).status == "waiting"
     await decide(world, asks, "no")
     assert (await world.settle(run)).output["data"] == "no"
+
+
+ASKS_FIRST = """[{a: {emit: {event: {with: {type: dev.perdure.approval.requested.v1, id: '${ .id }', source: '${ .source }',
+  data: '${ {title: "harmless", run: .run, task: "/do/0/a"} }'}}}}}]"""
+
+
+async def test_who_asks_first_under_the_id_of_a_question_to_come_takes_no_place_of_it(world):
+    """Ids follow from the id of the run, which a caller chooses: whoever reckons one would keep the question away."""
+    await world.publish("pays", "[{a: {call: approve, with: {title: pay, to: 'user:ana'}}}]")
+    await world.service.runs.start(TENANT, Start(workflow="test.pays", id="first"))
+    known = (await asked(world, 1))["pay"]
+    number = next(n for n in range(100) if blake2b(f"first/{n}".encode(), digest_size=16).hexdigest() == known.request)
+    to_come = blake2b(f"second/{number}".encode(), digest_size=16).hexdigest()
+    await begun(world, ASKS_FIRST, "asks", {"id": to_come, "source": known.source, "run": "second"})
+    await asked(world, 2)
+    await world.service.runs.start(TENANT, Start(workflow="test.pays", id="second"))
+    await asked(world, 3)
+    genuine = (await world.service.inbox.find(TENANT, run="second"))[0]
+    assert (genuine.request, genuine.title, genuine.to) == (to_come, "pay", ("user:ana",))
+
+
+async def test_no_document_asks_in_another_project(world):
+    other = await begun(world, ASKS_FIRST, "asks", {"id": "q", "source": "/payments/pay/1.0.0", "run": "theirs"})
+    item = (await asked(world, 1))["harmless"]
+    assert (item.source, item.run) == ("/test/asks/1.0.0", other)
+    assert await world.service.inbox.find(TENANT, project="payments") == []
+    assert len(await world.service.inbox.find(TENANT, project="test")) == 1
 
 
 async def test_a_fork_hears_the_answer_to_what_its_origin_asked(world):

@@ -69,6 +69,19 @@ async def test_a_message_counts_once(world):
     assert len(await world.engine.find(TENANT)) == 2
 
 
+async def test_a_sender_that_heard_no_answer_tries_again(world):
+    """Each attempt is signed with its own time (standardwebhooks.com); refused, the sender would give the address up."""
+    hook, secret = await made(world)
+    first = await world.service.webhooks.take(hook.id, headers(world, secret), b'{"n": 1}')
+    again = headers(world, secret, at=2)
+    assert await world.service.webhooks.take(hook.id, again, b'{"n": 1}') == first
+    assert len(await world.engine.find(TENANT)) == 1
+    with pytest.raises(Unauthenticated):
+        await world.service.webhooks.take(hook.id, again, b'{"n": 1}')
+    with pytest.raises(Conflict):
+        await world.service.webhooks.take(hook.id, headers(world, secret, at=3, body=b"{}"), b"{}")
+
+
 async def test_several_signatures_and_the_edge_of_the_window(world):
     hook, secret = await made(world)
     given = headers(world, secret, at=-300)
