@@ -4,6 +4,7 @@ Only the module of the command that was asked for is imported, so `perdure --hel
 """
 
 import argparse
+import gc
 import importlib
 import os
 import sys
@@ -14,6 +15,8 @@ from perdure import __version__
 from perdure.errors import MEANINGS, Bug, Invalid, PerdureError
 
 INTERRUPTED = 130
+_GARBAGE = 20_000
+"""New objects between two looks for garbage: a command loads much and throws little away."""
 
 
 class Command(NamedTuple):
@@ -81,6 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     if arguments is not None:
         return _answer(list(arguments))
+    gc.set_threshold(_GARBAGE)
     code = _answer(sys.argv[1:])
     _leave(code)
     return code
@@ -94,6 +98,7 @@ def _leave(code: int) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+    gc.freeze()  # at its end Python looks through everything for garbage: a sixth of what a short command takes
 
 
 def _answer(given: list[str]) -> int:
@@ -125,7 +130,7 @@ def _answer(given: list[str]) -> int:
 def _dispatch(given: list[str]) -> int:
     if "_ARGCOMPLETE" in os.environ:
         _complete()
-    parser = build(chosen=next((word for word in given if not word.startswith("-")), None))
+    parser = build(chosen=given[0] if given else None)
     options = parser.parse_args(given)
     if options.command is None:
         parser.print_help()
@@ -136,13 +141,13 @@ def _dispatch(given: list[str]) -> int:
 
 
 def build(chosen: str | None = None, *, whole: bool = False) -> argparse.ArgumentParser:
-    """The parser: with the arguments of the chosen command only, or with all of them (`whole`)."""
+    """The parser: of the chosen command alone, of all commands by name, or of all with their arguments (`whole`)."""
     parser = argparse.ArgumentParser(
         prog="perdure", description=_DESCRIPTION, epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--version", action="version", version=f"perdure {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
-    for row in COMMANDS:
+    for row in [row for row in COMMANDS if row.name == chosen] or COMMANDS:
         part = commands.add_parser(
             row.name, help=row.summary, description=row.summary, formatter_class=argparse.RawDescriptionHelpFormatter
         )

@@ -12,7 +12,8 @@ from perdure.language.values import Json
 
 _OPERATORS = "+#./;?&=,!@|"
 _name = re.compile(r"(?:[A-Za-z0-9_-]|%[0-9A-Fa-f]{2})+(?:\.(?:[A-Za-z0-9_-]|%[0-9A-Fa-f]{2})+)*")
-_literal = re.compile(r"%[0-9A-Fa-f]{2}|[^\x00-\x20\x7f-\U0010ffff\"%<>\\^`|]")
+# Literals are named, not excluded (RFC 6570, 2.1): a class that reaches up to U+10FFFF takes 2 ms to compile.
+_literal = re.compile(r"%[0-9A-Fa-f]{2}|[!#$&-;=?-\[\]_a-z{}~]")
 _UNRESERVED = "-._~"
 
 

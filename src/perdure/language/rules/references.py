@@ -30,14 +30,18 @@ class _Known(NamedTuple):
     """Every name that a document can refer to."""
 
     use: dict[str, dict[str, None]]
-    catalog: dict[str, None]
     functions: Functions | None
+
+    @property
+    def catalog(self) -> list[str]:
+        """Asked for only where a document names a function: whoever hands it in may have to build it first."""
+        return self.functions.names() if self.functions is not None else []
 
 
 def check_references(survey: Survey, report: Report, use: Json, functions: Functions | None) -> None:
     """Names in `use` (A3), the tables of `use` themselves, and functions (B8, E8)."""
     tables = {table: names_in(use, table) for table in SHAPES["use"].fields}
-    known = _Known(tables, dict.fromkeys(functions.names() if functions is not None else ()), functions)
+    known = _Known(tables, functions)
     for table, name, pointer in survey.names:
         if name not in tables[table]:
             code = "undeclared-secret" if table == "secrets" else "unknown-name"
