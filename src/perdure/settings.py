@@ -99,7 +99,7 @@ SENTENCES: dict[str, str] = {
     "model_cache_seconds": "Seconds for which answers are kept.",
     "model_cache_embedding": "Model whose vectors tell which questions mean the same; without one there is no `semantic`.",
     "model_cache_likeness": "Cosine of two questions' vectors from which they count as one.",
-    "guardrails": "File (YAML or JSON) with rules about what the model gateway lets pass.",
+    "guardrails": "File (YAML or JSON) with rules about what models may be asked and answer, through the gateway and by runs.",
     "engine": "Where runs go: `embedded` in this process, or `temporal` on a Temporal server; `--engine` replaces it.",
     "temporal_address": "Host and port of the Temporal server.",
     "temporal_namespace": "Namespace of the Temporal server.",

@@ -38,6 +38,7 @@ from perdure.language.values import Json
 from perdure.ports.blobs import Blobs
 from perdure.ports.clock import Clock
 from perdure.ports.function import Function
+from perdure.ports.guardrails import Guardrails
 from perdure.ports.outlet import Outlet
 from perdure.ports.secrets import Secrets
 from perdure.ports.spending import Spending
@@ -69,6 +70,7 @@ class Installation:
         self.clock: Clock = SystemClock()
         self.secrets: Secrets | None = None
         self.models: ModelCatalog | None = None
+        self.guardrails: Guardrails | None = None
         self._egress = egress
         self._to_models = to_models
         self.warnings: list[str] = []
@@ -144,7 +146,8 @@ def installation(
             directory=directory / "model",
         ),
     )
-    table = Table([*_shipped(Authenticator(egress, clock), models, spending), *_own(settings, modules)])
+    rules = _guardrails(settings, models)
+    table = Table([*_shipped(Authenticator(egress, clock), models, spending, rules), *_own(settings, modules)])
     engine = (
         temporal_engine(directory, settings, table, has_outlet=has_outlet)
         if settings.engine == "temporal"
@@ -153,6 +156,7 @@ def installation(
     made = Installation(engine, table, Spool(directory), egress, to_models)
     made.secrets = secrets
     made.models = models
+    made.guardrails = rules
     if isinstance(secrets, FileSecrets) and secrets.warning:
         made.warnings.append(secrets.warning)
     return made
@@ -268,15 +272,26 @@ def _configured(settings: Settings) -> model_configuration.Configuration:
     return model_configuration.with_script(made, settings.model_script) if settings.model_script else made
 
 
-def _shipped(authenticator: Authenticator, models: ModelCatalog, spending: Spending | None) -> list[Function]:
+def _guardrails(settings: Settings, models: ModelCatalog) -> Guardrails | None:
+    """The rules of the installation. Invalid for some that cannot be read."""
+    if not settings.guardrails:
+        return None
+    from perdure.services.agents import guardrails  # few have rules, and the service knows how to read them
+
+    return guardrails.load(Path(settings.guardrails).expanduser(), models.known_as)
+
+
+def _shipped(
+    authenticator: Authenticator, models: ModelCatalog, spending: Spending | None, rules: Guardrails | None
+) -> list[Function]:
     return [
         Http(authenticator),
         OpenApi(authenticator),
-        Infer(models, models.providers, spending),
+        Infer(models, models.providers, spending, rules),
         Agent(),
         Approve(),
-        ModelFunction(models, models.providers, spending),
-        Embed(models, models.providers, spending),
+        ModelFunction(models, models.providers, spending, rules),
+        Embed(models, models.providers, spending, rules),
     ]
 
 

@@ -156,6 +156,31 @@ def priced(usage: dict[str, Any], provider: str, own: Mapping[str, Price], asked
     return {**told, "cost": cost(price, usage), "price": msgspec.to_builtins(price)}
 
 
+_CHARACTERS = 4
+"""Of one token, as a rule."""
+
+
+def reckoned(usage: dict[str, Any], into: int, out: int) -> dict[str, Any]:
+    """The usage with the tokens that a provider did not tell, by so many characters: what nobody counts would pass every
+    budget by. `isEstimated` says so."""
+    told: dict[str, Any] = {}
+    for key, characters in (("inputTokens", into), ("outputTokens", out)):
+        if characters and not usage.get(key):
+            told[key] = characters // _CHARACTERS + 1
+    return {**usage, **told, "isEstimated": True} if told else usage
+
+
+def _asked(request: Request) -> int:
+    """Characters that a request says."""
+    tools = msgspec.json.encode(request.tools) if request.tools else b""
+    return len(tools) + sum(len(message.text) for message in request.messages)
+
+
+def _said(answer: Answer) -> int:
+    calls = msgspec.json.encode(answer.tool_calls) if answer.tool_calls else b""
+    return len(calls) + len(answer.text)
+
+
 class PricedModel:
     """Adds to every usage what it cost. `own` are the prices of the installation, `provider/*` those of all its models."""
 
@@ -172,7 +197,10 @@ class PricedModel:
         return priced(usage, self._provider, self._own, model or self._default)
 
     def _told(self, answer: Answer, request: Request) -> Answer:
-        usage = self.priced(answer.usage, request.model)
+        usage = answer.usage
+        if not (usage.get("inputTokens") and usage.get("outputTokens")):
+            usage = reckoned(usage, _asked(request), _said(answer))
+        usage = self.priced(usage, request.model)
         return msgspec.structs.replace(answer, usage=usage)
 
     async def ask(self, request: Request) -> Answer:
@@ -185,5 +213,6 @@ class PricedModel:
 
     async def embed(self, texts: Texts) -> Vectors:
         made = await self._model.embed(texts)
-        usage = priced(made.usage, self._provider, self._own, texts.model or self._default)
+        usage = reckoned(made.usage, sum(map(len, texts.texts)), 0)
+        usage = priced(usage, self._provider, self._own, texts.model or self._default)
         return msgspec.structs.replace(made, usage=usage)

@@ -8,6 +8,7 @@ from perdure.interpreter import handles
 from perdure.language.schemas import Schema
 from perdure.language.values import Json
 from perdure.ports.function import Context, Effect, Result
+from perdure.ports.guardrails import Guardrails
 from perdure.ports.model import Model, Texts
 from perdure.ports.spending import Spending
 
@@ -46,8 +47,14 @@ class Embed:
     input_schema = _INPUT
     output_schema: dict[str, Any] = {"anyOf": [_vector, {"type": "array", "items": _vector}]}
 
-    def __init__(self, models: Model, providers: Collection[str], spending: Spending | None = None) -> None:
-        self._providers = Providers(models, providers, spending)
+    def __init__(
+        self,
+        models: Model,
+        providers: Collection[str],
+        spending: Spending | None = None,
+        guardrails: Guardrails | None = None,
+    ) -> None:
+        self._providers = Providers(models, providers, spending, guardrails)
         self._arguments = Schema(_INPUT)
 
     async def execute(self, arguments: Json, context: Context) -> Json | Result:

@@ -16,6 +16,7 @@ from perdure.interpreter.agent_arguments import PARAMETERS
 from perdure.language.schemas import Schema
 from perdure.language.values import Json
 from perdure.ports.function import Context, Effect, Result
+from perdure.ports.guardrails import Guardrails
 from perdure.ports.model import Answer, Content, Message, Model, Request, Text
 from perdure.ports.spending import Spending
 
@@ -59,8 +60,14 @@ class Infer:
     input_schema = _INPUT
     output_schema: dict[str, Any] = {}
 
-    def __init__(self, models: Model, providers: Collection[str], spending: Spending | None = None) -> None:
-        self._providers = Providers(models, providers, spending)
+    def __init__(
+        self,
+        models: Model,
+        providers: Collection[str],
+        spending: Spending | None = None,
+        guardrails: Guardrails | None = None,
+    ) -> None:
+        self._providers = Providers(models, providers, spending, guardrails)
         self._arguments = Schema(_INPUT)
 
     async def execute(self, arguments: Json, context: Context) -> Json | Result:

@@ -13,10 +13,12 @@ from perdure.functions.images import IMAGES, read_images
 from perdure.functions.model_providers import TIMEOUT, Providers, refuse
 from perdure.interpreter import handles
 from perdure.interpreter.agent_arguments import ANSWER, PARAMETERS
+from perdure.interpreter.agent_messages import cut
 from perdure.language.schemas import Schema
 from perdure.language.values import Json
 from perdure.ports import model as port
 from perdure.ports.function import Context, Effect, Result
+from perdure.ports.guardrails import Guardrails
 from perdure.ports.spending import Spending
 
 _call = {
@@ -82,8 +84,14 @@ class Model:
     input_schema = _INPUT
     output_schema: dict[str, Any] = ANSWER
 
-    def __init__(self, models: port.Model, providers: Collection[str], spending: Spending | None = None) -> None:
-        self._providers = Providers(models, providers, spending)
+    def __init__(
+        self,
+        models: port.Model,
+        providers: Collection[str],
+        spending: Spending | None = None,
+        guardrails: Guardrails | None = None,
+    ) -> None:
+        self._providers = Providers(models, providers, spending, guardrails)
         self._arguments = Schema(_INPUT)
 
     async def execute(self, arguments: Json, context: Context) -> Json | Result:
@@ -116,10 +124,15 @@ def _request(arguments: dict[str, Any], key: str) -> port.Request:
         key=key,
         model=arguments.get("model", ""),
         schema=arguments.get("output"),
-        tools=tuple(msgspec.convert(tool, port.Tool) for tool in arguments.get("tools", ())),
+        tools=tuple(_tool(tool) for tool in arguments.get("tools", ())),
         parameters={"temperature": 0, **arguments.get("parameters", {})},
         timeout=TIMEOUT,
     )
+
+
+def _tool(tool: dict[str, Any]) -> port.Tool:
+    """What is told of a tool may come from elsewhere, as its results do: it is as long as these at most."""
+    return port.Tool(tool["name"], cut(tool["description"]), tool["parameters"])
 
 
 def _message(message: dict[str, Any]) -> port.Message:

@@ -1,23 +1,27 @@
 """Asks the models of this installation on somebody's account, and makes their failures faults of the run.
 
-`infer`, `model` and `embed` ask through it. A budget that is used up is a fault of the type `BUDGET`.
+`infer`, `model` and `embed` ask through it. A budget that is used up is a fault of the type `BUDGET`, what a rule of the
+installation does not let pass one of the type `GUARDRAIL`.
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from typing import Any, NoReturn
 
 import msgspec
 
-from perdure.errors import Denied, Exhausted
+from perdure.errors import Denied, Exhausted, Invalid
 from perdure.interpreter.budget_hold import BUDGET
 from perdure.interpreter.faults import problem
 from perdure.ports.function import Context, FunctionFault
-from perdure.ports.model import Answer, Model, ModelFailed, Request, TextDelta, Texts, Vectors
+from perdure.ports.guardrails import Asker, Guardrails
+from perdure.ports.model import Answer, Message, Model, ModelFailed, Request, TextDelta, Texts, Vectors
 from perdure.ports.spending import ACCOUNT, ANSWER, MODELS, Spender, Spending, Unlimited
 
 TIMEOUT = 600.0
 """Seconds: a model on one thread answers one call after the other."""
+
+GUARDRAIL = "urn:perdure:error:guardrail"
 
 _LETTERS = 3
 """Characters of a token, at the least that is usual."""
@@ -25,12 +29,19 @@ _LETTERS = 3
 
 class Providers:
     """`models` are all models behind one face, which takes `provider/model` for a name; `names` are the providers;
-    `spending` is asked before each request and told what it cost."""
+    `spending` is asked before each request and told what it cost; `guardrails` are the rules of the installation."""
 
-    def __init__(self, models: Model, names: Collection[str], spending: Spending | None = None) -> None:
+    def __init__(
+        self,
+        models: Model,
+        names: Collection[str],
+        spending: Spending | None = None,
+        guardrails: Guardrails | None = None,
+    ) -> None:
         self._models = models
         self._names = frozenset(names)
         self._spending: Spending = spending or Unlimited()
+        self._guardrails = guardrails
 
     async def ask(
         self,
@@ -41,12 +52,21 @@ class Providers:
     ) -> Answer:
         """Ask once; the usage names the provider. With `told` the text is reported as it comes. Raises FunctionFault."""
         request = msgspec.structs.replace(request, model=self._name(provider, request.model))
+        rules, asker = self._guardrails, _asker(context)
+        if rules is not None:
+            with _barred():
+                request = rules.before(request, asker)
+            if rules.holds(request, asker):
+                told = None
         given = msgspec.json.encode((request.messages, request.tools, request.schema))
         tokens = len(given) // _LETTERS + request.parameters.get("maxTokens", ANSWER)
         async with self._paid(context, request.model, tokens) as bill:
             answer = await (self._models.ask(request) if told is None else self._live(request, told))
             bill.update(answer.usage)
-        return answer
+        if rules is not None:
+            with _barred():
+                answer = rules.after(answer, request, asker)
+        return answer if request.schema is None else _bare(answer)
 
     @contextlib.asynccontextmanager
     async def _paid(self, context: Context, model: str, tokens: int) -> AsyncIterator[dict[str, Any]]:
@@ -84,6 +104,11 @@ class Providers:
     async def embed(self, provider: str | None, texts: Texts, context: Context) -> Vectors:
         """Vectors of texts. Raises FunctionFault."""
         texts = msgspec.structs.replace(texts, model=self._name(provider, texts.model))
+        if self._guardrails is not None:  # texts are messages of a user to them
+            said = Request(messages=tuple(Message("user", text) for text in texts.texts), key="", model=texts.model)
+            with _barred():
+                said = self._guardrails.before(said, _asker(context))
+            texts = msgspec.structs.replace(texts, texts=tuple(message.text for message in said.messages))
         tokens = sum(len(text.encode(errors="replace")) for text in texts.texts) // _LETTERS + 1
         async with self._paid(context, texts.model, tokens) as bill:
             made = await self._models.embed(texts)
@@ -100,6 +125,33 @@ class Providers:
 
     def __repr__(self) -> str:
         return f"Providers({self._models!r})"
+
+
+def _bare(answer: Answer) -> Answer:
+    """JSON without the fence that models like to put around it."""
+    head, _line, rest = answer.text.strip().partition("\n")
+    if head.strip().lower() not in ("```", "```json") or not rest.endswith("```"):
+        return answer
+    return msgspec.structs.replace(answer, text=rest.removesuffix("```").strip())
+
+
+def _asker(context: Context) -> Asker:
+    """For whom a run asks, as its caller would be seen."""
+    account = context.resources.get(ACCOUNT, {})
+    whose = account.get("key", "")
+    key = whose if whose.startswith("key_") else ""
+    subject = f"key:{key}" if key else whose
+    return Asker(tenant=context.tenant, subject=subject, key=key, project=account.get("project", ""))
+
+
+@contextlib.contextmanager
+def _barred() -> Iterator[None]:
+    """What a rule does not let pass is a fault: nothing was sent, or the answer was paid and is not given."""
+    try:
+        yield
+    except Invalid as error:
+        fault = {"type": GUARDRAIL, "status": 400, "title": "refused by a rule", "detail": error.message}
+        raise FunctionFault(fault) from None
 
 
 def _used_up(error: Exhausted) -> dict[str, Any]:

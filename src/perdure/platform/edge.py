@@ -39,14 +39,11 @@ def model_gateway(
         embedding=settings.model_cache_embedding,
         likeness=settings.model_cache_likeness,
     )
-    file = settings.guardrails
     ground = Ground(
         models=installation.models,
         spending=spending,
         answers=answers,
-        guardrails=guardrails.load(Path(file).expanduser(), installation.models.known_as)
-        if file
-        else guardrails.Guardrails(),
+        guardrails=installation.guardrails or guardrails.Guardrails(),
         clock=installation.clock,
         log=log,
     )

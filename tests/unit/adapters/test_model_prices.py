@@ -1,9 +1,10 @@
 """Prices by name, and the sum with the price it was made with."""
 
+import msgspec
 import pytest
 
 from perdure.adapters.model_prices import FREE, PRICES, Above, Price, PricedModel, cost, price_of, priced
-from perdure.ports.model import Texts
+from perdure.ports.model import Message, Texts
 from tests.unit.adapters.model_fakes import Listed, all_of, asked
 
 
@@ -66,6 +67,23 @@ async def test_around_a_model():
     assert (await all_of(model.stream(asked())))[-1].usage["cost"] == 0.00002
     assert (await model.embed(Texts(texts=("a",), key="k"))).usage["provider"] == "p"
     assert "p: " in repr(model)
+
+
+async def test_what_a_provider_does_not_count_is_reckoned():
+    class Silent(Listed):
+        async def ask(self, request):
+            return msgspec.structs.replace(await super().ask(request), usage={"inputTokens": 0, "model": "m"})
+
+        async def embed(self, texts):
+            return msgspec.structs.replace(await super().embed(texts), usage={"model": "m"})
+
+    model = PricedModel(Silent("y" * 80), "p", {"m": Price(1, 2)})
+    usage = (await model.ask(asked(messages=(Message("user", "x" * 400),)))).usage
+    assert (usage["inputTokens"], usage["outputTokens"], usage["isEstimated"]) == (101, 21, True)
+    assert usage["cost"] == 0.000143
+    usage = (await model.embed(Texts(texts=("a" * 40,), key="k"))).usage
+    assert (usage["inputTokens"], usage["isEstimated"], usage["cost"]) == (11, True, 0.000011)
+    assert "isEstimated" not in (await PricedModel(Listed("Hi."), "p", {}).ask(asked())).usage
 
 
 def test_the_table_is_sound():

@@ -14,12 +14,12 @@ import msgspec
 
 from perdure.ports.clock import Clock
 from perdure.ports.edge import Caller
+from perdure.ports.guardrails import Guardrails
 from perdure.ports.log import Log
 from perdure.ports.model import Answer, CallDelta, Chunk, Model, ModelFailed, Request, TextDelta, Texts, Vectors
 from perdure.ports.spending import ANSWER, Permit, Spender, Spending
 from perdure.services.agents.allowance import allowed
 from perdure.services.agents.answers import Answers, Mode, owner_of
-from perdure.services.agents.guardrails import Guardrails
 
 _IMAGE_TOKENS = 1500
 _AROUND_TOKENS = 16
@@ -94,11 +94,12 @@ class ModelGateway:
         return f"ModelGateway({self._models!r}, {self._ground.guardrails!r}, {self._ground.answers!r})"
 
     def id(self) -> str:
-        """For a request, an answer: nobody can guess it, nobody can choose it. Chance is asked for many at once."""
+        """For a request, an answer: nobody can guess it, nobody can choose it. It begins with the moment, so that rows that come
+        one after the other stand beside one another. Chance is asked for many at once."""
         if not self._ids:
             made = self._ground.chance(_ID * _AHEAD).hex()
             self._ids = [made[at : at + 2 * _ID] for at in range(0, len(made), 2 * _ID)]
-        return self._ids.pop()
+        return f"{self._ground.clock.now():011x}{self._ids.pop()}"
 
     def now(self) -> int:
         """Seconds since the epoch."""

@@ -17,8 +17,8 @@ from perdure.language.expressions import Expression, ExpressionFault, parse
 from perdure.language.read import Unreadable, read
 from perdure.language.schemas import Schema
 from perdure.language.values import Json
-from perdure.ports.edge import Caller
-from perdure.ports.model import Answer, Image, Message, Request, Text, ToolCall
+from perdure.ports.guardrails import Asking
+from perdure.ports.model import Answer, Image, Message, Request, Text, Tool, ToolCall
 
 _NAMES = frozenset({"caller", "request"})
 _MASK_MEMORY = 8 << 20
@@ -64,7 +64,7 @@ class _Compiled:
             self._schema.check()
         self.mask: Callable[[str], str] | None = _masking(rule) if rule.mask else None
 
-    def is_about(self, names: tuple[str, ...], caller: Caller) -> bool:
+    def is_about(self, names: tuple[str, ...], caller: Asking) -> bool:
         """`names`: all that the model is known by."""
         rule = self.rule
         if rule.tenants and caller.tenant not in rule.tenants:
@@ -97,23 +97,24 @@ class Guardrails:
     def __repr__(self) -> str:
         return f"Guardrails({len(self._before)} before, {len(self._after)} after)"
 
-    def holds(self, request: Request, caller: Caller) -> bool:
+    def holds(self, request: Request, caller: Asking) -> bool:
         """Whether an answer has to be seen whole before a piece of it is given."""
         return next(self._about(self._after, request, caller), None) is not None
 
-    def before(self, request: Request, caller: Caller) -> Request:
+    def before(self, request: Request, caller: Asking) -> Request:
         """The request as it may be sent. Raises Barred."""
         if not self._before:
             return request
         for rule in self._about(self._before, request, caller):
             if rule.mask is not None:
                 messages = tuple(_masked_message(message, rule.mask) for message in request.messages)
-                request = msgspec.structs.replace(request, messages=messages)
+                tools = tuple(_masked_tool(tool, rule.mask) for tool in request.tools)
+                request = msgspec.structs.replace(request, messages=messages, tools=tools)
             else:
                 rule.check(asked(request), {"caller": _shown(caller), "request": None})
         return request
 
-    def after(self, answer: Answer, request: Request, caller: Caller) -> Answer:
+    def after(self, answer: Answer, request: Request, caller: Asking) -> Answer:
         """The answer as it may be given. Raises Barred."""
         if not self._after:
             return answer
@@ -125,7 +126,7 @@ class Guardrails:
                 rule.check(said(answer), {"caller": _shown(caller), "request": asked(request)})
         return answer
 
-    def _about(self, rules: list[_Compiled], request: Request, caller: Caller) -> Iterator[_Compiled]:
+    def _about(self, rules: list[_Compiled], request: Request, caller: Asking) -> Iterator[_Compiled]:
         names = self._known_as(request.model) if any(rule.rule.models for rule in rules) else ()
         return (rule for rule in rules if rule.is_about(names, caller))
 
@@ -211,6 +212,11 @@ def _masked_call(call: ToolCall, mask: Callable[[str], str]) -> ToolCall:
     return msgspec.structs.replace(call, arguments=_masked_value(call.arguments, mask))
 
 
+def _masked_tool(tool: Tool, mask: Callable[[str], str]) -> Tool:
+    """What models are told of a tool is text like any other; its parameters are a schema, and stay."""
+    return msgspec.structs.replace(tool, description=mask(tool.description))
+
+
 def _masked_value(value: Json, mask: Callable[[str], str]) -> Json:
     """Every text at any depth; what JSON readers let in is not nested too deeply for this."""
     if isinstance(value, str):
@@ -222,5 +228,5 @@ def _masked_value(value: Json, mask: Callable[[str], str]) -> Json:
     return value
 
 
-def _shown(caller: Caller) -> dict[str, Json]:
+def _shown(caller: Asking) -> dict[str, Json]:
     return {"tenant": caller.tenant, "subject": caller.subject, "key": caller.key, "project": caller.project}
