@@ -60,6 +60,7 @@ class Envelope:
                 return
             await self._app(scope, receive, sender)
         finally:
+            exchange.still = None  # it holds the scope, and the scope it: a circle that only the collector would find
             REQUEST.reset(token)
 
     def _id(self) -> str:

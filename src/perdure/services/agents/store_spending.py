@@ -1,10 +1,12 @@
 """Queries on what was spent, on budgets, and on what happened to them."""
 
+import contextlib
 import operator
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, Table, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import OperationalError
@@ -33,7 +35,7 @@ def add_usages(connection: Connection, tenant: str, given: Sequence[Usage]) -> l
     assert all(one.tenant == tenant for one in given)
     first = {one.call: one for one in reversed(given)}
     insert, upsert = _INSERTS[connection.dialect.name]
-    new = insert(connection, [values(usage, one) for one in first.values()])
+    new = insert(connection, list(first.values()))
     added: dict[tuple[str, ...], list[Usage]] = {}
     for call in new:
         one = first[call]
@@ -62,21 +64,84 @@ class _Returning:
         return set(connection.execute(self._statement, rows).scalars())
 
 
+class _Returned(_Returning):
+    """The same for rows of `usage`."""
+
+    def __call__(self, connection: Connection, given: list[Any]) -> set[str]:
+        return super().__call__(connection, [values(usage, one) for one in given])
+
+
 class _Driven:
     """The same on SQLite, by its driver: it takes a quarter of the time, in which no request is served."""
 
-    def __init__(self, statement: Any, name: str) -> None:
+    def __init__(self, statement: Any) -> None:
         compiled = statement.compile(dialect=sqlite.dialect())
         self._text = str(compiled)
         self._places = operator.itemgetter(*compiled.positiontup)
-        self._name = name
 
-    def __call__(self, connection: Connection, rows: list[dict[str, Any]]) -> set[str]:
+    def __call__(self, connection: Connection, rows: list[dict[str, Any]]) -> None:
         driver: Any = connection.connection.driver_connection
+        with _known(self._text):
+            for row in rows:
+                driver.execute(self._text, self._places(row))
+
+
+class _Together:
+    """New rows of `usage` on SQLite, many by one statement: at the begin and the end of each one, threads wait for one another,
+    and requests with them."""
+
+    def __init__(self, statement: Any) -> None:
+        compiled = statement.compile(dialect=sqlite.dialect())
+        assert compiled.positiontup[-1] == "price"
+        self._one = str(compiled)
+        head, values, row = self._one.removesuffix(_UNLESS).partition(" VALUES ")
+        self._many = {size: f"{head}{values}{', '.join([row] * size)}" for size in _SIZES}
+        self._plain = operator.attrgetter(*compiled.positiontup[:-1])
+
+    def __call__(self, connection: Connection, given: list[Usage]) -> set[str]:
+        driver: Any = connection.connection.driver_connection
+        new: set[str] = set()
+        with _known(self._one):
+            for some in _cut(given):
+                if len(some) > 1 and self._are_new(driver, some):
+                    new.update(one.call for one in some)
+                else:
+                    new.update(one.call for one in some if driver.execute(self._one, self._row(one)).rowcount == 1)
+        return new
+
+    def _are_new(self, driver: Any, some: Sequence[Usage]) -> bool:
+        """All of them are recorded now, or none of them because one was before."""
         try:
-            return {row[self._name] for row in rows if driver.execute(self._text, self._places(row)).rowcount == 1}
-        except sqlite3.OperationalError as error:  # known by this kind: the disk is full, say, and it is tried again
-            raise OperationalError(self._text, None, error) from error
+            driver.execute(self._many[len(some)], [value for one in some for value in self._row(one)])
+        except sqlite3.IntegrityError:
+            return False
+        return True
+
+    def _row(self, one: Usage) -> tuple[Any, ...]:
+        return (*self._plain(one), msgspec.json.encode(one.price).decode())
+
+
+_SIZES = (64, 8, 1)
+"""Rows of one statement: few statements are made ready once and used again."""
+_UNLESS = " ON CONFLICT DO NOTHING"
+
+
+def _cut(given: Sequence[Usage]) -> Iterator[Sequence[Usage]]:
+    """Into pieces of these sizes."""
+    at = 0
+    for size in _SIZES:
+        while at + size <= len(given):
+            yield given[at : at + size]
+            at += size
+
+
+@contextlib.contextmanager
+def _known(statement: str) -> Iterator[None]:
+    """What the driver reports is known by its kind: the disk is full, say, and it is tried again."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise OperationalError(statement, None, error) from error
 
 
 def _statements(dialect: Any) -> tuple[Any, Any]:
@@ -87,14 +152,14 @@ def _statements(dialect: Any) -> tuple[Any, Any]:
     )
 
 
-def _on_postgres() -> tuple[_Returning, _Returning]:
+def _on_postgres() -> tuple[Any, Any]:
     insert, upsert = _statements(postgresql)
-    return _Returning(insert.returning(usage.c.call)), _Returning(upsert.returning(sums.c.day))
+    return _Returned(insert.returning(usage.c.call)), _Returning(upsert.returning(sums.c.day))
 
 
-def _on_sqlite() -> tuple[_Driven, _Driven]:
+def _on_sqlite() -> tuple[Any, Any]:
     insert, upsert = _statements(sqlite)
-    return _Driven(insert, "call"), _Driven(upsert, "day")
+    return _Together(insert), _Driven(upsert)
 
 
 _INSERTS: dict[str, tuple[Any, Any]] = {"sqlite": _on_sqlite(), "postgresql": _on_postgres()}
