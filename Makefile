@@ -18,7 +18,8 @@ help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
 
 setup: $(VENV)/.core $(VENV)/.server $(VENV)/.local ## Prepare .venv with the program, what `perdure up` uses, and the small local model (a minute once, then nothing)
-	@:
+# As pip does with what it installs: where Python may write no bytecode (containers), each start would compile all anew.
+	@$(BIN)/python -m compileall -q src/perdure || true
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "setup: Python 3.11 or newer was not found. Install it, or say where it is: make setup PYTHON=/path/to/python3.11"; exit 1; }

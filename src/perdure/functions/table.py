@@ -1,6 +1,7 @@
 """The function table: every effect that a document can call, by name and version. `wiring.py` holds the literal list."""
 
 import difflib
+import functools
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -9,22 +10,29 @@ from perdure.ports.function import Function
 
 
 class Table:
-    """Functions by name and version; also the default catalog that a document's check looks into."""
+    """Functions by name and version; also the default catalog that a document's check looks into.
+
+    They are asked for at the first question: a document that calls nothing does not have them built.
+    """
 
     def __init__(self, functions: Iterable[Function]) -> None:
-        self._versions: dict[str, dict[str, Function]] = {}
-        for function in functions:
-            known = self._versions.setdefault(function.name, {})
+        self._functions = functions
+
+    @functools.cached_property
+    def _versions(self) -> dict[str, dict[str, Function]]:
+        versions: dict[str, dict[str, Function]] = {}
+        for function in self._functions:
+            known = versions.setdefault(function.name, {})
             if function.version in known:
                 raise Conflict(
                     f"There are two functions {function.name}:{function.version}.",
                     hint="Rename one, or give it another version.",
                 )
             known[function.version] = function
-        for known in self._versions.values():
-            ordered = sorted(known.items(), key=lambda item: _order(item[0]), reverse=True)
-            known.clear()
-            known.update(ordered)
+        return {
+            name: dict(sorted(known.items(), key=lambda item: _order(item[0]), reverse=True))
+            for name, known in versions.items()
+        }
 
     def __repr__(self) -> str:
         return f"Table({len(self._versions)} functions: {', '.join(self.names())})"

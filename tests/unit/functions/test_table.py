@@ -47,4 +47,4 @@ def test_it_serves_as_catalog_for_checks():
 
 def test_one_name_and_version_is_one_function():
     with pytest.raises(Conflict, match=r"two functions pay:1\.0\.0"):
-        Table([made("pay"), made("pay")])
+        Table([made("pay"), made("pay")]).names()
