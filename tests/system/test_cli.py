@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import stat
 
 import pytest
@@ -170,6 +171,18 @@ def test_a_workflow_starts_another(program):
     program.write("parent.yaml", document("parent", f"  - ask: {{ run: {call} }}\n"))
     done = program.run("run", "parent.yaml", "--workflow", "greet.yaml", "--input", '{"name": "Ada"}', "--quiet")
     assert (done.returncode, done.stdout) == (0, '{"greeting":"Hello, Ada!"}\n'), done.stderr
+
+
+def test_a_workflow_that_nobody_waits_for_is_not_forgotten(program):
+    program.write("slow.yaml", document("slow", "  - rest: { wait: PT0.3S }\n"))
+    call = "await: false, workflow: { namespace: test, name: slow, version: 1.0.0 }"
+    program.write("parent.yaml", document("parent", f"  - begin: {{ run: {{ {call} }} }}\n"))
+    done = program.run("run", "parent.yaml", "--workflow", "slow.yaml")
+    assert (done.returncode, done.stdout) == (0, "{}\n"), done.stderr
+    assert "begin completed: workflow test/slow 1.0.0" in done.stderr
+    told = re.search(r"It started test/slow 1\.0\.0, which goes on with: perdure (runs resume \S+)\n", done.stderr)
+    assert program.run(*told[1].split(), "--quiet").stdout == "{}\n"
+    assert "It started" not in program.run("run", "parent.yaml", "--workflow", "slow.yaml", "--quiet").stderr
 
 
 def test_bad_doors(program):

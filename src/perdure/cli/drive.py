@@ -15,17 +15,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from perdure.cli import given, progress
+from perdure.cli import given, progress, tables
 from perdure.cli.main import INTERRUPTED
 from perdure.errors import NotFound
 from perdure.language.values import Json
-from perdure.ports.engine import ENDED, Entry, Run
+from perdure.ports.engine import ENDED, Entry, Query, Run, Status
 
 if TYPE_CHECKING:
     from perdure.settings import Settings
     from perdure.wiring import Installation
 
 _Answer = TypeVar("_Answer")
+_OPEN: tuple[Status, ...] = ("pending", "running", "waiting", "suspended")
+_TOLD = 5
 
 
 def data_argument(parser: argparse.ArgumentParser) -> None:
@@ -137,6 +139,23 @@ class Desk:
                 following.cancel()
         return ended
 
+    def tell_of_others(self) -> None:
+        """Runs that were started with `await: false` stop with this process: say how they go on."""
+        if self.options.quiet or not self.has_journal:
+            return
+        from perdure import wiring  # loaded already by now
+
+        # Nobody else worked on this journal, so what began meanwhile was started by the run that was driven.
+        query = Query(statuses=_OPEN, since=self._began)
+        with wiring.reader(self.directory, self.settings) as journal:
+            left = [run for run in self.settle(lambda: journal.find(self.tenant, query)) if run.id != self.run]
+        for run in left[:_TOLD]:
+            say(
+                f"It started {run.namespace}/{run.name} {run.version}, which goes on with: {self.resume_command(run.id)}"
+            )
+        if len(left) > _TOLD:
+            say(f"It started more runs that have not ended; all go on with: {self.resume_command('--all')}")
+
     async def _named(self, entries: AsyncIterator[Entry]) -> AsyncIterator[Entry]:
         async for entry in entries:
             yield progress.naming_workflow(entry, self.document)
@@ -204,9 +223,11 @@ def drive(desk: Desk, work: Callable[["Installation"], Awaitable[str]]) -> int:
             return await desk.to_its_end(installation, await work(installation))
 
     try:
-        return tell(desk.settle(whole))
+        ended = desk.settle(whole)
+        desk.tell_of_others()
     except Interrupted:
         return desk.interrupted()
+    return tell(ended)
 
 
 def tell(run: Run) -> int:
@@ -216,7 +237,7 @@ def tell(run: Run) -> int:
         write(run.output)
         return 0
     if run.status == "faulted":
-        print(msgspec.json.encode(run.error).decode(), file=sys.stderr)
+        print(tables.text_of(run.error), file=sys.stderr)
     else:
         print(f"perdure: The run {run.id} was cancelled.", file=sys.stderr)
     return 1
@@ -229,10 +250,10 @@ def say(sentence: str) -> None:
 
 def write(value: Json) -> None:
     """A JSON value on standard output: indented for people, one line for programs."""
-    content = msgspec.json.encode(value)
     if sys.stdout.isatty():
-        content = msgspec.json.format(content, indent=2)
-    sys.stdout.write(content.decode() + "\n")
+        tables.print_json(value)
+    else:
+        sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
     sys.stdout.flush()
 
 

@@ -11,6 +11,7 @@ from typing import Protocol
 import msgspec
 from msgspec import structs
 
+from perdure.cli import tables
 from perdure.language.values import Json
 from perdure.ports.engine import Entry
 
@@ -122,12 +123,16 @@ def sentence(entry: Entry) -> str:
 
 
 def told(entry: Entry, now: int | None = None) -> tuple[str, str, str]:
-    """Who, what happened, and what is known about it; `now` is the moment from which times are counted."""
+    """Who, what happened, and what is known about it; `now` is the moment from which times are counted.
+
+    What a service answered can be in it, so nothing of it may steer a terminal.
+    """
     word = _WORDS.get(entry.type, entry.type)
     if entry.type.endswith(".status-changed.v1"):
         status = str(entry.data.get("status", "changed"))
         word = {"waiting": "waits", "running": "goes on"}.get(status, status)
-    return label(entry.path) or "run", word, "; ".join(_details(entry, entry.at if now is None else now))
+    more = "; ".join(_details(entry, entry.at if now is None else now))
+    return tables.printable(label(entry.path)) or "run", word, tables.printable(more)
 
 
 def label(path: str) -> str:
@@ -157,8 +162,8 @@ def tokens(usage: object) -> int:
 
 
 def naming_workflow(entry: Entry, document: Json) -> Entry:
-    """The start of a `run: workflow` with the name of what it starts, from the run's document; else the entry as it is."""
-    if entry.type != "task.started.v1" or document is None:
+    """An entry of a `run: workflow` with the name of what it starts, from the run's document; else the entry as it is."""
+    if not entry.ref or document is None:
         return entry
     place = document
     for part in entry.ref.split("/")[1:]:

@@ -3,6 +3,7 @@
 What a server hands out was written by others: what could steer a terminal is shown escaped.
 """
 
+import re
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -13,13 +14,14 @@ import msgspec
 from perdure.language.values import Json
 
 _TIMES = frozenset("asked at created deadline disabled due ended expires next revoked since started updated".split())
+_STEERS = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _LONGEST_CELL = 120
 _LONGEST_FACT = 2000
 
 
 def print_json(value: object) -> None:
     """Indented JSON; all of it, however long."""
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
+    sys.stdout.write(_steerless(msgspec.json.format(msgspec.json.encode(value), indent=2).decode()) + "\n")
 
 
 def print_rows(rows: Sequence[Any], columns: tuple[str, ...], none: str = "There is nothing to list.") -> None:
@@ -72,7 +74,12 @@ def lines_of(text: str) -> str:
 
 def text_of(value: Json) -> str:
     """A JSON value on one line."""
-    return msgspec.json.encode(value).decode()
+    return _steerless(msgspec.json.encode(value).decode())
+
+
+def _steerless(text: str) -> str:
+    """The same JSON with what JSON itself would not escape, and what could steer a terminal, escaped."""
+    return _STEERS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _cell(column: str, value: Any) -> str:

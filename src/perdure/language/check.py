@@ -8,7 +8,7 @@ from perdure.language.findings import Finding
 from perdure.language.read import Reading
 from perdure.language.rules.expressions import check_expressions
 from perdure.language.rules.flow import check_flow
-from perdure.language.rules.lints import check_keys, check_lifetimes, check_values, lint
+from perdure.language.rules.lints import check_keys, check_lifetimes, check_returns, check_values, lint
 from perdure.language.rules.references import Functions, check_references, names_in
 from perdure.language.rules.report import Report, TooMany
 from perdure.language.rules.shapes import Walk
@@ -48,6 +48,7 @@ def _check(document: Json, report: Report, functions: Functions | None) -> None:
     check_flow(survey, report)
     check_values(survey, report)
     check_lifetimes(survey, report)
+    check_returns(survey, report)
     check_keys(document, report)
     check_expressions(survey, report, loose=loose, declared=declared)
     lint(survey, report, document)

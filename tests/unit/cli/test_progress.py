@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from msgspec import structs
 
 from perdure.cli import progress
 from perdure.ports.engine import Entry
@@ -103,6 +104,8 @@ def test_a_workflow_that_is_started_is_named():
     document = {"do": [{"a/b": {"run": {"workflow": {"namespace": "n", "name": "w"}}}}, {"c": {"wait": "PT1S"}}]}
     begins = Entry(number=1, at=0, type="task.started.v1", path="/do/0/a", ref="/do/0/a~1b", data={})
     assert progress.sentence(progress.naming_workflow(begins, document)) == "a started: workflow n/w latest"
+    ends = structs.replace(begins, type="task.completed.v1")
+    assert progress.sentence(progress.naming_workflow(ends, document)) == "a completed: workflow n/w latest"
     for ref in ("/do/1/c", "/do/7/x", "/nowhere/0/x", ""):
         other = Entry(number=1, at=0, type="task.started.v1", path="/do/0/a", ref=ref, data={})
         assert progress.naming_workflow(other, document) is other
@@ -114,6 +117,11 @@ def test_the_body_of_a_function_is_left_out_of_plain_lines(capsys):
     lines.entry(entry("task.completed.v1", "/do/0/fn/function"))
     lines.entry(entry("task.completed.v1", "/do/0/fn"))
     assert capsys.readouterr().err.count("fn completed") == 1
+
+
+def test_what_a_service_answered_does_not_steer_the_terminal():
+    said = progress.sentence(entry("task.faulted.v1", error={"type": "x", "detail": "\x1b[2J\nred\x9b\u202e"}))
+    assert said == r"greet faulted: \x1b[2J\nred\x9b\u202e"
 
 
 def test_long_values_are_cut():

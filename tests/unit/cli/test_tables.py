@@ -1,5 +1,6 @@
 """What people read, and what programs do."""
 
+import json
 import time
 
 import msgspec
@@ -71,3 +72,11 @@ def test_moments():
     assert tables.moment(None) is None
     assert tables.moment(0) == tables.moment("1970-01-01T00:00:00.000Z") == "1970-01-01 09:00:00"
     assert tables.milliseconds("1970-01-01T00:00:01.500Z") == 1500
+
+
+def test_json_holds_nothing_that_steers_a_terminal_and_stays_the_same_json(capsys):
+    value = {"a": "\x1b[2J\x9b31m\u202e\u2028 ü\U0001f600"}
+    tables.print_json(value)
+    shown = capsys.readouterr().out
+    assert json.loads(shown) == json.loads(tables.text_of(value)) == value
+    assert all(char.isprintable() or char == "\n" for char in shown + tables.text_of(value))

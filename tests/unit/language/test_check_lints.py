@@ -53,10 +53,12 @@ VALUES = {
     "what a workflow returns": """
         use:
           functions:
-            f: { run: { workflow: { namespace: n, name: w, version: 1.0.0 }, return: code } }  #? workflow-return 70
+            f: { run: { workflow: { namespace: n, name: w, version: 1.0.0 }, return: code } }  #! workflow-return 78
         do:
-          - a: { run: { workflow: { namespace: n, name: w, version: 1.0.0 }, return: all } }  #? workflow-return 70
+          - a: { run: { workflow: { namespace: n, name: w, version: 1.0.0 }, return: all } }  #! workflow-return 78
           - b: { run: { workflow: { namespace: n, name: w, version: 1.0.0 }, return: none } }
+          - c: { run: { workflow: { namespace: n, name: w, version: 1.0.0 }, return: stdout } }
+          - d: { run: { workflow: { namespace: n, name: w, version: 1.0.0 }, return: stderr } }  #! workflow-return 78
     """,
     "skipped tasks": """
         do:

@@ -56,6 +56,15 @@ def check_lifetimes(survey: Survey, report: Report) -> None:
             report.error("conflict", below(pointer, "after"), message, "Remove it.", at_key=True)
 
 
+def check_returns(survey: Survey, report: Report) -> None:
+    """B15: `stderr`, `code` and `all` are what a process leaves; a workflow has its output, which is the default."""
+    for entry in [entry for tasks in survey.lists for entry in tasks.entries] + survey.singles:
+        wanted = _at(entry.task, "run", "return")
+        if wanted in ("stderr", "code", "all") and _at(entry.task, "run", "workflow") is not None:
+            message = f"'return: {wanted}' has a meaning only for a process; a workflow gives its own output."
+            report.error("workflow-return", f"{entry.pointer}/run/return", message, "Remove it, or write 'none'.")
+
+
 def lint(survey: Survey, report: Report, document: Json) -> None:
     """Everything that is shown and never refused."""
     if "schedule" in document:
@@ -69,11 +78,6 @@ def lint(survey: Survey, report: Report, document: Json) -> None:
         if grant == "password":
             message = "The grant 'password' hands the user's password to this workflow."
             report.lint("password-grant", pointer, message, "Prefer client_credentials.")
-    for entry in [entry for tasks in survey.lists for entry in tasks.entries] + survey.singles:
-        wanted = _at(entry.task, "run", "return")
-        if wanted in ("stdout", "stderr", "code", "all") and _at(entry.task, "run", "workflow") is not None:
-            message = f"'return: {wanted}' has a meaning only for a process; a workflow gives its own output."
-            report.lint("workflow-return", f"{entry.pointer}/run/return", message, "Remove it, or write 'none'.")
     for tasks in survey.lists:
         for entry in tasks.entries:
             if "if" in entry.task and "then" in entry.task:

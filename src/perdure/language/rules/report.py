@@ -39,6 +39,7 @@ CODES: dict[str, str] = {
     "unknown-value": "A text that is not one of the allowed ones.",
     "uri": "A URI or URI template is wrong.",
     "wrong-type": "A value of another type is expected.",
+    "workflow-return": "A workflow leaves its output, no exit code and no error text.",
     # Lints: shown, never refused.
     "attribute-spelling": "An extension attribute of an event is spelt nearly like a known attribute.",
     "branch-export": "An export inside a fork is applied at the join only.",
@@ -51,7 +52,6 @@ CODES: dict[str, str] = {
     "shadowed-function": "A function hides one of the catalog with the same name.",
     "skipped-then": "The then of a task that can be skipped counts only when the task is performed.",
     "unreachable-task": "No path leads to a task.",
-    "workflow-return": "The `return` of a workflow can only be `none`.",
 }
 """Every code of a finding -> what it is about, in one sentence."""
 
