@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.servers import template
+
 ROOT = Path(__file__).resolve().parents[2]
 _PATIENCE = 60
 
@@ -34,7 +36,7 @@ class Answer(NamedTuple):
 class Served:
     """A running platform, and one connection to it."""
 
-    def __init__(self, process: subprocess.Popen[str], address: str, key: str, log: Path) -> None:
+    def __init__(self, process: template.Forked, address: str, key: str, log: Path) -> None:
         self.process = process
         self.address = address
         self.key = key
@@ -97,9 +99,8 @@ def platform(directory: Path, **settings: str) -> Iterator[Served]:
     log = directory / "log.jsonl"
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PERDURE_", "COV"))}
     with log.open("w") as errors:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.servers.platform", str(directory / "data")],
-            cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True,
+        process = template.start(
+            "tests.servers.platform", str(directory / "data"), cwd=ROOT, stdout=subprocess.PIPE, stderr=errors,
             env={**environment, **{f"PERDURE_{name.upper()}": value for name, value in settings.items()}},
         )  # fmt: skip
     assert process.stdout is not None

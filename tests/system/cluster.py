@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import subprocess
 import threading
 import time
 import uuid
@@ -14,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
+from tests.servers.template import Forked
 from tests.servers.temporal import free_port
 from tests.system.program import Program
 
@@ -41,7 +41,7 @@ class Node:
         self.port = free_port()
         self._program = program
         self._command = command
-        self._process: subprocess.Popen[str] | None = None
+        self._process: Forked | None = None
         self.shown = ""
 
     def __repr__(self) -> str:
@@ -51,7 +51,7 @@ class Node:
         place = f"127.0.0.1:{self.port}"
         where = ["--port", str(self.port)] if self._command[0] == "serve" else ["--health", place]
         with (self._program.folder / "log").open("a") as log:
-            self._process = self._program.start(*self._command, *where, stderr=log)
+            self._process = self._program.fork(*self._command, *where, stderr=log)
         self.shown = ""
 
     def until_ready(self) -> dict[str, Any]:

@@ -3,11 +3,11 @@
 import os
 import re
 import signal
-import subprocess
 import time
 from pathlib import Path
 
 from perdure.client import Client
+from tests.servers.template import Forked
 from tests.system.program import Program
 
 KEY = re.compile(r"pdk_[A-Za-z0-9_-]+")
@@ -22,20 +22,20 @@ class PlatformProcess(Program):
         self.key = ""
         self.address = ""
         self.shown = ""
-        self.process: subprocess.Popen[str] | None = None
+        self.process: Forked | None = None
 
     def up(self, *arguments: str) -> float:
         """Start it; return after how many seconds it was ready."""
         begun = time.monotonic()
         with (self.folder / "log").open("a") as log:
-            self.process = self.start("up", "--port", "0", *arguments, stderr=log)
+            self.process = self.fork("up", "--port", "0", *arguments, stderr=log)
         self.shown = self._read_until_ready(self.process)
         self.address = re.search(r"http://\S+", self.shown)[0]
         found = KEY.search(self.shown)
         self.key = found[0] if found else self.key
         return time.monotonic() - begun
 
-    def _read_until_ready(self, process: "subprocess.Popen[str]") -> str:
+    def _read_until_ready(self, process: Forked) -> str:
         text = ""
         for line in iter(process.stdout.readline, ""):  # until it is ready, or dead
             text += line

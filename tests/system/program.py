@@ -4,7 +4,10 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+from tests.servers import template
+from tests.servers.template import Forked
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -40,6 +43,12 @@ class Program:
             capture_output=True,
             text=True,
             timeout=timeout,
+        )
+
+    def fork(self, *arguments: str, stderr: IO[str]) -> Forked:
+        """One command of a process that runs for long, left running in a session of its own, without the imports."""
+        return template.start(
+            "perdure", *arguments, cwd=self.folder, env=self.environment, stdout=subprocess.PIPE, stderr=stderr
         )
 
     def start(self, *arguments: str, stderr: Any = subprocess.PIPE) -> "subprocess.Popen[str]":

@@ -3,8 +3,6 @@
 import asyncio
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,8 @@ from perdure.functions.agent import Agent
 from perdure.functions.table import Table
 from perdure.language.check import check
 from perdure.language.read import read
+from tests.servers import template
+from tests.servers.template import Forked
 from tests.servers.temporal import TemporalServer
 
 FUNCTIONS = Path(__file__).with_name("ledger_functions.py")
@@ -28,7 +28,7 @@ class TemporalWorld:
         self.folder = folder
         self.ledger = folder / "ledger.txt"
         self.installation = installation
-        self.workers: list[subprocess.Popen[bytes]] = []
+        self.workers: list[Forked] = []
         self.kills = 0
         self.more: dict[str, str] = {}
         """Further environment of the workers."""
@@ -60,10 +60,10 @@ class TemporalWorld:
             | self.more
         )
 
-    def start_worker(self, *options: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "perdure", "worker", "--functions", str(FUNCTIONS), "--drain", "5", *options]
+    def start_worker(self, *options: str) -> Forked:
+        command = ["worker", "--functions", str(FUNCTIONS), "--drain", "5", *options]
         with (self.folder / "worker.log").open("ab") as log:
-            worker = subprocess.Popen(command, env=self.environment(), stdout=log, stderr=log)
+            worker = template.start("perdure", *command, cwd=self.folder, env=self.environment(), stderr=log)
         self.workers.append(worker)
         return worker
 

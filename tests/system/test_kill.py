@@ -8,6 +8,7 @@ import os
 import random
 import signal
 import sys
+import tempfile
 from collections import Counter
 from pathlib import Path
 
@@ -18,8 +19,10 @@ from perdure.adapters.clock import SystemClock
 from perdure.engines.embedded.engine import EmbeddedEngine
 from tests.system.kill_worker import CHARGES, LABELS, TENANT, Functions
 
-KILLS = int(os.environ.get("PERDURE_KILLS", "300"))
-RUNS = int(os.environ.get("PERDURE_KILL_RUNS", "200"))
+LANES = 2
+"""Installations whose workers are killed at the same time: a worker mostly waits for its ledger, and the test for the kill."""
+KILLS = int(os.environ.get("PERDURE_KILLS", "300")) // LANES
+RUNS = int(os.environ.get("PERDURE_KILL_RUNS", "200")) // LANES
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -81,12 +84,16 @@ class Template:
 
 @pytest.mark.timeout(400)
 async def test_killed_workers_lose_nothing_and_repeat_nothing(tmp_path, took_part):
-    took_part(f"worker processes, {KILLS} times SIGKILL")
-    chance = random.Random(20)
+    took_part(f"worker processes, {LANES * KILLS} times SIGKILL")
+    with tempfile.TemporaryDirectory() as short:  # a path of a socket is short
+        await asyncio.gather(*(lane(tmp_path / f"{number}", f"{short}/{number}", number) for number in range(LANES)))
+
+
+async def lane(data: Path, socket: str, number: int) -> None:
+    """One installation: its kills, and what must hold in the end."""
+    chance = random.Random(20 + number)
     ledger = Ledger(chance)
-    socket = str(tmp_path / "ledger.sock")
     server = await asyncio.start_unix_server(ledger.serve, socket)
-    data = tmp_path / "data"
     kills = 0
     async with server, Template() as template:
         while kills < KILLS:

@@ -4,25 +4,25 @@ The control runs the same with `synchronous=NORMAL` and must lose something: oth
 PERDURE_POWER_LOSSES changes the figure (5,000).
 """
 
+import multiprocessing
 import os
 import random
 import shutil
 import tempfile
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from perdure.adapters.clock import SystemClock
-from perdure.engines.embedded import journal as module
-from perdure.engines.embedded.batch import Batch
+from perdure.engines.embedded import journal
 from perdure.engines.embedded.engine import EmbeddedEngine
-from perdure.engines.embedded.journal import Journal
 from tests.conformance.engine.world import World, workflow
+from tests.system.power_loss import PAGES, lose_power, lose_power_unsafely
 from tests.system.weak_disk import WeakDisk
 
 POINTS = int(os.environ.get("PERDURE_POWER_LOSSES", "5000"))
-A_LIFE = 40
-"""Commits of one journal before the next one begins."""
+PROCESSES = 2
 
 
 @pytest.fixture
@@ -34,95 +34,28 @@ def folder():
     shutil.rmtree(made)
 
 
-@pytest.fixture(autouse=True)
-def early_checkpoints(monkeypatch):
-    """The log is folded into the file every few commits, so that power is lost during that too."""
-    monkeypatch.setattr(module, "CHECKPOINT_PAGES", 30)
-
-
-class Life:
-    """One journal on a weak disk, and what its commits acknowledged."""
-
-    def __init__(self, folder: Path, chance: random.Random) -> None:
-        self.folder = folder
-        self.chance = chance
-        self.disk = WeakDisk()
-        self.acknowledged = 0
-        self.pictures: list[tuple[Path, int]] = []
-
-    def live(self, often: float) -> None:
-        """Commit on and on; now and then keep the picture that a power loss would leave."""
-        journal = Journal(self.folder / "live", vfs=self.disk.name)
-        self.disk.after = lambda: self.chance.random() < often and self._picture()
-        for number in range(1, A_LIFE + 1):
-            journal.commit(_batch(number, self.chance))
-            self.acknowledged = number
-        self.disk.after = lambda: None
-        journal.close()
-
-    def _picture(self) -> None:
-        target = self.folder / f"picture-{len(self.pictures)}"
-        self.disk.image(self.folder / "live", target, self.chance)
-        self.pictures.append((target, self.acknowledged))
-
-
-def _batch(number: int, chance: random.Random) -> Batch:
-    """Commit `number`: a run row, three facts and a big value that belong together."""
-    batch = Batch()
-    batch.add("add_blob", (number.to_bytes(4, "big"), bytes(chance.randrange(200, 20_000))))
-    batch.add("add_run", (number, str(number), "t", "n", "w", "1", "p", "d", 0, 0, 0, None, None, None, 0))
-    for part in range(3):
-        batch.add("add_journal", (number * 3 + part, number, 0, None, b"x" * chance.randrange(2000)))
-    batch.heads[number] = (number, number * 3 + 2, "running", 0, 0, None, None)
-    return batch
-
-
-def _found(folder: Path) -> set[int]:
-    """The commits that are there; each must be whole."""
-    with Journal(folder) as journal:
-        assert journal._writer.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-        rows = journal._writer.execute(
-            "SELECT run, count(*), (SELECT count(*) FROM runs WHERE id = run),"
-            " (SELECT count(*) FROM heads WHERE heads.run = journal.run) FROM journal GROUP BY run"
-        )
-        found = set()
-        for run, facts, runs, heads in rows:
-            assert (facts, runs, heads) == (3, 1, 1), "half a commit"
-            found.add(run)
-        blobs = journal._writer.execute("SELECT count(*) FROM blobs").fetchone()
-        assert blobs == (len(found),)
-        return found
-
-
-def _lose_power(folder: Path, points: int) -> int:
-    """How many of so many power losses lost an acknowledged commit."""
-    chance, done, lost, lives = random.Random(7), 0, 0, 0
-    while done < points:
-        life = Life(folder / str(lives), chance)
-        life.live(0.2)
-        for picture, acknowledged in life.pictures[: points - done]:
-            found = _found(picture)
-            lost += not found >= set(range(1, acknowledged + 1))
-            assert max(found, default=0) <= acknowledged + 1
-            done += 1
-        lives += 1
-        shutil.rmtree(life.folder)
-    return lost
+@pytest.fixture
+def processes():
+    """Journals are the business of one process each, and there are two cores at least."""
+    with ProcessPoolExecutor(PROCESSES, multiprocessing.get_context("spawn")) as made:
+        yield made
 
 
 @pytest.mark.timeout(300)
-def test_no_acknowledged_commit_is_lost(folder, took_part):
+def test_no_acknowledged_commit_is_lost(folder, processes, took_part):
     took_part(f"SQLite on a disk that lost power {POINTS:,} times")
-    assert _lose_power(folder, POINTS) == 0
+    share = POINTS // PROCESSES
+    parts = [processes.submit(lose_power, folder / f"{seed}", share, seed) for seed in range(PROCESSES)]
+    assert [part.result() for part in parts] == [0] * PROCESSES
 
 
-def test_the_control_loses_commits(folder, monkeypatch):
-    monkeypatch.setattr(module, "SYNCHRONOUS", ("NORMAL", 1))
-    assert _lose_power(folder, 200) > 20
+def test_the_control_loses_commits(folder, processes):
+    assert processes.submit(lose_power_unsafely, folder, 200, 7).result() > 20
 
 
-async def test_an_engine_goes_on_after_power_loss(folder):
+async def test_an_engine_goes_on_after_power_loss(folder, monkeypatch):
     """A call whose answer was acted upon is never made again, and every run ends."""
+    monkeypatch.setattr(journal, "CHECKPOINT_PAGES", PAGES)
     chance, world = random.Random(3), World()
     disk, pictures = WeakDisk(), []
     tasks = "\n".join(f"- t{number}: {{call: echo, with: {{n: '${{ .n + 1 }}'}}}}" for number in range(12))
