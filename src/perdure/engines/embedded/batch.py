@@ -9,7 +9,7 @@ Row = tuple[Any, ...]
 class Batch:
     """Rows by statement, in the order in which they must be written; `after` runs when they are durable."""
 
-    __slots__ = ("after", "events", "heads", "rows", "size", "snapshots", "watches")
+    __slots__ = ("after", "heads", "rows", "size", "snapshots", "watches")
 
     _ORDER = (
         "add_blob", "add_definition", "add_published", "add_run", "add_journal", "add_event", "move_timers", "drop_timers", "drop_timer",
@@ -28,8 +28,6 @@ class Batch:
         """Run -> (seq, body), or None to drop it: only the newest of a commit counts."""
         self.watches: dict[int, list[Row]] = {}
         """Run -> the rows of `watches` that it has from now on."""
-        self.events: list[tuple[int, str, dict[str, Any]]] = []
-        """Published with this commit: (position, tenant, event)."""
         self.after: list[Callable[[], None]] = []
         self.size = 0
 

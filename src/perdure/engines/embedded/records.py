@@ -106,7 +106,7 @@ class RunRecord:
     """State, open commands and position of one run."""
 
     __slots__ = (
-        "bytes_since", "caller", "closed", "ended", "entries", "error", "facts_since", "given", "has_rows", "has_snapshot", "head", "is_whole", "key", "offset", "open", "output",
+        "asked", "bytes_since", "caller", "closed", "ended", "entries", "error", "facts_since", "given", "has_rows", "has_snapshot", "head", "is_whole", "key", "offset", "open", "output",
         "pins", "program", "result", "row", "sent", "shown", "snapshot_bytes", "state", "status", "updated", "upto",
     )  # fmt: skip
 
@@ -120,8 +120,10 @@ class RunRecord:
         self.state: dict[str, Any] | None = None
         self.open: dict[str, Asking] = {}
         """Commands given out and not answered, by id: what to do again after a crash."""
+        self.asked: list[Asking] = []
+        """Those that the last step gave out."""
         self.closed: list[Asking] = []
-        """Those that the last step answered or gave up."""
+        """Those that the last step gave up, or answered when more than the answer is kept of them."""
         self.sent: dict[str, None] = {}
         """Unsafe calls that were sent."""
         self.upto: dict[str, int] = {}
@@ -207,9 +209,9 @@ class RunRecord:
 
     def step(self, fact: Event, mark: int | None = None) -> list[Command]:
         """Hand a fact to the machine and keep account of what it asks for. A Bug of the machine faults the run."""
-        self.closed = []
+        self.asked, self.closed = [], []
         if type(fact) in _ANSWERS:
-            self.close_command(fact.id)  # type: ignore[union-attr]
+            self.close_command(fact.id, answered=True)  # type: ignore[union-attr]
         elif mark is not None and isinstance(fact, EventReceived):
             self.upto[fact.id] = mark
         elif isinstance(fact, Started):
@@ -228,6 +230,7 @@ class RunRecord:
                 self.entries += 1
             elif kind in _ASKING:
                 self.open[command.id] = command  # type: ignore[union-attr, assignment]
+                self.asked.append(command)  # type: ignore[arg-type]
             else:
                 self._absorb(command)
         return commands
@@ -265,13 +268,13 @@ class RunRecord:
         self.sent.clear()
         self.upto.clear()
 
-    def close_command(self, id: str) -> None:
-        """Forget an open command that is answered or given up."""
+    def close_command(self, id: str, *, answered: bool = False) -> None:
+        """Forget an open command that is answered or given up. An answered call without a deadline leaves nothing."""
         if self.sent or self.upto:
             self.sent.pop(id, None)
             self.upto.pop(id, None)
         command = self.open.pop(id, None)
-        if command is not None:
+        if command is not None and not (answered and type(command) is ScheduleCall and command.deadline is None):
             self.closed.append(command)
 
 

@@ -247,8 +247,7 @@ class Worker:
         if record.status != before:
             self.tally.turned(before, record.status)
         for command in record.closed:
-            if not _is_done_with(command, event):
-                self._close(record, command)
+            self._close(record, command)
         if record.ended is not None:
             self._end(record)
         batch = self.writer.batch
@@ -256,31 +255,29 @@ class Worker:
         if record.facts_since >= self.tuning.snapshot_every and record.wants_snapshot and record.ended is None:
             self.residents.snapshot(record)
         record.pins += 1
-        batch.after.append(partial(self._saved, record, commands, first, self._ahead(record, commands)))
+        batch.after.append(partial(self._saved, record, commands, first, self._ahead(record)))
         if record.program.watches:
             self.audience.update(record, batch)
         if self.audience or record.status == "faulted":
             exchange.tell(self, record, commands, first)
 
-    def _ahead(self, record: RunRecord, commands: list[Command]) -> list[Command]:
+    def _ahead(self, record: RunRecord) -> list[Asking]:
         """Begin the calls that read, without waiting for the disk, and give what is left to be executed.
 
         A crash forgets such a call together with the fact that asked for it and with everything that came of its answer:
         the journal is stored in its order. What changes anything waits for all of it to be stored (ADR 0021).
         """
         if self.closed or (self.driven is not None and record.key not in self.driven):
-            return commands
-        left: list[Command] = []
-        for command in commands:
-            if (
-                isinstance(command, ScheduleCall)
-                and self.writer.batch.size < _AHEAD
-                and self.calls.reads(record.caller, command)
-            ):
-                self.call(record, command)
-            else:
-                left.append(command)
-        return left
+            return record.asked
+        return [command for command in record.asked if not self._is_begun(record, command)]
+
+    def _is_begun(self, record: RunRecord, command: Asking) -> bool:
+        if type(command) is not ScheduleCall or self.writer.batch.size >= _AHEAD:
+            return False
+        if not self.calls.reads(record.caller, command):
+            return False
+        self.call(record, command)
+        return True
 
     def mark_sent(self, key: int, id: str) -> asyncio.Future[None]:
         """Store that an unsafe call is being sent; done when that is durable, cancelled when nobody waits any more."""
@@ -349,7 +346,7 @@ class Worker:
 
     # Execute, after the commit
 
-    def _saved(self, record: RunRecord, commands: list[Command], first: int, left: list[Command]) -> None:
+    def _saved(self, record: RunRecord, commands: list[Command], first: int, left: list[Asking]) -> None:
         if self.driven is not None and record.key not in self.driven:
             # Still pinned, until it is chosen: it must not be parked with commands that nobody executed.
             self._unexecuted[record.key] = self._unexecuted.get(record.key, 0) + 1
@@ -357,9 +354,8 @@ class Worker:
             return
         record.pins -= 1
         for command in left:
-            execute = _EXECUTE.get(type(command))
-            if execute is not None and not self.closed:
-                execute(self, record, command)
+            if not self.closed:
+                _EXECUTE[type(command)](self, record, command)
         self.watchers.tell(record, commands, first)
         if record.ended is None:
             self.residents.touch(record)
@@ -462,11 +458,6 @@ class Worker:
         """After a crash: do what was given out and not answered."""
         for command in list(record.open.values()):
             _EXECUTE[type(command)](self, record, command)
-
-
-def _is_done_with(command: Asking, event: Event) -> bool:
-    """Whether this is the answer of a call that has no deadline: it has ended, and nothing is kept of it."""
-    return type(command) is ScheduleCall and command.deadline is None and command.id == getattr(event, "id", None)
 
 
 def _resolve(future: "asyncio.Future[None]") -> None:
