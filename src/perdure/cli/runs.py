@@ -122,20 +122,29 @@ def _resume(desk: drive.Desk, options: argparse.Namespace) -> int:
             await installation.engine.resume(desk.tenant, run.id)
         return run.id
 
+    return _go_on(desk, resume)
+
+
+def _go_on(desk: drive.Desk, work: Callable[["Installation"], Awaitable[str]]) -> int:
     desk.must_exist()
-    return drive.drive(desk, resume)
+    _check_calls(desk)
+    return drive.drive(desk, work)
+
+
+def _check_calls(desk: drive.Desk) -> None:
+    """A run that exists may call anything: what is wrong with what can be called is told before the run is touched."""
+    desk.installation.table.names()
 
 
 def _resume_all(desk: drive.Desk) -> int:
     desk.must_exist()
+    _check_calls(desk)
 
     async def whole() -> list[Run]:
-        async with desk.opened() as installation:
-            engine = installation.engine
+        async with desk.opened(drive=False) as installation:
             runs = await _not_ended(desk, installation)
             for run in runs:
-                if run.status == "suspended":
-                    await engine.resume(desk.tenant, run.id)
+                await installation.engine.resume(desk.tenant, run.id)
             return [await desk.to_its_end(installation, run.id) for run in runs]
 
     ended = desk.settle(whole)
@@ -160,6 +169,7 @@ def _cancel(desk: drive.Desk, options: argparse.Namespace) -> int:
         await installation.engine.cancel(desk.tenant, options.run, compensate=options.compensate)
         return await desk.to_its_end(installation, options.run)
 
+    _check_calls(desk)
     run = _ask(desk, cancel)
     print(f"perdure: The run {run.id} is {run.status}.", file=sys.stderr)
     return 0 if run.status == "cancelled" else 1
@@ -170,8 +180,7 @@ def _retry(desk: drive.Desk, options: argparse.Namespace) -> int:
         await installation.engine.retry(desk.tenant, options.run, options.path)
         return str(options.run)
 
-    desk.must_exist()
-    return drive.drive(desk, retry)
+    return _go_on(desk, retry)
 
 
 def _skip(desk: drive.Desk, options: argparse.Namespace) -> int:
@@ -183,8 +192,7 @@ def _skip(desk: drive.Desk, options: argparse.Namespace) -> int:
         )
         return str(options.run)
 
-    desk.must_exist()
-    return drive.drive(desk, skip)
+    return _go_on(desk, skip)
 
 
 def _fork(desk: drive.Desk, options: argparse.Namespace) -> int:
@@ -206,7 +214,7 @@ def _fork(desk: drive.Desk, options: argparse.Namespace) -> int:
         print(f"perdure: The new run is {run}.", file=sys.stderr)
         return run
 
-    return drive.drive(desk, fork)
+    return _go_on(desk, fork)
 
 
 def _delete(desk: drive.Desk, options: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""The function table: every effect that a document can call, by name and version. `wiring.py` holds the literal list."""
+"""The function table: every effect that a document can call, by name and version. `wiring/calls.py` holds the literal list."""
 
 import difflib
 import functools

@@ -1,4 +1,4 @@
 """The engine on a Temporal server: the same machine, driven by one generic workflow type.
 
-Nothing outside this package imports `temporalio`, and `wiring.py` imports this package on first use only.
+Nothing outside this package imports `temporalio`, and `wiring` imports this package on first use only.
 """

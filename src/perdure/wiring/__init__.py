@@ -1,4 +1,4 @@
-"""The composition root: the only module that knows concrete classes.
+"""The composition root: it alone knows concrete classes, with `calls.py` for what documents call.
 
 It builds the parts from settings and hands them to one another; it decides nothing while a run goes on.
 """
@@ -6,51 +6,60 @@ It builds the parts from settings and hands them to one another; it decides noth
 import asyncio
 import contextlib
 import functools
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from perdure.adapters import model_configuration
-from perdure.adapters.blobs_directory import DirectoryBlobs
 from perdure.adapters.clock import SystemClock
 from perdure.adapters.egress import HttpEgress
-from perdure.adapters.model_catalog import ModelCatalog
 from perdure.adapters.secrets_environment import EnvironmentSecrets
 from perdure.adapters.secrets_file import FileSecrets
 from perdure.engines.embedded.engine import EmbeddedEngine
 from perdure.engines.embedded.spool import Spool
 from perdure.engines.embedded.views import Reader
 from perdure.errors import Invalid, extra
-from perdure.functions import python
-from perdure.functions.agent import Agent
-from perdure.functions.approve import Approve
-from perdure.functions.authentication import Authenticator
-from perdure.functions.embed import Embed
-from perdure.functions.http import Http
-from perdure.functions.infer import Infer
-from perdure.functions.model import Model as ModelFunction
-from perdure.functions.openapi import OpenApi
 from perdure.functions.resolve import resolve
 from perdure.functions.table import Table
 from perdure.language.values import Json
 from perdure.ports.blobs import Blobs
 from perdure.ports.clock import Clock
 from perdure.ports.function import Function
-from perdure.ports.guardrails import Guardrails
 from perdure.ports.outlet import Outlet
 from perdure.ports.secrets import Secrets
 from perdure.ports.spending import Spending
 from perdure.settings import Settings
 
 if TYPE_CHECKING:
+    from perdure.adapters.model_catalog import ModelCatalog
     from perdure.engines.temporal.engine import TemporalEngine
     from perdure.engines.temporal.worker import TemporalWorker
+    from perdure.ports.guardrails import Guardrails
+    from perdure.wiring.calls import Calls
 
-LOOPBACK = ("127.0.0.1",)
 _LOOK_EVERY = 1.0
 """Seconds between two looks for events that others sent."""
+
+
+class Catalog:
+    """What documents can call, and the models behind it: built at the first question, for most of what a process can
+    import is in there, and a document that calls nothing needs none of it."""
+
+    def __init__(self, build: Callable[[], "Calls"]) -> None:
+        self._build = build
+
+    @functools.cached_property
+    def calls(self) -> "Calls":
+        return self._build()
+
+    def __iter__(self) -> Iterator[Function]:
+        return iter(self.calls.functions)
+
+    async def close(self) -> None:
+        """Nothing is built for it."""
+        if "calls" in vars(self):
+            await self.calls.to_models.close()
 
 
 class Installation:
@@ -62,22 +71,30 @@ class Installation:
         table: Table,
         spool: Spool,
         egress: HttpEgress,
-        to_models: HttpEgress,
+        catalog: Catalog,
     ) -> None:
         self.engine = engine
         self.table = table
         self._spool = spool
         self.clock: Clock = SystemClock()
         self.secrets: Secrets | None = None
-        self.models: ModelCatalog | None = None
-        self.guardrails: Guardrails | None = None
         self._egress = egress
-        self._to_models = to_models
+        self._catalog = catalog
         self.warnings: list[str] = []
         """One line each for whoever started the process."""
 
     def __repr__(self) -> str:
-        return f"Installation({self.engine!r}, {self.table!r})"
+        return f"Installation({self.engine!r})"
+
+    @property
+    def models(self) -> "ModelCatalog":
+        """All models by name."""
+        return self._catalog.calls.models
+
+    @property
+    def guardrails(self) -> "Guardrails | None":
+        """The rules about what models are asked and answer, where there are some."""
+        return self._catalog.calls.guardrails
 
     @contextlib.asynccontextmanager
     async def open(self, *, drive: bool = True) -> AsyncIterator[None]:
@@ -100,7 +117,7 @@ class Installation:
             await asyncio.gather(taking, return_exceptions=True)
             await self.engine.close()
             await self._egress.close()
-            await self._to_models.close()
+            await self._catalog.close()
 
     async def _take_events(self, closing: asyncio.Event) -> None:
         """Take in what other processes send, while the journal is open."""
@@ -131,32 +148,27 @@ def installation(
     """
     clock = SystemClock()
     egress = _egress(settings.egress_allow)
-    configured = _configured(settings)
-    to_models = _egress((*settings.egress_allow, *LOOPBACK, *configured.hosts()))
     secrets: EnvironmentSecrets | FileSecrets = EnvironmentSecrets(environ or {})
     if secrets_file or settings.secrets:
         secrets = FileSecrets(Path(secrets_file or settings.secrets).expanduser(), secrets)
-    models = model_configuration.build(
-        configured,
-        model_configuration.Surroundings(
-            egress=to_models,
-            clock=clock,
-            environ={**(environ or {}), model_configuration.KEY: settings.model_key},
-            secret=functools.partial(secrets.get, settings.tenant),
-            directory=directory / "model",
-        ),
-    )
-    rules = _guardrails(settings, models)
-    table = Table([*_shipped(Authenticator(egress, clock), models, spending, rules), *_own(settings, modules)])
+    named = (*settings.functions, *modules)
+
+    def build() -> "Calls":
+        from perdure.wiring.calls import Around, build  # heavy: HTTP, models, functions of installed packages
+
+        return build(Around(directory, settings, clock, environ or {}, secrets, egress, _egress), named, spending)
+
+    catalog = Catalog(build)
+    table = Table(catalog)
+    if named or settings.models or settings.model_url or settings.guardrails:
+        table.names()  # a mistake in what somebody set is told before anything begins
     engine = (
         temporal_engine(directory, settings, table, has_outlet=has_outlet)
         if settings.engine == "temporal"
         else EmbeddedEngine(directory, table, clock=clock, secrets=secrets)
     )
-    made = Installation(engine, table, Spool(directory), egress, to_models)
+    made = Installation(engine, table, Spool(directory), egress, catalog)
     made.secrets = secrets
-    made.models = models
-    made.guardrails = rules
     if isinstance(secrets, FileSecrets) and secrets.warning:
         made.warnings.append(secrets.warning)
     return made
@@ -208,6 +220,7 @@ def temporal_worker(
     from perdure.engines.temporal.worker import TemporalWorker
 
     assert isinstance(installation.engine, TemporalEngine)
+    installation.table.names()  # built before the first call comes
     return TemporalWorker(
         installation.engine.client,
         settings.temporal_installation,
@@ -237,6 +250,8 @@ def store(directory: Path, settings: Settings) -> Blobs:
             ca=settings.s3_ca,
         )
         return S3Blobs(bucket)
+    from perdure.adapters.blobs_directory import DirectoryBlobs  # for a Temporal server only, as the one above
+
     return DirectoryBlobs(Path(chosen).expanduser() if chosen else directory / "temporal")
 
 
@@ -255,46 +270,3 @@ def _egress(allow: Iterable[str]) -> HttpEgress:
         return HttpEgress(allow)
     except ValueError as error:
         raise Invalid(f"{error}", hint="See docs/operate.md for what may be permitted.") from None
-
-
-def _configured(settings: Settings) -> model_configuration.Configuration:
-    """The models of the settings, or of the file that they name."""
-    if not settings.models:
-        return model_configuration.of_settings(
-            url=settings.model_url,
-            name=settings.model_name,
-            has_key=bool(settings.model_key),
-            file=settings.model_file,
-            threads=settings.model_threads,
-            script=settings.model_script,
-        )
-    made = model_configuration.load(Path(settings.models).expanduser())
-    return model_configuration.with_script(made, settings.model_script) if settings.model_script else made
-
-
-def _guardrails(settings: Settings, models: ModelCatalog) -> Guardrails | None:
-    """The rules of the installation. Invalid for some that cannot be read."""
-    if not settings.guardrails:
-        return None
-    from perdure.services.agents import guardrails  # few have rules, and the service knows how to read them
-
-    return guardrails.load(Path(settings.guardrails).expanduser(), models.known_as)
-
-
-def _shipped(
-    authenticator: Authenticator, models: ModelCatalog, spending: Spending | None, rules: Guardrails | None
-) -> list[Function]:
-    return [
-        Http(authenticator),
-        OpenApi(authenticator),
-        Infer(models, models.providers, spending, rules),
-        Agent(),
-        Approve(),
-        ModelFunction(models, models.providers, spending, rules),
-        Embed(models, models.providers, spending, rules),
-    ]
-
-
-def _own(settings: Settings, modules: Iterable[str]) -> list[Function]:
-    named = [function for module in (*settings.functions, *modules) for function in python.load(module)]
-    return [*python.installed(), *named]
