@@ -3,12 +3,20 @@
 import contextlib
 from collections.abc import AsyncGenerator
 
+import msgspec
+
 from perdure.adapters import anthropic_wire
 from perdure.adapters.model_answer_tool import AnswerTool
 from perdure.adapters.model_endpoint import EndpointModel
 from perdure.ports.model import Answer, Chunk, ModelFailed, Request, Texts, Vectors
 
 _VERSION = {"anthropic-version": "2023-06-01"}
+
+
+def _asked(request: Request) -> AnswerTool:
+    """What is to be sent; who says on this very wire what binds the answer needs no tool for it."""
+    is_bound = anthropic_wire.is_bound(request)
+    return AnswerTool(msgspec.structs.replace(request, schema=None) if is_bound else request)
 
 
 class AnthropicModel(EndpointModel):
@@ -23,14 +31,14 @@ class AnthropicModel(EndpointModel):
 
     async def ask(self, request: Request) -> Answer:
         """One request. Raises ModelFailed."""
-        tool, model = AnswerTool(request), request.model or self._model
+        tool, model = _asked(request), request.model or self._model
         body = anthropic_wire.body(tool.request, model)
         wire = await self._endpoint.post("/messages", body, key=request.key, timeout=request.timeout, headers=_VERSION)
         return tool.answer(anthropic_wire.answer(wire, model))
 
     async def stream(self, request: Request) -> AsyncGenerator[Chunk, None]:
         """One request, its answer as it comes. Raises ModelFailed."""
-        tool, model = AnswerTool(request), request.model or self._model
+        tool, model = _asked(request), request.model or self._model
         body = anthropic_wire.body(tool.request, model, is_streamed=True)
         reading = anthropic_wire.Stream(model)
         events = self._endpoint.events(

@@ -17,17 +17,30 @@ from perdure.adapters.model_reading import (
     read_text,
     read_tool,
     refused,
+    rest,
     tokens,
 )
-from perdure.ports.model import Answer, Chunk, Image, Message, Request, Text, TextDelta, Tool, ToolCall
+from perdure.ports.model import (
+    Answer,
+    Chunk,
+    Content,
+    Image,
+    Message,
+    MoreDelta,
+    Request,
+    Text,
+    TextDelta,
+    Tool,
+    ToolCall,
+)
 from perdure.ports.model_wire import About, Wanted
 
 _NUMBERS = {"temperature": "temperature", "top_p": "topP", "max_tokens": "maxTokens"}
 _KNOWN = frozenset({*_NUMBERS, "model", "messages", "system", "tools", "tool_choice", "stop_sequences", "stream"})
+_OF_TEXT, _OF_IMAGE = frozenset({"type", "text"}), frozenset({"type", "source"})
+_OF_RESULT, _OF_TOOL = frozenset({"type", "tool_use_id", "content"}), frozenset({"name", "description", "input_schema"})
 _CHOICES = {"auto": "auto", "any": "required", "none": "none"}
 _FINISH = {"stop": "end_turn", "length": "max_tokens", "refused": "refusal", "tools": "tool_use"}
-_PASSED_OVER = frozenset({"thinking", "redacted_thinking"})
-"""Blocks that only their own provider can read."""
 
 
 class MessagesWire:
@@ -53,6 +66,7 @@ class MessagesWire:
             messages=tuple(messages),
             key=key,
             model=read_text(given.get("model") or "", "`model`"),
+            schema=_schema(given),
             tools=tuple(_tool(item) for item in read_list(given.get("tools") or [], "`tools`")),
             choice=_choice(given.get("tool_choice")),
             parameters=parameters,
@@ -72,7 +86,8 @@ class MessagesWire:
             }
             for call in answer.tool_calls
         ]
-        return {**_head(about), "content": content, "stop_reason": _FINISH[answer.finish], "usage": _usage(answer)}
+        anthropic_wire.put_back(content, _more(answer))
+        return {**_head(about), "content": content, **_reason(answer), "usage": _usage(answer)}
 
     def rendering(self, wanted: Wanted, about: About) -> "MessagesRendering":
         return MessagesRendering(about)
@@ -91,7 +106,7 @@ class MessagesRendering:
         self._about = about
         self._block = -1
         self._open: int | None = None
-        """The call whose block is open; -1 for the text."""
+        """The call whose block is open; -1 for the text, -2 for a block that only this wire knows."""
         self._is_begun = False
 
     def __repr__(self) -> str:
@@ -101,6 +116,8 @@ class MessagesRendering:
         out = self._begin()
         if isinstance(chunk, Answer):
             return out + self._close() + self._end(chunk)
+        if isinstance(chunk, MoreDelta):
+            return out + self._own(chunk)
         if isinstance(chunk, TextDelta):
             if self._open != -1:
                 out += self._start(-1, {"type": "text", "text": ""})
@@ -112,6 +129,11 @@ class MessagesRendering:
         if chunk.arguments:
             out += self._delta({"type": "input_json_delta", "partial_json": chunk.arguments})
         return out
+
+    def _own(self, chunk: MoreDelta) -> bytes:
+        if chunk.dialect != MessagesWire.dialect:
+            return b""
+        return self._start(-2, chunk.piece["block"]) if "block" in chunk.piece else self._delta(chunk.piece["delta"])
 
     def _begin(self) -> bytes:
         if self._is_begun:
@@ -137,8 +159,7 @@ class MessagesRendering:
         return _event("content_block_stop", index=self._block)
 
     def _end(self, answer: Answer) -> bytes:
-        delta = {"stop_reason": _FINISH[answer.finish], "stop_sequence": None}
-        return _event("message_delta", delta=delta, usage=_usage(answer)) + _event("message_stop")
+        return _event("message_delta", delta=_reason(answer), usage=_usage(answer)) + _event("message_stop")
 
     def failed(self, message: str) -> bytes:
         return _event("error", error={"type": "api_error", "message": message})
@@ -152,11 +173,23 @@ def _head(about: About) -> dict[str, Any]:
     return {"id": about.id, "type": "message", "role": "assistant", "model": about.model, "stop_sequence": None}
 
 
+def _more(answer: Answer) -> dict[str, Any]:
+    return answer.more if answer.dialect == MessagesWire.dialect else {}
+
+
+def _reason(answer: Answer) -> dict[str, Any]:
+    stopped = _more(answer).get("stop_sequence")
+    if stopped is not None and answer.finish == "stop":
+        return {"stop_reason": "stop_sequence", "stop_sequence": stopped}
+    return {"stop_reason": _FINISH[answer.finish], "stop_sequence": None}
+
+
 def _usage(answer: Answer) -> dict[str, Any]:
     into, out, cached = tokens(answer.usage)
+    stored = _more(answer).get("stored", 0)
     return {
-        "input_tokens": into - cached,
-        "cache_creation_input_tokens": 0,
+        "input_tokens": into - cached - stored,
+        "cache_creation_input_tokens": stored,
         "cache_read_input_tokens": cached,
         "output_tokens": out,
     }
@@ -166,8 +199,20 @@ def _system(value: Any) -> list[Message]:
     if not value:
         return []
     blocks = [{"type": "text", "text": value}] if isinstance(value, str) else read_list(value, "`system`")
-    texts = [read_text(read_object(block, "`system`").get("text"), "`system`") for block in blocks]
-    return [Message("system", "\n\n".join(texts))]
+    parts = tuple(_text(read_object(block, "`system`"), "`system`") for block in blocks)
+    if any(part.more for part in parts):
+        return [Message("system", parts)]
+    return [Message("system", "\n\n".join(part.text for part in parts))]
+
+
+def _schema(given: dict[str, Any]) -> Any:
+    """What binds the answer: the clients have two spellings of it."""
+    form = read_object(given.get("output_config") or {}, "`output_config`").get("format") or given.get("output_format")
+    if form is None:
+        return None
+    if read_object(form, "the format of the output").get("type") != "json_schema":
+        raise refused("the format of the output is no json_schema")
+    return read_object(form.get("schema"), "the schema of the output")
 
 
 def _messages(value: Any, where: str) -> list[Message]:
@@ -182,7 +227,8 @@ def _messages(value: Any, where: str) -> list[Message]:
     results: list[Message] = []
     parts: list[Text | Image] = []
     calls: list[ToolCall] = []
-    for piece in read_list(content, f"the content of {where}"):
+    own: list[Any] = []
+    for index, piece in enumerate(read_list(content, f"the content of {where}")):
         block = read_object(piece, f"a block of {where}")
         match block.get("type"):
             case "tool_result":
@@ -190,42 +236,56 @@ def _messages(value: Any, where: str) -> list[Message]:
             case "tool_use":
                 name = read_text(block.get("name"), f"a tool_use of {where}")
                 calls.append(ToolCall(read_text(block.get("id"), f"a tool_use of {where}"), name, block.get("input")))
-            case kind if kind not in _PASSED_OVER:
+            case kind if kind in anthropic_wire.OWN:
+                own.append([index, block])
+            case _:
                 parts.append(_part(block, where))
-    plain = parts[0].text if len(parts) == 1 and isinstance(parts[0], Text) else tuple(parts)
-    rest = [Message(role, plain or "", tuple(calls))] if parts or calls else []
-    return [*results, *rest]
+    more = {anthropic_wire.BLOCKS: own} if own else {}
+    said = [Message(role, _plain(parts), tuple(calls), more=more)] if parts or calls or own else []
+    return [*results, *said]
+
+
+def _plain(parts: list[Text | Image]) -> Content:
+    """Parts as the port has them: one text that is nothing but text is that text."""
+    if len(parts) == 1 and isinstance(parts[0], Text) and not parts[0].more:
+        return parts[0].text
+    return tuple(parts) or ""
+
+
+def _text(block: dict[str, Any], where: str) -> Text:
+    return Text(read_text(block.get("text"), where), rest(block, _OF_TEXT))
 
 
 def _part(block: dict[str, Any], where: str) -> Text | Image:
     match block.get("type"):
         case "text":
-            return Text(read_text(block.get("text"), f"a block of {where}"))
+            return _text(block, f"a block of {where}")
         case "image":
-            source = read_object(block.get("source"), f"a picture of {where}")
+            source, more = read_object(block.get("source"), f"a picture of {where}"), rest(block, _OF_IMAGE)
             if source.get("type") == "url":
-                return read_image(source.get("url"), f"a picture of {where}")
+                return read_image(source.get("url"), f"a picture of {where}", more)
             if source.get("type") == "base64":
                 media = read_text(source.get("media_type"), f"a picture of {where}")
-                return Image(media=media, data=read_text(source.get("data"), f"a picture of {where}"))
+                return Image(media=media, data=read_text(source.get("data"), f"a picture of {where}"), more=more)
             raise refused(f"the source of a picture of {where} is neither base64 nor url")
         case other:
             raise refused(f"a block of {where} is of the type {str(other)[:40]!r}, which is not taken")
 
 
 def _result(block: dict[str, Any], where: str) -> Message:
-    given = block.get("content") or ""
+    given: Content = block.get("content") or ""
     if not isinstance(given, str):
-        parts = [_part(read_object(part, f"a result of {where}"), where) for part in read_list(given, where)]
-        given = "\n".join(part.text for part in parts if isinstance(part, Text))
-    return Message("tool", given, tool_call=read_text(block.get("tool_use_id"), f"a result of {where}"))
+        given = _plain([_part(read_object(part, f"a result of {where}"), where) for part in read_list(given, where)])
+    id = read_text(block.get("tool_use_id"), f"a result of {where}")
+    return Message("tool", given, tool_call=id, more=rest(block, _OF_RESULT))
 
 
 def _tool(value: Any) -> Tool:
     item = read_object(value, "a tool")
     if item.get("type") not in (None, "custom"):
         raise refused(f"a tool is of the type {str(item.get('type'))[:40]!r}; only your own tools are taken")
-    return read_tool(item.get("name"), item.get("description"), item.get("input_schema"), "a tool")
+    more = rest(item, _OF_TOOL)
+    return read_tool(item.get("name"), item.get("description"), item.get("input_schema"), "a tool", more)
 
 
 def _choice(value: Any) -> str:

@@ -3,7 +3,7 @@
 Pure. Written from the public API reference; `anthropic_serving.py` is the other side of the same wire.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -11,33 +11,50 @@ import msgspec
 from perdure.adapters import model_answers
 from perdure.adapters.model_answers import Gathered
 from perdure.adapters.model_endpoint import broken
-from perdure.ports.model import Answer, CallDelta, Chunk, Finish, Image, Message, ModelFailed, Request, ToolCall
+from perdure.ports.model import (
+    Answer,
+    CallDelta,
+    Chunk,
+    Finish,
+    Image,
+    Message,
+    ModelFailed,
+    MoreDelta,
+    Request,
+    Text,
+    Tool,
+    ToolCall,
+)
 
 DIALECT = "messages"
 MOST_TOKENS = 8_192
 """The wire wants a limit; this is it where a request has none."""
 
 _CHOICES = {"auto": "auto", "required": "any", "none": "none"}
+OWN = frozenset({"thinking", "redacted_thinking"})
+"""Blocks that only this wire knows: its provider wants to see them again, as they were and where they were."""
+BLOCKS = "blocks"
+"""Where `more` has them, each with its place among all blocks."""
+_GROWING = {"thinking_delta": "thinking", "signature_delta": "signature"}
 _NOTHING = "(empty)"
 """Instead of a text that is empty, which the wire does not take."""
 
 
 def body(request: Request, model: str, *, is_streamed: bool = False) -> dict[str, Any]:
     """The request."""
-    given = request.parameters
+    given, own = request.parameters, request.dialect == DIALECT
     wire: dict[str, Any] = {
         "model": model,
         "max_tokens": given.get("maxTokens", MOST_TOKENS),
-        "messages": _messages(message for message in request.messages if message.role != "system"),
+        "messages": _messages((message for message in request.messages if message.role != "system"), own=own),
     }
-    system = "\n\n".join(message.text for message in request.messages if message.role == "system")
-    if system:
-        wire["system"] = system
+    system = [message for message in request.messages if message.role == "system"]
+    if own and any(not isinstance(message.content, str) for message in system):
+        wire["system"] = [block for message in system for block in _blocks(message, own=True)]
+    elif any(message.text for message in system):
+        wire["system"] = "\n\n".join(message.text for message in system)
     if request.tools:
-        wire["tools"] = [
-            {"name": tool.name, "description": tool.description, "input_schema": {"type": "object", **tool.parameters}}
-            for tool in request.tools
-        ]
+        wire["tools"] = [_tool(tool, own=own) for tool in request.tools]
         kind = _CHOICES.get(request.choice)
         if request.choice != "auto":
             wire["tool_choice"] = {"type": kind} if kind else {"type": "tool", "name": request.choice}
@@ -46,11 +63,36 @@ def body(request: Request, model: str, *, is_streamed: bool = False) -> dict[str
     for ours, theirs in (("topP", "top_p"), ("stop", "stop_sequences")):
         if ours in given:
             wire[theirs] = given[ours]
-    if request.dialect == DIALECT:
+    if own:
         wire = {**request.more, **wire}
     if is_streamed:
         wire["stream"] = True
     return wire
+
+
+def is_bound(request: Request) -> bool:
+    """Whether the request says in words of this wire what binds its answer."""
+    said = request.more if request.dialect == DIALECT else {}
+    return "output_format" in said or bool((said.get("output_config") or {}).get("format"))
+
+
+def put_back(content: list[dict[str, Any]], more: Mapping[str, Any]) -> None:
+    """Put the blocks that only this wire knows where they were."""
+    for place, block in more.get(BLOCKS, ()):
+        content.insert(place, block)
+
+
+def _tool(tool: Tool, *, own: bool) -> dict[str, Any]:
+    schema = {"type": "object", **tool.parameters}
+    return {**(tool.more if own else {}), "name": tool.name, "description": tool.description, "input_schema": schema}
+
+
+def _with(made: Answer, blocks: list[Any], stopped: Any, used: Any) -> Answer:
+    """What the port has no word for: these blocks, what stopped it, and how much was put into the cache."""
+    stored = model_answers.number((used or {}).get("cache_creation_input_tokens"))
+    told = {BLOCKS: blocks, "stop_sequence": stopped, "stored": stored}
+    more = {name: value for name, value in told.items() if value}
+    return msgspec.structs.replace(made, dialect=DIALECT, more=more) if more else made
 
 
 def answer(wire: Any, model: str) -> Answer:
@@ -63,12 +105,13 @@ def answer(wire: Any, model: str) -> Answer:
             if block["type"] == "tool_use"
         )
         finish = _finish(wire["stop_reason"])
+        own = [[index, block] for index, block in enumerate(wire["content"]) if block["type"] in OWN]
         used = _usage(wire.get("usage") or {}, wire.get("model") or model)
     except (LookupError, TypeError, AttributeError):
         raise ModelFailed(
             "The model endpoint answered with something that is no message.", failure="communication", sent=True
         ) from None
-    return model_answers.whole(text, finish, used, calls)
+    return _with(model_answers.whole(text, finish, used, calls), own, wire.get("stop_sequence"), wire.get("usage"))
 
 
 class Stream:
@@ -81,7 +124,9 @@ class Stream:
         self._next = 0
         self._open: str | None = None
         self._call = 0
+        self._own: list[Any] = []
         self._reason: str | None = None
+        self._stopped: Any = None
         self._used: dict[str, Any] = {}
         self.is_done = False
 
@@ -119,6 +164,7 @@ class Stream:
                 self._open, self._next = None, self._next + 1
             case "message_delta":
                 self._reason = wire["delta"].get("stop_reason") or self._reason
+                self._stopped = wire["delta"].get("stop_sequence")
                 self._used |= {key: value for key, value in (wire.get("usage") or {}).items() if value is not None}
             case "message_stop":
                 self.is_done = True
@@ -139,6 +185,9 @@ class Stream:
             given = block.get("input")
             first = self._gathered.more(self._call, model_answers.write_arguments(given) if given else "")
             return [self._gathered.opened(self._call), *first]
+        if self._open in OWN:
+            self._own.append([index, dict(block)])
+            return [MoreDelta(DIALECT, {"block": block})]
         return []
 
     def _more(self, delta: dict[str, Any]) -> list[Chunk]:
@@ -147,13 +196,19 @@ class Stream:
         if delta["type"] == "input_json_delta" and self._open == "tool_use":
             more: list[CallDelta] = self._gathered.more(self._call, delta["partial_json"])
             return [*more]
+        if delta["type"] in _GROWING and self._open in OWN:
+            name = _GROWING[delta["type"]]
+            block = self._own[-1][1]
+            block[name] = block.get(name, "") + delta[name]
+            return [MoreDelta(DIALECT, {"delta": delta}, delta[name])]
         return []
 
     def end(self) -> Answer:
         """The whole. ModelFailed when the stream told no end: it was cut."""
         if self._reason is None or self._open is not None or not self.is_done:
             raise broken("it ended before the answer did")
-        return self._gathered.answer(_finish(self._reason), _usage(self._used, self._model))
+        made = self._gathered.answer(_finish(self._reason), _usage(self._used, self._model))
+        return _with(made, self._own, self._stopped, self._used)
 
 
 def _finish(reason: Any) -> Finish:
@@ -170,32 +225,42 @@ def _usage(told: dict[str, Any], model: Any) -> dict[str, Any]:
     return model_answers.usage(model, into, told.get("output_tokens"), cached)
 
 
-def _messages(messages: Iterable[Message]) -> list[dict[str, Any]]:
+def _messages(messages: Iterable[Message], *, own: bool) -> list[dict[str, Any]]:
     """Neighbours of one role are one message; results of tools are the user's."""
     made: list[dict[str, Any]] = []
     for message in messages:
         role = "assistant" if message.role == "assistant" else "user"
         if not made or made[-1]["role"] != role:
             made.append({"role": role, "content": []})
-        made[-1]["content"] += _blocks(message)
+        made[-1]["content"] += _blocks(message, own=own)
     for wire in made:
         wire["content"] = wire["content"] or [{"type": "text", "text": _NOTHING}]
     return made
 
 
-def _blocks(message: Message) -> list[dict[str, Any]]:
+def _blocks(message: Message, *, own: bool) -> list[dict[str, Any]]:
+    more = message.more if own else {}
     if message.role == "tool":
-        return [{"type": "tool_result", "tool_use_id": message.tool_call, "content": message.text or _NOTHING}]
-    parts = message.content if not isinstance(message.content, str) else ()
+        said = message.content if isinstance(message.content, str) else _parts(message.content, own=own)
+        return [{**more, "type": "tool_result", "tool_use_id": message.tool_call, "content": said or _NOTHING}]
     blocks: list[dict[str, Any]] = []
-    if isinstance(message.content, str) and message.content.strip():
+    if not isinstance(message.content, str):
+        blocks = _parts(message.content, own=own)
+    elif message.content.strip():
         blocks.append({"type": "text", "text": message.content})
-    for part in parts:
-        blocks.append(_image(part) if isinstance(part, Image) else {"type": "text", "text": part.text or _NOTHING})
     for call in message.tool_calls:
         given = call.arguments if isinstance(call.arguments, dict) else {"text": call.arguments}
         blocks.append({"type": "tool_use", "id": call.id, "name": call.name, "input": given})
+    put_back(blocks, more)
     return blocks
+
+
+def _parts(parts: Iterable[Text | Image], *, own: bool) -> list[dict[str, Any]]:
+    made = []
+    for part in parts:
+        block = _image(part) if isinstance(part, Image) else {"type": "text", "text": part.text or _NOTHING}
+        made.append({**part.more, **block} if own else block)
+    return made
 
 
 def _image(image: Image) -> dict[str, Any]:

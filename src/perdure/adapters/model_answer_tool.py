@@ -7,7 +7,7 @@ see none of this: the call is turned back into text.
 import msgspec
 
 from perdure.adapters.model_answers import write_arguments
-from perdure.ports.model import Answer, Chunk, Request, TextDelta, Tool
+from perdure.ports.model import Answer, Chunk, MoreDelta, Request, TextDelta, Tool
 
 _NAME = "final_answer"
 _VALUE = "value"
@@ -60,6 +60,8 @@ class AnswerTool:
         if isinstance(given, Answer):
             whole = self.answer(given)
             return [TextDelta(whole.text), whole] if self._is_late(whole) else [whole]
+        if isinstance(given, MoreDelta):
+            return [given]
         if isinstance(given, TextDelta):
             return []
         if given.name == self._name:

@@ -40,7 +40,11 @@ def read_number(value: Any, where: str) -> Any:
 
 def read_parameters(body: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     """Numbers of the body by our names; null counts as absent."""
-    return {ours: read_number(body[theirs], theirs) for theirs, ours in names.items() if body.get(theirs) is not None}
+    made = {ours: read_number(body[theirs], theirs) for theirs, ours in names.items() if body.get(theirs) is not None}
+    most = made.get("maxTokens", 1)
+    if not isinstance(most, int) or most < 1:
+        raise refused("the most tokens of the answer are a whole number, at least 1")
+    return made
 
 
 def read_stop(value: Any, where: str) -> list[str]:
@@ -48,23 +52,30 @@ def read_stop(value: Any, where: str) -> list[str]:
     return [read_text(text, where) for text in texts]
 
 
-def read_tool(name: Any, description: Any, parameters: Any, where: str) -> Tool:
+def rest(value: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
+    """What our port has no word for: it goes along on the same wire. Nulls count as absent."""
+    if value.keys() <= known:
+        return {}
+    return {name: given for name, given in value.items() if name not in known and given is not None}
+
+
+def read_tool(name: Any, description: Any, parameters: Any, where: str, more: dict[str, Any]) -> Tool:
     schema = {"type": "object", "properties": {}} if parameters is None else read_object(parameters, where)
-    return Tool(read_text(name, f"the name of {where}"), read_text(description or "", where), schema)
+    return Tool(read_text(name, f"the name of {where}"), read_text(description or "", where), schema, more)
 
 
-def read_image(address: Any, where: str) -> Image:
+def read_image(address: Any, where: str, more: dict[str, Any]) -> Image:
     """An address, which may hold the picture itself."""
     text = read_text(address, where)
     if not text.startswith("data:"):
         if not text.startswith("https://"):
             raise refused(f"{where} is neither an https address nor data")
-        return Image(uri=text)
+        return Image(uri=text, more=more)
     head, comma, data = text[5:].partition(",")
     media, _semicolon, form = head.partition(";")
     if not comma or form != "base64":
         raise refused(f"{where} is not data in base64")
-    return Image(media=media, data=data)
+    return Image(media=media, data=data, more=more)
 
 
 def event(name: str, data: Json) -> bytes:

@@ -20,7 +20,13 @@ def body(request: Request, model: str, *, is_streamed: bool = False) -> dict[str
     """The request. Which tool to call cannot be told on this wire; `none` leaves them out."""
     wire: dict[str, Any] = {"model": model, "messages": _messages(request.messages), "stream": is_streamed}
     if request.tools and request.choice != "none":
-        wire["tools"] = [{"type": "function", "function": msgspec.to_builtins(tool)} for tool in request.tools]
+        wire["tools"] = [
+            {
+                "type": "function",
+                "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters},
+            }
+            for tool in request.tools
+        ]
     options = {theirs: request.parameters[ours] for ours, theirs in _OPTIONS.items() if ours in request.parameters}
     if options:
         wire["options"] = options

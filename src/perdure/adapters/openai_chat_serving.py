@@ -18,6 +18,7 @@ from perdure.adapters.model_reading import (
     read_text,
     read_tool,
     refused,
+    rest,
     tokens,
 )
 from perdure.ports.model import (
@@ -26,6 +27,7 @@ from perdure.ports.model import (
     Content,
     Image,
     Message,
+    MoreDelta,
     Request,
     Text,
     TextDelta,
@@ -43,8 +45,10 @@ _NUMBERS = {
     "max_tokens": "maxTokens",
     "max_completion_tokens": "maxTokens",
 }
-_KNOWN = frozenset({*_NUMBERS, "model", "messages", "tools", "tool_choice", "stop", "response_format", "n"})
-_KNOWN_TOO = frozenset({"stream", "stream_options"})
+_KNOWN = frozenset({*_NUMBERS, "model", "messages", "tools", "tool_choice", "stop", "n", "stream", "stream_options"})
+_OF_MESSAGE = frozenset({"role", "content", "tool_calls", "tool_call_id"})
+_OF_TEXT, _OF_IMAGE = frozenset({"type", "text"}), frozenset({"url"})
+_OF_TOOL = frozenset({"name", "description", "parameters"})
 _ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool"}
 _FINISH = {"stop": "stop", "length": "length", "refused": "content_filter", "tools": "tool_calls"}
 
@@ -70,24 +74,29 @@ class ChatWire:
             messages=tuple(_message(item, f"messages[{index}]") for index, item in enumerate(messages)),
             key=key,
             model=read_text(given.get("model") or "", "`model`"),
-            schema=_schema(given.get("response_format")),
+            schema=_schema(given.get(openai_chat_wire.FORM)),
             tools=tuple(_tool(item) for item in read_list(given.get("tools") or [], "`tools`")),
             choice=_choice(given.get("tool_choice")),
             parameters=parameters,
             dialect=self.dialect,
-            more={name: value for name, value in given.items() if name not in _KNOWN and name not in _KNOWN_TOO},
+            more={name: value for name, value in given.items() if name not in _KNOWN},
         )
         options = read_object(given.get("stream_options") or {}, "`stream_options`")
         is_streamed = given.get("stream") is True
         return Wanted(request=request, is_streamed=is_streamed, has_usage=options.get("include_usage") is True)
 
     def answer(self, answer: Answer, about: About) -> dict[str, Any]:
-        message: dict[str, Any] = {"role": "assistant", "content": answer.text or None, "refusal": None}
+        more = answer.more if answer.dialect == self.dialect else {}
+        said = {"role": "assistant", "content": answer.text or None, "refusal": None}
+        message: dict[str, Any] = {**more.get("message", {}), **said}
         if answer.tool_calls:
             message["tool_calls"] = [_written(call) for call in answer.tool_calls]
+        elif more.get("refusal"):
+            message |= {"content": None, "refusal": answer.text}
         else:
             message["content"] = answer.text
-        choice = {"index": 0, "message": message, "finish_reason": _FINISH[answer.finish], "logprobs": None}
+        finish = _FINISH[answer.finish]
+        choice = {"index": 0, "message": message, "finish_reason": finish, "logprobs": more.get("logprobs")}
         head = {"id": about.id, "object": "chat.completion", "created": about.created, "model": about.model}
         return {**head, "choices": [choice], "usage": _usage(answer)}
 
@@ -119,17 +128,22 @@ class ChatRendering:
             return self._end(chunk)
         if isinstance(chunk, TextDelta):
             return self._piece({"content": chunk.text})
+        if isinstance(chunk, MoreDelta):
+            own = chunk.dialect == ChatWire.dialect
+            return self._piece(chunk.piece["delta"], logprobs=chunk.piece.get("logprobs")) if own else b""
         function = {"arguments": chunk.arguments, **({"name": chunk.name} if chunk.name else {})}
         call: dict[str, Any] = {"index": chunk.index, "function": function}
         if chunk.name:
             call |= {"id": chunk.id, "type": "function"}
         return self._piece({"tool_calls": [call]})
 
-    def _piece(self, delta: dict[str, Any], finish: str | None = None) -> bytes:
+    def _piece(self, delta: dict[str, Any], finish: str | None = None, logprobs: Any = None) -> bytes:
         if not self._is_begun:
             self._is_begun = True
             delta = {"role": "assistant", **delta}
         choice = {"index": 0, "delta": delta, "finish_reason": finish}
+        if logprobs is not None:
+            choice["logprobs"] = logprobs
         return event("", {**self._head, "choices": [choice]})
 
     def _end(self, answer: Answer) -> bytes:
@@ -205,7 +219,8 @@ def _message(value: Any, where: str) -> Message:
     tool_call = read_text(item.get("tool_call_id") or "", f"{where}.tool_call_id")
     if role == "tool" and not tool_call:
         raise refused(f"{where} has no `tool_call_id`")
-    return Message(_ROLES[role], _content(item.get("content"), where), calls, tool_call)  # type: ignore[arg-type]
+    more = rest(item, _OF_MESSAGE)
+    return Message(_ROLES[role], _content(item.get("content"), where), calls, tool_call, more)  # type: ignore[arg-type]
 
 
 def _content(value: Any, where: str) -> Content:
@@ -217,12 +232,12 @@ def _content(value: Any, where: str) -> Content:
     for part in read_list(value, f"the content of {where}"):
         match read_object(part, f"a part of {where}").get("type"):
             case "text":
-                parts.append(Text(read_text(part.get("text"), f"a part of {where}")))
+                parts.append(Text(read_text(part.get("text"), f"a part of {where}"), rest(part, _OF_TEXT)))
             case "refusal":
                 parts.append(Text(read_text(part.get("refusal"), f"a part of {where}")))
             case "image_url":
                 place = read_object(part.get("image_url"), f"a picture of {where}")
-                parts.append(read_image(place.get("url"), f"a picture of {where}"))
+                parts.append(read_image(place.get("url"), f"a picture of {where}", rest(place, _OF_IMAGE)))
             case other:
                 raise refused(f"a part of {where} is of the type {str(other)[:40]!r}; text and image_url are taken")
     return tuple(parts)
@@ -240,7 +255,8 @@ def _tool(value: Any) -> Tool:
     if item.get("type") != "function":
         raise refused(f"a tool is of the type {str(item.get('type'))[:40]!r}; only functions are taken")
     function = read_object(item.get("function"), "a tool")
-    return read_tool(function.get("name"), function.get("description"), function.get("parameters"), "a tool")
+    more = rest(function, _OF_TOOL)
+    return read_tool(function.get("name"), function.get("description"), function.get("parameters"), "a tool", more)
 
 
 def _choice(value: Any) -> str:
@@ -248,7 +264,9 @@ def _choice(value: Any) -> str:
         if value not in (None, "auto", "required", "none"):
             raise refused("`tool_choice` is none of auto, required, none")
         return value or "auto"
-    function = read_object(read_object(value, "`tool_choice`").get("function"), "`tool_choice`")
+    function = read_object(value, "`tool_choice`").get("function")
+    if not isinstance(function, dict):
+        raise refused("`tool_choice` is none of auto, required, none, and names no function")
     return read_text(function.get("name"), "`tool_choice`")
 
 
@@ -274,12 +292,14 @@ def _written(call: ToolCall) -> dict[str, Any]:
 
 def _usage(answer: Answer) -> dict[str, Any]:
     into, out, cached = tokens(answer.usage)
-    return {
+    told = {
         "prompt_tokens": into,
         "completion_tokens": out,
         "total_tokens": into + out,
         "prompt_tokens_details": {"cached_tokens": cached},
     }
+    details = answer.more.get("details") if answer.dialect == ChatWire.dialect else None
+    return {**told, "completion_tokens_details": details} if details else told
 
 
 def _kind(status: int) -> str:

@@ -10,6 +10,7 @@ import msgspec
 from perdure.adapters import model_answers
 from perdure.adapters.model_answers import Gathered
 from perdure.adapters.model_endpoint import broken
+from perdure.adapters.model_reading import rest
 from perdure.language.values import Json
 from perdure.ports.model import (
     Answer,
@@ -20,20 +21,25 @@ from perdure.ports.model import (
     Image,
     Message,
     ModelFailed,
+    MoreDelta,
     Request,
+    Tool,
     ToolCall,
 )
 
 PARAMETERS = {"temperature": "temperature", "topP": "top_p", "seed": "seed", "stop": "stop"}
 DONE = "[DONE]"
 DIALECT = "chat"
+FORM = "response_format"
+_SAID = frozenset({"role", "content", "refusal", "tool_calls", "function_call"})
 
 
 def body(request: Request, model: str, *, is_origin: bool, is_streamed: bool = False) -> dict[str, Any]:
     """The request. The house that defined the format (`is_origin`) renamed a word of it that others kept."""
-    wire: dict[str, Any] = {"model": model, "messages": [_message(message) for message in request.messages]}
+    own = request.dialect == DIALECT
+    wire: dict[str, Any] = {"model": model, "messages": [_message(message, own=own) for message in request.messages]}
     if request.tools:
-        wire["tools"] = [{"type": "function", "function": msgspec.to_builtins(tool)} for tool in request.tools]
+        wire["tools"] = [{"type": "function", "function": _tool(tool, own=own)} for tool in request.tools]
         if request.choice in ("required", "none"):
             wire["tool_choice"] = request.choice
         elif request.choice != "auto":
@@ -43,10 +49,10 @@ def body(request: Request, model: str, *, is_origin: bool, is_streamed: bool = F
             wire[theirs] = request.parameters[ours]
     if "maxTokens" in request.parameters:
         wire["max_completion_tokens" if is_origin else "max_tokens"] = request.parameters["maxTokens"]
-    if request.schema is not None:
+    if request.schema is not None and not (own and FORM in request.more):
         form = {"name": "answer", "schema": request.schema, "strict": is_strict(request.schema)}
-        wire["response_format"] = {"type": "json_schema", "json_schema": form}
-    if request.dialect == DIALECT:
+        wire[FORM] = {"type": "json_schema", "json_schema": form}
+    if own:
         wire = {**request.more, **wire}
     if is_streamed:
         wire["stream"] = True
@@ -59,10 +65,12 @@ def answer(wire: Any, model: str) -> Answer:
     try:
         choice = wire["choices"][0]
         message = choice["message"]
-        text = message.get("content") or ""
-        reason = "content_filter" if message.get("refusal") else choice.get("finish_reason")
+        refusal = message.get("refusal") or ""
+        text = message.get("content") or refusal
+        reason = "content_filter" if refusal else choice.get("finish_reason")
         calls = tuple(_call(index, call) for index, call in enumerate(message.get("tool_calls") or ()))
         used = _usage(wire.get("usage"), wire.get("model") or model)
+        more = _more(rest(message, _SAID), choice.get("logprobs"), wire.get("usage"), is_refusal=bool(refusal))
     except (LookupError, TypeError, AttributeError):
         raise ModelFailed(
             "The model endpoint answered with something that is no chat completion.", failure="communication", sent=True
@@ -71,7 +79,15 @@ def answer(wire: Any, model: str) -> Answer:
         raise ModelFailed(
             "The model endpoint answered with something other than text.", failure="communication", sent=True
         )
-    return model_answers.whole(text, _finish(reason), used, calls)
+    made = model_answers.whole(text, _finish(reason), used, calls)
+    return msgspec.structs.replace(made, dialect=DIALECT, more=more) if more else made
+
+
+def _more(said: dict[str, Any], logprobs: Any, used: Any, *, is_refusal: bool = False) -> dict[str, Any]:
+    """Of an answer: `message`, `logprobs`, `details` of the usage, `refusal`, those that are there."""
+    details = (used or {}).get("completion_tokens_details")
+    told = {"message": said, "logprobs": logprobs, "details": details, "refusal": is_refusal}
+    return {name: value for name, value in told.items() if value}
 
 
 class Stream:
@@ -121,6 +137,11 @@ class Stream:
         if self._reason is not None and has_more:
             raise broken("more was said after its end")
         chunks: list[Chunk] = [*self._gathered.text(delta.get("content") or "")]
+        chunks += self._gathered.text(delta.get("refusal") or "")
+        extra, logprobs = rest(delta, _SAID), choice.get("logprobs")
+        if extra or logprobs:
+            piece = {"delta": extra, **({"logprobs": logprobs} if logprobs else {})}
+            chunks.append(MoreDelta(DIALECT, piece, "".join(text for text in extra.values() if isinstance(text, str))))
         for call in delta.get("tool_calls") or ():
             chunks += self._more(call)
         if delta.get("refusal"):
@@ -143,7 +164,9 @@ class Stream:
         """The whole. ModelFailed when the stream told no end: it was cut."""
         if self._reason is None:
             raise broken("it ended before the answer did")
-        return self._gathered.answer(_finish(self._reason), _usage(self._used, self._model))
+        made = self._gathered.answer(_finish(self._reason), _usage(self._used, self._model))
+        more = _more({}, None, self._used)
+        return msgspec.structs.replace(made, dialect=DIALECT, more=more) if more else made
 
 
 def _finish(reason: Any) -> Finish:
@@ -152,8 +175,14 @@ def _finish(reason: Any) -> Finish:
     return "length" if reason == "length" else "stop"
 
 
-def _message(message: Message) -> dict[str, Any]:
-    wire: dict[str, Any] = {"role": message.role, "content": content(message.content)}
+def _tool(tool: Tool, *, own: bool) -> dict[str, Any]:
+    made = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
+    return {**tool.more, **made} if own else made
+
+
+def _message(message: Message, *, own: bool) -> dict[str, Any]:
+    more = message.more if own else {}
+    wire: dict[str, Any] = {**more, "role": message.role, "content": content(message.content, own=own)}
     if message.tool_calls:
         wire["content"] = wire["content"] or None
         wire["tool_calls"] = [
@@ -170,15 +199,17 @@ def _message(message: Message) -> dict[str, Any]:
     return wire
 
 
-def content(given: Content) -> str | list[dict[str, Any]]:
+def content(given: Content, *, own: bool = False) -> str | list[dict[str, Any]]:
     if isinstance(given, str):
         return given
-    return [
-        {"type": "image_url", "image_url": {"url": address(part)}}
-        if isinstance(part, Image)
-        else {"type": "text", "text": part.text}
-        for part in given
-    ]
+    parts: list[dict[str, Any]] = []
+    for part in given:
+        more = part.more if own else {}
+        if isinstance(part, Image):
+            parts.append({"type": "image_url", "image_url": {**more, "url": address(part)}})
+        else:
+            parts.append({**more, "type": "text", "text": part.text})
+    return parts
 
 
 def address(image: Image) -> str:
@@ -202,14 +233,17 @@ def _usage(told: Any, model: Any) -> dict[str, Any]:
 
 
 def is_strict(schema: Json) -> bool:
-    """Whether every object in the schema closes itself and requires all it names, as strict mode asks."""
+    """Whether every object in the schema closes itself and requires all it names, as strict mode asks: one that names nothing
+    too."""
     if isinstance(schema, list):
         return all(is_strict(item) for item in schema)
     if not isinstance(schema, dict):
         return True
-    properties = schema.get("properties")
+    properties = schema.get("properties", {} if schema.get("type") == "object" else None)
     if isinstance(properties, dict):
         if schema.get("additionalProperties") is not False or set(properties) != set(schema.get("required", ())):
             return False
-        return all(is_strict(item) for item in properties.values())
-    return all(is_strict(item) for key, item in schema.items() if key in {"items", "anyOf", "$defs"})
+        if not all(is_strict(item) for item in properties.values()):
+            return False
+    inner = [schema[key] for key in ("items", "anyOf") if key in schema]
+    return all(is_strict(item) for item in (*inner, *schema.get("$defs", {}).values()))

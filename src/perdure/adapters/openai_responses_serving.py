@@ -16,13 +16,28 @@ from perdure.adapters.model_reading import (
     read_text,
     read_tool,
     refused,
+    rest,
     tokens,
 )
-from perdure.ports.model import Answer, Chunk, Content, Image, Message, Request, Text, TextDelta, Tool, ToolCall
+from perdure.ports.model import (
+    Answer,
+    Chunk,
+    Content,
+    Image,
+    Message,
+    MoreDelta,
+    Request,
+    Text,
+    TextDelta,
+    Tool,
+    ToolCall,
+)
 from perdure.ports.model_wire import About, Wanted
 
 _NUMBERS = {"temperature": "temperature", "top_p": "topP", "max_output_tokens": "maxTokens"}
-_KNOWN = frozenset({*_NUMBERS, "model", "input", "instructions", "tools", "tool_choice", "text", "stream", "store"})
+_KNOWN = frozenset({*_NUMBERS, "model", "input", "instructions", "tools", "tool_choice", "stream", "store"})
+_OF_IMAGE = frozenset({"type", "image_url"})
+_OF_TOOL = frozenset({"type", "name", "description", "parameters"})
 _ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 
 
@@ -88,6 +103,8 @@ class ResponsesRendering:
         out = self._begin()
         if isinstance(chunk, Answer):
             return out + self._end(chunk)
+        if isinstance(chunk, MoreDelta):
+            return out  # of other wires
         if isinstance(chunk, TextDelta):
             if ("text", 0) not in self._items:
                 out += self._open_text()
@@ -263,7 +280,7 @@ def _content(value: Any, where: str) -> Content:
             case "refusal":
                 parts.append(Text(read_text(part.get("refusal"), f"a part of {where}")))
             case "input_image":
-                parts.append(read_image(part.get("image_url"), f"a picture of {where}"))
+                parts.append(read_image(part.get("image_url"), f"a picture of {where}", rest(part, _OF_IMAGE)))
             case other:
                 raise refused(f"a part of {where} is of the type {str(other)[:40]!r}, which is not taken")
     return parts[0].text if len(parts) == 1 and isinstance(parts[0], Text) else tuple(parts)
@@ -273,7 +290,8 @@ def _tool(value: Any) -> Tool:
     item = read_object(value, "a tool")
     if item.get("type") != "function":
         raise refused(f"a tool is of the type {str(item.get('type'))[:40]!r}; only functions are taken")
-    return read_tool(item.get("name"), item.get("description"), item.get("parameters"), "a tool")
+    more = rest(item, _OF_TOOL)
+    return read_tool(item.get("name"), item.get("description"), item.get("parameters"), "a tool", more)
 
 
 def _choice(value: Any) -> str:

@@ -11,7 +11,7 @@ from perdure.adapters import model_answers
 from perdure.adapters.model_answers import Gathered
 from perdure.adapters.model_endpoint import broken
 from perdure.adapters.openai_chat_wire import address, is_strict
-from perdure.ports.model import Answer, CallDelta, Chunk, Finish, Image, Message, ModelFailed, Request, ToolCall
+from perdure.ports.model import Answer, CallDelta, Chunk, Finish, Image, Message, ModelFailed, Request, Tool, ToolCall
 
 DIALECT = "responses"
 _PARAMETERS = {"temperature": "temperature", "topP": "top_p", "maxTokens": "max_output_tokens"}
@@ -19,14 +19,15 @@ _PARAMETERS = {"temperature": "temperature", "topP": "top_p", "maxTokens": "max_
 
 def body(request: Request, model: str, *, is_streamed: bool = False) -> dict[str, Any]:
     """The request. `seed` and `stop` do not exist on this wire."""
+    own = request.dialect == DIALECT
     wire: dict[str, Any] = {
         "model": model,
-        "input": [item for message in request.messages for item in _items(message)],
+        "input": [item for message in request.messages for item in _items(message, own=own)],
         "store": False,
     }
     if request.tools:
         wire["tools"] = [
-            {"type": "function", "strict": False, **msgspec.structs.asdict(tool)} for tool in request.tools
+            {"strict": False, **(tool.more if own else {}), "type": "function", **_told(tool)} for tool in request.tools
         ]
         if request.choice in ("required", "none"):
             wire["tool_choice"] = request.choice
@@ -35,10 +36,10 @@ def body(request: Request, model: str, *, is_streamed: bool = False) -> dict[str
     for ours, theirs in _PARAMETERS.items():
         if ours in request.parameters:
             wire[theirs] = request.parameters[ours]
-    if request.schema is not None:
+    if request.schema is not None and not (own and "text" in request.more):
         form = {"type": "json_schema", "name": "answer", "schema": request.schema, "strict": is_strict(request.schema)}
         wire["text"] = {"format": form}
-    if request.dialect == DIALECT:
+    if own:
         wire = {**request.more, **wire}
     if is_streamed:
         wire["stream"] = True
@@ -153,11 +154,15 @@ def _usage(told: dict[str, Any], model: Any) -> dict[str, Any]:
     return model_answers.usage(model, told.get("input_tokens"), told.get("output_tokens"), cached)
 
 
-def _items(message: Message) -> list[dict[str, Any]]:
+def _told(tool: Tool) -> dict[str, Any]:
+    return {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
+
+
+def _items(message: Message, *, own: bool) -> list[dict[str, Any]]:
     if message.role == "tool":
         return [{"type": "function_call_output", "call_id": message.tool_call, "output": message.text}]
     if message.role != "assistant":
-        return [{"role": message.role, "content": _content(message)}]
+        return [{"role": message.role, "content": _content(message, own=own)}]
     items: list[dict[str, Any]] = [{"role": "assistant", "content": message.text}] if message.text else []
     for call in message.tool_calls:
         written = model_answers.write_arguments(call.arguments)
@@ -165,11 +170,11 @@ def _items(message: Message) -> list[dict[str, Any]]:
     return items
 
 
-def _content(message: Message) -> str | list[dict[str, Any]]:
+def _content(message: Message, *, own: bool) -> str | list[dict[str, Any]]:
     if isinstance(message.content, str):
         return message.content
     return [
-        {"type": "input_image", "image_url": address(part)}
+        {**(part.more if own else {}), "type": "input_image", "image_url": address(part)}
         if isinstance(part, Image)
         else {"type": "input_text", "text": part.text}
         for part in message.content

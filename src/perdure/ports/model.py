@@ -12,9 +12,10 @@ from perdure.language.values import Json
 
 
 class Text(msgspec.Struct, frozen=True, tag="text", tag_field="type"):
-    """A piece of text in a message of several parts."""
+    """A piece of text in a message of several parts. `more` here and below: as `Request.more`."""
 
     text: str
+    more: dict[str, Any] = {}
 
 
 class Image(msgspec.Struct, frozen=True, tag="image", tag_field="type"):
@@ -23,6 +24,7 @@ class Image(msgspec.Struct, frozen=True, tag="image", tag_field="type"):
     media: str = ""
     data: str = ""
     uri: str = ""
+    more: dict[str, Any] = {}
 
 
 Content: TypeAlias = str | tuple[Text | Image, ...]
@@ -37,6 +39,7 @@ class Message(msgspec.Struct, frozen=True):
     """Of an assistant: what it wanted done."""
     tool_call: str = ""
     """Of a tool: the id of the call that this is the result of."""
+    more: dict[str, Any] = {}
 
     @property
     def text(self) -> str:
@@ -62,6 +65,7 @@ class Tool(msgspec.Struct, frozen=True):
     name: str
     description: str
     parameters: dict[str, Any]
+    more: dict[str, Any] = {}
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,8 +87,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds, for the whole with its retries."""
     dialect: str = ""
     more: dict[str, Any] = msgspec.field(default_factory=dict)
-    """What this port has no word for, as the wire named `dialect` writes it: an adapter of that wire passes it on as it
-    is, all others leave it out."""
+    """What this port has no word for, as the wire named `dialect` writes it, here and in what the request is made of: an
+    adapter of that wire passes it on as it is, all others leave it out."""
 
 
 Finish = Literal["stop", "length", "refused", "tools"]
@@ -98,6 +102,10 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     finish: Finish
     usage: dict[str, Any]
     tool_calls: tuple[ToolCall, ...] = ()
+    dialect: str = ""
+    more: dict[str, Any] = {}
+    """What this port has no word for, in words of the adapter of the wire named `dialect`, which writes it again for callers
+    of the same wire."""
 
 
 class TextDelta(msgspec.Struct, frozen=True):
@@ -115,7 +123,15 @@ class CallDelta(msgspec.Struct, frozen=True):
     arguments: str = ""
 
 
-Chunk: TypeAlias = TextDelta | CallDelta | Answer
+class MoreDelta(msgspec.Struct, frozen=True):
+    """More of what `Answer.more` is about. `text` is what of it counts as said."""
+
+    dialect: str
+    piece: dict[str, Any]
+    text: str = ""
+
+
+Chunk: TypeAlias = TextDelta | CallDelta | MoreDelta | Answer
 """A stream is deltas and then exactly one Answer, which is the whole; without it there was no answer."""
 
 

@@ -150,7 +150,7 @@ class ModelGateway:
                     for piece in pieces(self._judged(asked, chunk)) if is_held else (chunk,):
                         yield piece
                     continue
-                asked.characters += len(chunk.text if isinstance(chunk, TextDelta) else chunk.arguments)
+                asked.characters += len(chunk.arguments if isinstance(chunk, CallDelta) else chunk.text)
                 if not is_held:
                     yield chunk
 

@@ -121,7 +121,7 @@ class Guardrails:
         for rule in self._about(self._after, request, caller):
             if rule.mask is not None:
                 calls = tuple(_masked_call(call, rule.mask) for call in answer.tool_calls)
-                answer = msgspec.structs.replace(answer, text=rule.mask(answer.text), tool_calls=calls)
+                answer = msgspec.structs.replace(answer, text=rule.mask(answer.text), tool_calls=calls, more={})
             else:
                 rule.check(said(answer), {"caller": _shown(caller), "request": asked(request)})
         return answer
@@ -203,7 +203,10 @@ def _masked_message(message: Message, mask: Callable[[str], str]) -> Message:
     if isinstance(message.content, str):
         content: Any = mask(message.content)
     else:
-        content = tuple(Text(mask(part.text)) if isinstance(part, Text) else part for part in message.content)
+        content = tuple(
+            msgspec.structs.replace(part, text=mask(part.text)) if isinstance(part, Text) else part
+            for part in message.content
+        )
     calls = tuple(_masked_call(call, mask) for call in message.tool_calls)
     return msgspec.structs.replace(message, content=content, tool_calls=calls)
 

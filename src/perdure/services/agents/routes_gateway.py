@@ -219,6 +219,8 @@ class Telling(Response):
         chunk_of = self._rendering.chunk
         async for chunk in chunks:
             part = chunk_of(chunk)
+            if not part:
+                continue
             if not self._is_begun:
                 self._is_begun = True
                 headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no")]
