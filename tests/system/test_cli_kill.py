@@ -9,10 +9,11 @@ import pytest
 
 from tests.system.program import Program, document
 
-TASKS = """\
-  - first: { call: note, with: { line: first } }
-  - rest: { wait: { milliseconds: 700 } }
-  - second: { call: note, with: { line: second } }
+REST = "wait: { milliseconds: 700 }"
+TASKS = f"""\
+  - first: {{ call: note, with: {{ line: first }} }}
+  - rest: {{ {REST} }}
+  - second: {{ call: note, with: {{ line: second }} }}
 """
 FUNCTIONS = """
 import pathlib
@@ -109,6 +110,8 @@ def test_another_run_does_not_wake_an_interrupted_one(program):
 
 
 def test_a_second_process_on_the_same_directory_is_refused(program):
+    """The first one waits until it is told to go on: how long the second takes to begin is nobody's promise."""
+    program.write("slow.yaml", document("slow", TASKS.replace(REST, "listen: { to: { one: { with: { type: go } } } }")))
     process = program.start("run", "slow.yaml", "--run", "r-1", "--functions", "notes")
     try:
         until(lambda: ledger(program) == ["first"])
@@ -116,6 +119,7 @@ def test_a_second_process_on_the_same_directory_is_refused(program):
         assert refused.returncode == 2
         assert str(process.pid) in refused.stderr
         assert "--data" in refused.stderr
+        assert program.run("events", "send", "--type", "go").returncode == 0
         output, errors = process.communicate(timeout=30)
     finally:
         if process.poll() is None:
@@ -181,3 +185,29 @@ def test_a_thread_that_nobody_waits_for_does_not_hold_the_end_up(program):
     )
     done = program.run("run", "race.yaml", "--functions", "long", "--quiet", timeout=20)
     assert (done.returncode, done.stdout) == (0, '{"a":1}\n'), done.stderr
+
+
+AGENT = """\
+  - first: { call: agent, with: { instruction: one, tools: [note] } }
+  - rest: { wait: { milliseconds: 700 } }
+  - second: { call: agent, with: { instruction: two, tools: [note] } }
+"""
+
+
+def test_an_agents_tool_that_is_not_there_is_told_before_anything_is_done(program):
+    """A model would be told that the tool fails, and would answer without it."""
+    program.write("slow.yaml", document("slow", AGENT))
+    script = {
+        instruction: [{"toolCalls": [{"name": "note", "arguments": {"line": line}}]}, line]
+        for instruction, line in (("one", "first"), ("two", "second"))
+    }
+    program.environment["PERDURE_MODEL_SCRIPT"] = str(program.write("script.json", json.dumps(script)))
+    cut(program, signal.SIGKILL)
+    for which in ("r-1", "--all"):
+        forgotten = program.run("runs", "resume", which, "--quiet")
+        assert (forgotten.returncode, forgotten.stdout) == (2, ""), forgotten.stderr
+        assert "a tool 'note'" in forgotten.stderr
+        assert "--functions" in forgotten.stderr
+    done = program.run("runs", "resume", "r-1", "--functions", "notes", "--quiet")
+    assert (done.returncode, done.stdout) == (0, '"second"\n'), done.stderr
+    assert ledger(program).count("second") == 1

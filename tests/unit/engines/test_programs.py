@@ -3,7 +3,7 @@
 import pytest
 
 from perdure.engines.embedded.programs import Programs
-from perdure.errors import Bug, NotFound
+from perdure.errors import Bug, Invalid, NotFound
 from perdure.functions.agent import Agent
 from perdure.functions.python import PythonFunction, function
 from perdure.functions.table import Table
@@ -49,3 +49,14 @@ def test_what_is_not_there_and_what_is_another():
         programs.get("x")
     with pytest.raises(Bug):
         programs.get("h", "another")
+
+
+def test_a_tool_that_is_not_here_is_told_before_the_run_goes_on():
+    stored = {}
+    before = Programs(table("One."), stored.get)
+    hash, program = before.add(DOCUMENT, {})
+    before.check_tools(program)
+    stored[hash] = (program.document, program.resources)
+    after = Programs(Table([Agent()]), stored.get)
+    with pytest.raises(Invalid, match="a tool 'look', and there is no function"):
+        after.check_tools(after.get(hash))

@@ -253,6 +253,7 @@ class EmbeddedEngine:
         definition = origin.definition
         if document is not None:
             definition, program = self._programs.add(document, program.resources)
+        self._programs.check_tools(program)
         row = self._new_row(tenant, str(uuid.uuid4()), definition, program, origin=origin.id)
         first = kept[0][0]
         assert isinstance(first, Started)
@@ -315,6 +316,7 @@ class EmbeddedEngine:
         row = self._views.row(tenant, run)
         if row.ended is not None:
             raise Conflict(f"The run {run} is {row.status}.", hint=_AGAIN if row.status == "faulted" else None)
+        self._programs.check_tools(self._programs.get(row.definition))
         self._worker.choose(row.key)
         await self._tell(tenant, run, ResumeRequested(now=self._clock.now()))
 
@@ -342,6 +344,7 @@ class EmbeddedEngine:
         row = self._views.row(tenant, run)
         if row.status in {"completed", "cancelled"}:
             raise Conflict(f"The run {run} is {row.status}; there is nothing to mend.")
+        self._programs.check_tools(self._programs.get(row.definition))
         self._worker.choose(row.key)
         refused: list[str] = []
 

@@ -4,7 +4,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
-from perdure.errors import Bug, NotFound
+from perdure.errors import Bug, Invalid, NotFound
+from perdure.interpreter.agent_tools import PINNED
 from perdure.interpreter.machine import compile
 from perdure.interpreter.program import Program
 from perdure.language.values import Json, content_hash
@@ -53,6 +54,15 @@ class Programs:
                 hint="Let the run end with the version that started it.",
             )
         return program
+
+    def check_tools(self, program: Program) -> None:
+        """Invalid when agents of a program have tools that are not here: a model would be told that they fail."""
+        for key, told in program.resources.items():
+            if key.startswith(PINNED) and self._functions.describe(told["name"], told["version"]) is None:
+                raise Invalid(
+                    f"An agent of the run has a tool {told['name']!r}, and there is no function of that name here.",
+                    hint="Go on with the functions that the run was started with.",
+                )
 
     def _keep(self, hash: str, program: Program) -> Program:
         self._programs[hash] = program

@@ -1,8 +1,8 @@
 """The loop around the machine. One step of one run: take a fact, decide, commit, execute.
 
 `_flush` takes everything that is known now, for all runs, into one commit. What a fact makes the machine ask for is
-executed in `_saved`, after that commit. Nothing else writes to the journal, and nothing changes the world earlier: only
-calls that read are begun before it (`_ahead`).
+executed in `_saved`, after that commit (`execution.py`). Nothing else writes to the journal, and nothing changes the
+world earlier: only calls that read are begun before it (`_ahead`).
 """
 
 import asyncio
@@ -15,8 +15,8 @@ from typing import Any
 
 import msgspec
 
-from perdure.engines.calls import Calls, outcome_unknown
-from perdure.engines.embedded import exchange, history
+from perdure.engines.calls import Calls
+from perdure.engines.embedded import exchange, execution, history
 from perdure.engines.embedded.audience import Audience
 from perdure.engines.embedded.heads import WINDOW, Heads
 from perdure.engines.embedded.journal import Journal
@@ -31,14 +31,7 @@ from perdure.engines.embedded.writer import Writer
 from perdure.engines.tally import Tally
 from perdure.errors import Unavailable
 from perdure.interpreter import handles
-from perdure.interpreter.commands import (
-    Command,
-    Emit,
-    ScheduleCall,
-    StartChild,
-    StartTimer,
-    Subscribe,
-)
+from perdure.interpreter.commands import Command, ScheduleCall, StartChild, StartTimer
 from perdure.interpreter.events import ChildCompleted, ChildFailed, Event, Started, TimerFired
 from perdure.interpreter.faults import problem
 from perdure.ports.clock import Clock
@@ -276,7 +269,7 @@ class Worker:
             return False
         if not self.calls.reads(record.caller, command):
             return False
-        self.call(record, command)
+        execution.call(self, record, command)
         return True
 
     def mark_sent(self, key: int, id: str) -> asyncio.Future[None]:
@@ -321,7 +314,7 @@ class Worker:
         batch = self.writer.batch
         if record.has_rows and isinstance(command, StartTimer):
             batch.add("drop_timer", (record.key, command.id))
-        batch.after.append(partial(self._give_up, record, command))
+        batch.after.append(partial(execution.give_up, self, record, command))
 
     def _end(self, record: RunRecord) -> None:
         batch, row = self.writer.batch, record.row
@@ -355,7 +348,7 @@ class Worker:
         record.pins -= 1
         for command in left:
             if not self.closed:
-                _EXECUTE[type(command)](self, record, command)
+                execution.execute(self, record, command)
         self.watchers.tell(record, commands, first)
         if record.ended is None:
             self.residents.touch(record)
@@ -375,34 +368,6 @@ class Worker:
             self.subscriptions.leave(record.key)
             self.watchers.end(record)
 
-    def _give_up(self, record: RunRecord, command: Asking) -> None:
-        key = record.key
-        if isinstance(command, ScheduleCall):
-            self.calls.cancel(key, command.id)
-            self.timers.cancel(0, f"{key}:{command.id}")
-        elif isinstance(command, StartTimer):
-            self.timers.cancel(key, command.id)
-        elif isinstance(command, Subscribe):
-            self.subscriptions.remove(key, command.id)
-        elif isinstance(command, StartChild) and command.awaited:
-            self.later(exchange.cancel_child, self, record.row, command)
-
-    def call(self, record: RunRecord, command: ScheduleCall) -> None:
-        """Make a call, or say that it may have happened."""
-        if command.id not in record.open:
-            return
-        if command.id in record.sent and not self.calls.is_under_way(record.key, command.id):
-            self.answer(record.key, outcome_unknown(command, self.clock.now()))
-            return
-        if command.deadline is not None:
-            self.timers.arm(0, f"{record.key}:{command.id}", command.deadline - record.offset)
-        self.calls.start(record.caller, command)
-
-    def wait(self, record: RunRecord, command: StartTimer) -> None:
-        """Arm a timer."""
-        if command.id in record.open:
-            self.timers.arm(record.key, command.id, command.due - record.offset)
-
     def fire(self, key: int, id: str) -> None:
         """A timer is due: one of a run, or the deadline of a call."""
         if key:
@@ -418,17 +383,6 @@ class Worker:
         command = record.open.get(id) if record is not None else None
         due = command.due if isinstance(command, StartTimer) else 0
         self.take(key, TimerFired(now=due, id=id))
-
-    def deferred(self, record: RunRecord, command: Any, work: Callable[..., None]) -> None:
-        """Do something for a command with the next commit; the run stays in memory until then."""
-        record.pins += 1
-        self.later(self._unpinned, record, command, work)
-
-    def _unpinned(self, record: RunRecord, command: Any, work: Callable[..., None]) -> None:
-        record.pins -= 1
-        if command.id in record.open:
-            work(self, record, command)
-        self.settle(record)
 
     def drive(self, key: int) -> bool:
         """Let a run go on here. False when it does already."""
@@ -457,18 +411,9 @@ class Worker:
     def again(self, record: RunRecord) -> None:
         """After a crash: do what was given out and not answered."""
         for command in list(record.open.values()):
-            _EXECUTE[type(command)](self, record, command)
+            execution.execute(self, record, command)
 
 
 def _resolve(future: "asyncio.Future[None]") -> None:
     if not future.done():
         future.set_result(None)
-
-
-_EXECUTE: dict[type, Callable[[Worker, RunRecord, Any], None]] = {
-    ScheduleCall: Worker.call,
-    StartTimer: Worker.wait,
-    Subscribe: lambda worker, record, command: worker.deferred(record, command, exchange.subscribe),
-    Emit: lambda worker, record, command: worker.deferred(record, command, exchange.emit),
-    StartChild: lambda worker, record, command: worker.deferred(record, command, exchange.start_child),
-}
