@@ -194,11 +194,39 @@ async def test_data_in_postgresql_are_part_of_a_backup(tmp_path, postgres_server
     assert await restored.read("acme", lambda c: c.execute(query).scalars().all()) == ["acme"]
     assert await restored.read("*", lambda c: c.execute(query).scalars().all()) == ["acme", "other"]
     await restored.close()
+    again = perdure(
+        "restore", str(tmp_path / "b"), "--data", str(tmp_path / "m"), PERDURE_DATABASE_URL=other, **programs
+    )
+    assert again.returncode == 2
+    assert "has data of Perdure already" in again.stderr
     missing = perdure(
         "backup", str(tmp_path / "c"), PERDURE_DATABASE_URL=url, PERDURE_DATA=str(tmp_path / "data"), PATH="/none"
     )
     assert missing.returncode == 1
     assert "pg_dump was not found" in missing.stderr
+
+
+PG_DUMP = """\
+#!/bin/sh
+echo "$PGPASSWORD" > "$0.heard"; echo "$@" >> "$0.heard"
+echo "pg_dump: error: aborting because of server version mismatch" >&2
+exit 1
+"""
+
+
+def test_pg_dump_hears_the_password_as_it_is_and_says_what_is_wrong_with_it(tmp_path):
+    program = tmp_path / "pg_dump"
+    program.write_text(PG_DUMP)
+    program.chmod(0o755)
+    url = "postgresql+psycopg://ana:p%40ss%2Fword@127.0.0.1:1/perdure"
+    (tmp_path / "data").mkdir()
+    where = {"PERDURE_DATABASE_URL": url, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    made = perdure("backup", str(tmp_path / "b"), "--data", str(tmp_path / "data"), **where)
+    assert made.returncode == 1
+    assert f"{program} must be as new as the server" in made.stderr
+    password, arguments = (tmp_path / "pg_dump.heard").read_text().splitlines()
+    assert password == "p@ss/word"
+    assert "postgresql://ana@127.0.0.1:1/perdure" in arguments and "p%40ss" not in arguments
 
 
 @pytest.fixture

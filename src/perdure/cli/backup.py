@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 import msgspec
 
@@ -144,13 +144,15 @@ def postgres_program(name: str, url: str, *more: str) -> None:
     bare = urlunsplit(parts._replace(netloc=f"{parts.username}@{place}" if parts.username else place))
     environment = {**os.environ, "PGOPTIONS": "-c app.tenant=*"}
     if parts.password:
-        environment["PGPASSWORD"] = parts.password
+        environment["PGPASSWORD"] = unquote(parts.password)
     done = subprocess.run(
         [program, *more, "--dbname", bare], env=environment, capture_output=True, text=True, check=False
     )
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        raise Unavailable(f"{name} failed: {lines[0]}")
+        is_older = "version mismatch" in done.stderr
+        hint = f"{program} must be as new as the server; the first one of PATH is used." if is_older else ""
+        raise Unavailable(f"{name} failed: {lines[0]}.", hint=hint)
 
 
 def _dump(url: str, target: Path) -> None:

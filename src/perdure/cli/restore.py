@@ -119,12 +119,17 @@ def _fill(folder: Path, url: str, manifest: Manifest) -> int:
         raise Invalid(
             "The backup holds data of a PostgreSQL.", hint="Set PERDURE_DATABASE_URL to an empty database for them."
         )
-    postgres_program("pg_restore", url, "--no-owner", "--exit-on-error", "--single-transaction", str(dump))
-    dump.unlink()
     from perdure.adapters import outbox  # heavy, and for PostgreSQL only
     from perdure.adapters.database import address
     from perdure.migrations import histories
 
+    if any(histories.standing(url, service).found for service in histories.STORES):
+        raise Invalid(
+            "The database of PERDURE_DATABASE_URL has data of Perdure already, and nothing is written over.",
+            hint="Name an empty one, which its role owns.",
+        )
+    postgres_program("pg_restore", url, "--no-owner", "--exit-on-error", "--single-transaction", str(dump))
+    dump.unlink()
     told = 0
     for service in histories.STORES:
         if histories.standing(url, service).found:

@@ -1,6 +1,8 @@
 """What the settings say about the edge, in the gateway's words; and the model gateway, built."""
 
+import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from starlette.types import Receive, Scope, Send
 
@@ -25,6 +27,7 @@ from perdure.wiring import Installation
 WIRES: tuple[ModelWire, ...] = (ChatWire(), ResponsesWire(), MessagesWire())
 VECTORS = EmbeddingsWire()
 _MILLION = 1_000_000
+_HOST = re.compile(r"(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\]")
 
 
 def model_gateway(
@@ -96,7 +99,9 @@ async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def rules(settings: Settings) -> Rules:
-    """The rules of the gateway. Invalid for a class of rate limits that does not exist."""
+    """The rules of the gateway. Invalid for what would never hold: a class of limits that does not exist, or an address that
+    no request can have."""
+    _check_addresses(settings)
     return Rules(
         hosts=settings.hosts,
         proxies=settings.proxies,
@@ -108,6 +113,38 @@ def rules(settings: Settings) -> Rules:
         streams_caller=max(1, settings.streams // 10),
         metrics_open=settings.metrics_open,
     )
+
+
+def _check_addresses(settings: Settings) -> None:
+    for host in settings.hosts:
+        if not _HOST.fullmatch(host):
+            raise Invalid(
+                f"{host!r} in PERDURE_HOSTS is no name of a server.",
+                hint="Write example.com or *.example.com, without scheme, port and path.",
+            )
+    for origin in settings.origins:
+        if origin != _origin(origin):
+            raise Invalid(
+                f"{origin!r} in PERDURE_ORIGINS is no origin of a web page.",
+                hint="Write each as browsers send it: https://app.example.com, with a port if it has one, and nothing after it.",
+            )
+    for name, url in (("PERDURE_PUBLIC_URL", settings.public_url), ("PERDURE_OTLP_ENDPOINT", settings.otlp_endpoint)):
+        if url and not _origin(url):
+            raise Invalid(f"{name} is no address.", hint="Write https://HOST or http://HOST:PORT.")
+
+
+def _origin(url: str) -> str:
+    """The origin of an address as browsers write it; empty when it is none."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return ""
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+        return ""
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    is_named = port is not None and port != {"http": 80, "https": 443}[parts.scheme]
+    return f"{parts.scheme}://{host}:{port}" if is_named else f"{parts.scheme}://{host}"
 
 
 def rates(given: tuple[str, ...]) -> dict[str, Rate]:

@@ -162,7 +162,7 @@ class Users:
         """A new secret for one's own authenticator, as its `otpauth:` address. It is asked for once it was confirmed."""
         user = await self.get(by.tenant, by.subject)
         if user.has_totp and not await self._is_pending(by):
-            raise Conflict("There is a second factor already.", hint="Remove it first.")
+            raise Conflict("There is a second factor already.", hint="Whoever may change users can remove it.")
         secret = pyotp.random_base32()
         sealed = PENDING + self._ground.sealing.seal(by.tenant, _TOTP.format(user.id), secret.encode())
         await self._ground.database.write(
