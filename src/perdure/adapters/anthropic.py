@@ -19,6 +19,11 @@ def _asked(request: Request) -> AnswerTool:
     return AnswerTool(msgspec.structs.replace(request, schema=None) if is_bound else request)
 
 
+def _headers(request: Request) -> dict[str, str]:
+    beta = request.more.get(anthropic_wire.BETA) if request.dialect == anthropic_wire.DIALECT else None
+    return {**_VERSION, anthropic_wire.BETA: beta} if isinstance(beta, str) else _VERSION
+
+
 class AnthropicModel(EndpointModel):
     """One endpoint. `model` is the default model."""
 
@@ -33,7 +38,8 @@ class AnthropicModel(EndpointModel):
         """One request. Raises ModelFailed."""
         tool, model = _asked(request), request.model or self._model
         body = anthropic_wire.body(tool.request, model)
-        wire = await self._endpoint.post("/messages", body, key=request.key, timeout=request.timeout, headers=_VERSION)
+        headers = _headers(request)
+        wire = await self._endpoint.post("/messages", body, key=request.key, timeout=request.timeout, headers=headers)
         return tool.answer(anthropic_wire.answer(wire, model))
 
     async def stream(self, request: Request) -> AsyncGenerator[Chunk, None]:
@@ -47,7 +53,7 @@ class AnthropicModel(EndpointModel):
             key=request.key,
             timeout=request.timeout,
             until=lambda: reading.is_done,
-            headers=_VERSION,
+            headers=_headers(request),
         )
         async with contextlib.aclosing(events):
             async for event in events:

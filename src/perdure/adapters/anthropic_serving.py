@@ -36,7 +36,7 @@ from perdure.ports.model import (
 from perdure.ports.model_wire import About, Wanted
 
 _NUMBERS = {"temperature": "temperature", "top_p": "topP", "max_tokens": "maxTokens"}
-_KNOWN = frozenset({*_NUMBERS, "model", "messages", "system", "tools", "tool_choice", "stop_sequences", "stream"})
+_KNOWN = frozenset({*_NUMBERS, "model", "messages", "system", "tools", "stop_sequences", "stream", anthropic_wire.BETA})
 _OF_TEXT, _OF_IMAGE = frozenset({"type", "text"}), frozenset({"type", "source"})
 _OF_RESULT, _OF_TOOL = frozenset({"type", "tool_use_id", "content"}), frozenset({"name", "description", "input_schema"})
 _CHOICES = {"auto": "auto", "any": "required", "none": "none"}
@@ -48,6 +48,7 @@ class MessagesWire:
 
     dialect = anthropic_wire.DIALECT
     path = "/v1/messages"
+    passed = (anthropic_wire.BETA,)
 
     def read(self, body: Any, key: str) -> Wanted:
         """A request. Raises Invalid."""

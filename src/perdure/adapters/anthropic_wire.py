@@ -35,6 +35,9 @@ OWN = frozenset({"thinking", "redacted_thinking"})
 """Blocks that only this wire knows: its provider wants to see them again, as they were and where they were."""
 BLOCKS = "blocks"
 """Where `more` has them, each with its place among all blocks."""
+BETA = "anthropic-beta"
+"""The header with which callers ask for what is not settled yet: it goes along among the rest."""
+CHOICE = "tool_choice"
 _GROWING = {"thinking_delta": "thinking", "signature_delta": "signature"}
 _NOTHING = "(empty)"
 """Instead of a text that is empty, which the wire does not take."""
@@ -56,15 +59,15 @@ def body(request: Request, model: str, *, is_streamed: bool = False) -> dict[str
     if request.tools:
         wire["tools"] = [_tool(tool, own=own) for tool in request.tools]
         kind = _CHOICES.get(request.choice)
-        if request.choice != "auto":
-            wire["tool_choice"] = {"type": kind} if kind else {"type": "tool", "name": request.choice}
+        if request.choice != "auto" and not (own and CHOICE in request.more):
+            wire[CHOICE] = {"type": kind} if kind else {"type": "tool", "name": request.choice}
     if "temperature" in given:
         wire["temperature"] = min(1, given["temperature"])  # its scale ends at 1
     for ours, theirs in (("topP", "top_p"), ("stop", "stop_sequences")):
         if ours in given:
             wire[theirs] = given[ours]
     if own:
-        wire = {**request.more, **wire}
+        wire = {**{name: value for name, value in request.more.items() if name != BETA}, **wire}
     if is_streamed:
         wire["stream"] = True
     return wire

@@ -46,6 +46,7 @@ class ResponsesWire:
 
     dialect = openai_responses_wire.DIALECT
     path = "/v1/responses"
+    passed = ()
 
     def read(self, body: Any, key: str) -> Wanted:
         """A request. Raises Invalid."""

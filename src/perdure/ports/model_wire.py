@@ -41,6 +41,8 @@ class ModelWire(Protocol):
 
     dialect: str
     path: str
+    passed: tuple[str, ...]
+    """Names of headers that a provider of the same wire is to see: among `Request.more`."""
 
     def read(self, body: Any, key: str) -> Wanted:
         """A request out of its JSON; `key` is its idempotency key. Raises errors.Invalid with one sentence."""

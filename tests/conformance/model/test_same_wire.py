@@ -52,6 +52,7 @@ MESSAGES = {
         {"role": "assistant", "content": [THOUGHT]},
         {"role": "user", "content": [{"type": "text", "text": "And?"}]},
     ],
+    "tool_choice": {"type": "auto", "disable_parallel_tool_use": True},
     "tools": [{"name": "look", "description": "Looks.", "input_schema": SCHEMA, **CACHED}],
 }
 
@@ -124,23 +125,26 @@ def test_thoughts_are_streamed_to_their_own_wire_alone():
         assert b"Hm." not in b"".join(rendering.chunk(piece) for piece in pieces)
 
 
-async def test_a_format_in_words_of_the_wire_needs_no_tool():
+async def test_a_header_goes_along_and_a_format_in_words_of_the_wire_needs_no_tool():
     form = {"format": {"type": "json_schema", "schema": SCHEMA}}
     sent = []
 
     class Recording:
         async def request(self, method, url, *, headers, body, timeout):
-            sent.append(msgspec.json.decode(body))
+            sent.append({**msgspec.json.decode(body), "beta": headers.get("anthropic-beta")})
             raise AssertionError("sent")
 
     model = AnthropicModel(Recording(), SystemClock())
     for body in ({**MESSAGES, "output_config": form}, {**MESSAGES, "output_format": form["format"]}):
-        request = MessagesWire().read(body, "k").request
+        request = MessagesWire().read({**body, "anthropic-beta": "a header is none of the body"}, "k").request
+        assert "anthropic-beta" not in request.more
+        request.more["anthropic-beta"] = "long"
         assert request.schema == SCHEMA  # for providers of other wires
         with pytest.raises(AssertionError, match="sent"):
             await model.ask(request)
         assert sent[-1]["tools"] == MESSAGES["tools"]
         assert {"output_config", "output_format"} & set(sent[-1])
+        assert (sent[-1]["beta"], "anthropic-beta" in sent[-1]) == ("long", False)
     with pytest.raises(AssertionError, match="sent"):
         await model.ask(msgspec.structs.replace(request, dialect="chat"))
     assert [tool["name"] for tool in sent[-1]["tools"]] == ["look", "final_answer"]

@@ -127,6 +127,7 @@ class _Answering:
         body = _read(raw)
         id = gateway.id()
         wanted = wire.read(body, _key(request, caller, raw) or id)
+        wanted.request.more.update({name: request.headers[name] for name in wire.passed if name in request.headers})
         asked = Asked(
             request=wanted.request, caller=caller, mode=gateway.mode(request.headers.get("x-perdure-cache", ""))
         )
