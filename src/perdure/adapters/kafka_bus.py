@@ -143,8 +143,6 @@ class KafkaBus:
         from aiokafka import AIOKafkaConsumer  # heavy, and installed only with the extra
 
         consumer = AIOKafkaConsumer(
-            subscription.exchange,
-            _again(subscription),
             bootstrap_servers=self._servers,
             group_id=f"{subscription.name}.{subscription.exchange}",
             enable_auto_commit=False,
@@ -154,6 +152,8 @@ class KafkaBus:
             heartbeat_interval_ms=self._session_ms // 3,
         )
         await consumer.start()
+        # Not given to the constructor: the start would wait until the broker has divided them, some seconds for each group.
+        consumer.subscribe([subscription.exchange, _again(subscription)])
         return consumer
 
     async def _send(self, topic: str, body: bytes, key: str, headers: Sequence[tuple[str, bytes]] = ()) -> None:
