@@ -32,8 +32,8 @@ from perdure.engines.temporal.reading import Reader, row_of
 from perdure.engines.temporal.record import Record, program_of
 from perdure.engines.temporal.sweep import sweep
 from perdure.engines.temporal.workflow import RunWorkflow
-from perdure.errors import Conflict, NotFound, Unavailable
-from perdure.interpreter.commands import Lifecycle
+from perdure.errors import Conflict, Invalid, NotFound, Unavailable
+from perdure.interpreter.commands import LIFECYCLE, Lifecycle
 from perdure.interpreter.events import CancelRequested, Event, OperatorPatch, ResumeRequested, Started, SuspendRequested
 from perdure.interpreter.lineage import forked
 from perdure.interpreter.machine import compile
@@ -120,6 +120,17 @@ class TemporalEngine:
 
     # Beginning
 
+    def _compiled(self, document: Json, resources: dict[str, Json]) -> Program:
+        """The program. Invalid for one that would wait for ever: only the embedded engine tells runs what others do."""
+        program = compile(document, resources, self._table)
+        if program.watches:
+            named = program.watches[0] or f"{LIFECYCLE}…"
+            raise Invalid(
+                f"The document listens for {named}, and no run hears of other runs' steps on a Temporal server.",
+                hint="Let the other workflow emit an event of its own, and listen for that one.",
+            )
+        return program
+
     async def start(
         self,
         tenant: str,
@@ -129,7 +140,7 @@ class TemporalEngine:
         run: str | None = None,
         resources: dict[str, Json] | None = None,
     ) -> str:
-        program = compile(document, resources or {}, self._table)
+        program = self._compiled(document, resources or {})
         return await self._start(tenant, program, accepted(input), run=run)
 
     async def _start(
@@ -175,7 +186,7 @@ class TemporalEngine:
             raise Conflict(f"The run {run} exists with another document or input.", hint="Choose another id.")
 
     async def publish(self, tenant: str, document: Json, resources: dict[str, Json]) -> str:
-        program = compile(document, resources, self._table)
+        program = self._compiled(document, resources)
         identity = (program.namespace, program.name, program.version)
         await self._definitions.publish(tenant, identity, {"document": document, "resources": program.resources})
         return content_hash([document, program.resources])
@@ -193,7 +204,7 @@ class TemporalEngine:
         kept = facts[: _until(facts, program, run, path)] if path is not None else []
         given = start.input
         if document is not None:
-            program = compile(document, program.resources, self._table)
+            program = self._compiled(document, program.resources)
         if input is not None and path is None:
             given = accepted(input)
         id = str(uuid.uuid4())

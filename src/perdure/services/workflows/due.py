@@ -12,8 +12,10 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from perdure.errors import Invalid
+from perdure.interpreter.commands import LIFECYCLE
 from perdure.language import cron, durations
 from perdure.language.values import Json
+from perdure.services.workflows.events import RUN_FAULTED
 from perdure.services.workflows.models import Schedule
 
 LATE = 60_000
@@ -79,6 +81,9 @@ def armed(schedule: Schedule, now: int, *, ended: int | None = None) -> int | No
 
 def checked_spec(kind: str, spec: Json) -> Json:
     """What a schedule is about, as it is kept, or Invalid."""
+    if kind == "on":
+        _check_heard(spec)
+        return spec
     try:
         if kind == "cron":
             return (
@@ -90,6 +95,24 @@ def checked_spec(kind: str, spec: Json) -> Json:
     if length < SHORTEST and kind == "every":
         raise Invalid("A schedule comes due once a second at most.", hint="Write for example {seconds: 1}.")
     return length
+
+
+def _check_heard(spec: Json) -> None:
+    """Invalid where a schedule would wait for ever: of the steps of runs it hears only that one faulted."""
+    if isinstance(spec, list):
+        for part in spec:
+            _check_heard(part)
+    if not isinstance(spec, dict):
+        return
+    wanted = spec.get("with")
+    type = wanted.get("type") if isinstance(wanted, dict) else None
+    if isinstance(type, str) and LIFECYCLE in type and type != RUN_FAULTED:
+        raise Invalid(
+            f"No schedule hears of {type[:100]!r}: of what runs do, only {RUN_FAULTED!r} reaches schedules.",
+            hint="Let the workflow emit an event of its own when it is done, and listen for that one.",
+        )
+    for part in (spec.get(name) for name in ("one", "all", "any")):
+        _check_heard(part)
 
 
 def _refuse(sentence: str) -> Json:

@@ -25,7 +25,7 @@ def follow(connection: Connection, tenant: str, workflow: Workflow, written: Jso
             store_schedules.drop_schedule(connection, tenant, one.id)
         return
     kind = next(kind for kind in KINDS if kind in written)
-    spec = written["on"] if kind == "on" else due.checked_spec(kind, written[kind])
+    spec = due.checked_spec(kind, written[kind])
     read = written.get("read", "data")
     now = workflow.updated
     if not known:

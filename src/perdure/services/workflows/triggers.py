@@ -23,7 +23,7 @@ from perdure.interpreter.program import Program
 from perdure.language.check import check_value
 from perdure.language.values import content_hash
 from perdure.ports.database import Transaction
-from perdure.services.workflows import store_schedules, timetable
+from perdure.services.workflows import due, store_schedules, timetable
 from perdure.services.workflows.models import Schedule
 from perdure.services.workflows.service import Ground
 
@@ -141,6 +141,7 @@ def checked(one: Schedule) -> Schedule:
     for finding in check_value(document):
         if finding.severity == "error":
             raise Invalid(f"The strategy does not fit: {finding.message}", hint=finding.hint)
+    due.checked_spec(one.kind, one.spec)
     compiled(one)
     return one
 

@@ -1,7 +1,11 @@
 """Schedules `on` events: one, any, all, until and correlation mean what they mean in a run."""
 
+import json
+
 import pytest
 
+from perdure.errors import Invalid
+from perdure.services.workflows.runs import Start
 from perdure.services.workflows.schedules import Wanted
 from tests.unit.services.workflows.conftest import SET, TENANT
 
@@ -115,3 +119,35 @@ async def test_many_at_once_fire_each_once(world, count):
     await asyncio.gather(*(services[n % 2].triggers.take(TENANT, one) for n, one in enumerate(events)))
     await world.fire()
     assert len(await world.engine.find(TENANT)) == count
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        {"one": {"with": {"type": "io.serverlessworkflow.workflow.completed.v1"}}},
+        {"any": [{"with": {"type": "a"}}, {"with": {"type": '${ startswith("io.serverlessworkflow.") }'}}]},
+        {"all": [{"with": {"type": "a"}}, {"with": {"type": "io.serverlessworkflow.task.started.v1"}}]},
+    ],
+)
+async def test_what_no_schedule_hears_is_refused(world, strategy):
+    """It would wait for ever: runs tell the platform of their faults alone."""
+    await world.publish("w", ECHO)
+    with pytest.raises(Invalid, match="No schedule hears of"):
+        await world.service.schedules.create(TENANT, Wanted(workflow="test.w", kind="on", spec=strategy))
+    with pytest.raises(Invalid, match="No schedule hears of"):
+        await world.publish("v", ECHO, more=f"schedule: {{on: {json.dumps(strategy)}}}")
+    assert [one.id for one in await world.service.definitions.find(TENANT)] == ["test.w"]
+
+
+async def test_a_fault_begins_a_run(world):
+    faulted = "io.serverlessworkflow.workflow.faulted.v1"
+    await world.publish("broken", "[{a: {raise: {error: {type: urn:x, status: 500, title: no}}}}]")
+    strategy = {"one": {"with": {"type": faulted, "source": "/test/broken/1.0.0"}}}
+    await world.publish("w", ECHO, more=f"schedule: {{on: {json.dumps(strategy)}}}")
+    run = (await world.service.runs.start(TENANT, Start(workflow="test.broken"))).run
+    await world.settle(run)
+    for _, tenant, told in world.engine.outgoing(0):
+        await world.service.listeners.take(tenant, told)
+    await world.fire()
+    [begun] = [one for one in await world.engine.find(TENANT) if one.name == "w"]
+    assert (await world.settle(begun.id)).output["got"][0]["error"]["title"] == "no"
