@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from joserfc import jws, jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
+from joserfc.jwk import JWKRegistry, KeySet
 
 from perdure.errors import Unavailable
 from perdure.ports.clock import Clock
@@ -156,9 +156,24 @@ class _Trusted:
             found = msgspec.json.decode(await self._fetch(f"{issuer.rstrip('/')}/.well-known/openid-configuration"))
             if found["issuer"] != issuer:
                 raise Unavailable(f"The discovery document of {issuer} is of another issuer.")
-            return KeySet.import_key_set(msgspec.json.decode(await self._fetch(found["jwks_uri"])))
+            listed = msgspec.json.decode(await self._fetch(found["jwks_uri"]))["keys"]
+            keys = [key for key in map(_imported, listed) if key is not None]
+            if not keys:
+                raise Unavailable(f"{issuer} has no key with which its tokens could be verified here.")
+            return KeySet(keys)
         except (msgspec.DecodeError, KeyError, TypeError, ValueError, JoseError) as error:
             raise Unavailable(f"What {issuer} says of itself cannot be read: {error}.") from None
+
+
+def _imported(listed: Any) -> Any:
+    """One key of a provider. None for what is not for signatures, or of a kind that we do not know: one of these among the
+    keys must not keep the others out (RFC 7517, 5)."""
+    if not isinstance(listed, dict) or listed.get("use", "sig") != "sig":
+        return None
+    try:
+        return JWKRegistry.import_key(listed)
+    except _AMISS:
+        return None
 
 
 def _role(provider: Provider, claims: Mapping[str, Any]) -> Role | None:

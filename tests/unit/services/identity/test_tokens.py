@@ -7,7 +7,7 @@ import hmac
 import msgspec
 import pytest
 from joserfc import jwt
-from joserfc.jwk import ECKey, KeySet, RSAKey
+from joserfc.jwk import ECKey, RSAKey
 
 from perdure.adapters.clock import TestClock
 from perdure.errors import Unavailable
@@ -71,6 +71,8 @@ class OtherProvider:
         self.clock = TestClock()
         self.reads: list[str] = []
         self.is_down = False
+        self.others: list[object] = []
+        """What else stands among its keys."""
         self.rotate()
 
     def rotate(self) -> None:
@@ -85,7 +87,7 @@ class OtherProvider:
         if uri.endswith("/.well-known/openid-configuration"):
             return msgspec.json.encode({"issuer": ISSUER, "jwks_uri": f"{ISSUER}/certs"})
         assert uri == f"{ISSUER}/certs"
-        return msgspec.json.encode(KeySet([self.key]).as_dict(private=False))
+        return msgspec.json.encode({"keys": [*self.others, self.key.as_dict(private=False)]})
 
     def token(self, key=None, alg="RS256", **more):
         now = self.clock.now() // 1000
@@ -206,6 +208,32 @@ async def test_a_key_that_a_provider_took_back_ends_within_minutes():
     other.rotate()
     other.clock.jump(301)
     assert await providers.verify(ISSUER, old) is None
+
+
+@pytest.mark.parametrize(
+    "other_key",
+    [{"kty": "AKP", "alg": "ML-DSA-65", "kid": "pq", "pub": "AAAA"}, {"kty": "OKP", "crv": "X449", "kid": "o", "x": "AA"}, {},
+     {"kty": "RSA", "use": "enc", "kid": "e", "n": "!"}, {"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA"}, "nonsense", None],
+)  # fmt: skip
+async def test_a_key_of_a_kind_that_we_do_not_know_keeps_no_other_out(other_key):
+    """RFC 7517, 5. Else a provider that adds one shuts everybody out, and one that was taken back stays good for a day."""
+    other = OtherProvider()
+    providers, old = other.providers(), other.token(exp=2**40)
+    assert await providers.verify(ISSUER, old)
+    other.rotate()
+    other.others = [other_key]
+    other.clock.jump(301)
+    assert await providers.verify(ISSUER, other.token())
+    assert await providers.verify(ISSUER, old) is None
+
+
+async def test_a_key_for_something_else_verifies_nothing():
+    other = OtherProvider()
+    sealing = RSAKey.generate_key(2048, {"kid": "enc"})
+    other.others = [sealing.as_dict(private=False) | {"use": "enc"}]
+    providers = other.providers()
+    assert await providers.verify(ISSUER, other.token())
+    assert await providers.verify(ISSUER, other.token(sealing)) is None
 
 
 async def test_a_slow_provider_keeps_nobody_waiting_whose_key_is_known():
