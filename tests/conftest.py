@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.servers.kafka import kafka_server  # noqa: F401 - a fixture for every test, like those below
 from tests.servers.pgbouncer import pgbouncer_port  # noqa: F401
@@ -30,6 +31,11 @@ BY_PLACE: dict[str, tuple[str, ...]] = {
 """Where a test stands -> what takes part in it. Others say so themselves, by the fixture `took_part`."""
 
 _parts = pytest.StashKey[dict[str, int]]()
+
+
+settings.register_profile("perdure", deadline=None)
+settings.load_profile("perdure")
+"""A machine that has other things to do is no failure of one example."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
