@@ -26,6 +26,7 @@ START_SECONDS = 20.0
 """For which a start waits until it is durable: a full disk may have room again, and nobody waits for ever."""
 _STEP = 100
 _AT_ONCE = 8
+_LOOKS, _LOOK = 20, 0.1
 _MISSING = object()
 
 
@@ -213,7 +214,18 @@ class Runs:
         """One verb for one run; what has happened already is no error for `cancel`."""
         await self.apply(tenant, verb, run, how)
         await self._record(tenant, verb, [run], by)
-        return await self._engine.describe(tenant, run)
+        return await self._steered(tenant, verb, run, how)
+
+    async def _steered(self, tenant: str, verb: Verb, run: str, how: Steer) -> Run:
+        """The run as it is after the verb. An engine whose workers are elsewhere shows it a moment later; an answer that
+        says of a resumed run that it is suspended would be a lie. Nobody waits for workers that are away."""
+        found = await self._engine.describe(tenant, run)
+        for _ in range(_LOOKS):
+            if found.ended is not None or how.compensate or _shows(verb, found.status):
+                break
+            await self._ground.clock.sleep(_LOOK)
+            found = await self._engine.describe(tenant, run)
+        return found
 
     async def apply(self, tenant: str, verb: Verb, run: str, how: Steer) -> None:
         """The verb alone, without a record of who said it."""
@@ -252,6 +264,11 @@ class Runs:
             tx.tell(events.runs_changed(verb, runs, by))
 
         await self._ground.database.write(tenant, work)
+
+
+def _shows(verb: Verb, status: str) -> bool:
+    """Whether a run that has not ended looks as it does after the verb."""
+    return status == "suspended" if verb == "suspend" else verb != "cancel" and status != "suspended"
 
 
 def _held(wish: Start, found: Version) -> dict[str, Json]:

@@ -195,3 +195,43 @@ async def test_fork_with_another_input_or_version(world):
     assert (await world.service.runs.get(TENANT, newer.run)).origin == run
     with pytest.raises(NotFound):
         await world.service.runs.fork("other", BY, run)
+
+
+class LateEngine:
+    """The engine, of which a run is seen as it was before a verb for two looks more: its workers are elsewhere."""
+
+    def __init__(self, engine):
+        self._engine = engine
+        self._before = []
+
+    def __getattr__(self, name):
+        return getattr(self._engine, name)
+
+    async def describe(self, tenant, run):
+        return self._before.pop() if self._before else await self._engine.describe(tenant, run)
+
+    async def suspend(self, tenant, run):
+        self._before = [await self._engine.describe(tenant, run)] * 2
+        await self._engine.suspend(tenant, run)
+
+    async def resume(self, tenant, run):
+        self._before = [await self._engine.describe(tenant, run)] * 2
+        await self._engine.resume(tenant, run)
+
+    async def cancel(self, tenant, run, *, compensate):
+        self._before = [await self._engine.describe(tenant, run)] * 2
+        await self._engine.cancel(tenant, run, compensate=compensate)
+
+
+async def test_a_verb_answers_with_the_run_as_it_is_then(world):
+    await world.publish("held", HELD)
+    run = (await world.service.runs.start(TENANT, Start(workflow="test.held"))).run
+    await world.until(run, "waiting")
+    world.engine = LateEngine(world.engine)
+    runs = world.another().runs
+    for verb, status in (("suspend", "suspended"), ("resume", "waiting"), ("cancel", "cancelled")):
+        steered = asyncio.ensure_future(runs.steer(TENANT, BY, verb, run))
+        while not steered.done():
+            await asyncio.sleep(0.001)
+            world.clock.advance(0.1)
+        assert steered.result().status == status
