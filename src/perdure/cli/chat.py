@@ -80,58 +80,74 @@ def _typed() -> Iterator[str]:
 
 def _followed(options: argparse.Namespace, client: "Client", run: str) -> int:
     """Print what comes until the answer has ended; its exit code."""
-    printed = ""
+    printed = _Screen()
     again = f"`perdure agents follow {options.id} --run {run}` shows it"
     try:
         for event in client.stream(agents.follow(options.id, run)):
             if event.type == "end":
                 return _ended(options, _read_outcome(event.data.encode()), printed)
             if not options.json:
-                printed = _printed(event.type, msgspec.json.decode(event.data.encode()), printed)
+                printed.show(event.type, msgspec.json.decode(event.data.encode()))
     except KeyboardInterrupt:
-        print(f"{_line(printed)}perdure: The answer goes on; {again}.", file=sys.stderr)
+        print(f"{printed.line}perdure: The answer goes on; {again}.", file=sys.stderr)
         return _INTERRUPTED
     except Unavailable as error:
-        sys.stdout.write(_line(printed))
+        sys.stdout.write(printed.line)
         raise Unavailable(error.message, hint=f"The answer goes on when the server is back; {again}.") from None
     return 1
 
 
-def _printed(type: str, data: dict[str, Any], printed: str) -> str:
-    """What stands on the screen after an event."""
-    if type == "text":
-        sys.stdout.write(tables.lines_of(data["text"]))
-        sys.stdout.flush()
-        return f"{printed}{data['text']}"
-    if type == "tool" and data["state"] == "started":
-        print(f"{_line(printed)}[{tables.printable(data['tool'])}]", file=sys.stderr)
-        return ""
-    if type == "held":
-        waits = tables.printable(progress.waiting({"kind": "budget", **data}))
-        print(f"{_line(printed)}perdure: It waits: {waits}", file=sys.stderr)
-        return ""
-    if type == "reset":
-        sys.stdout.write(f"{_line(printed)}{tables.lines_of(data['text'])}")
-        sys.stdout.flush()
-        return str(data["text"])
-    return printed
+class _Screen:
+    """What stands on the screen of the turn that is shown."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self._turn = 0
+
+    def __repr__(self) -> str:
+        return f"_Screen({len(self.text)} characters of turn {self._turn})"
+
+    @property
+    def line(self) -> str:
+        """What ends the line that is not ended."""
+        return "" if not self.text or self.text.endswith("\n") else "\n"
+
+    def show(self, type: str, data: dict[str, Any]) -> None:
+        """An event of the stream."""
+        if type in ("text", "reset"):
+            is_new = type == "reset" or data["turn"] != self._turn
+            sys.stdout.write(f"{self.line if is_new else ''}{tables.lines_of(data['text'])}")
+            sys.stdout.flush()
+            self.text, self._turn = data["text"] if is_new else self.text + data["text"], data["turn"]
+        elif type == "tool" and data["state"] == "started":
+            self._note(f"[{tables.printable(data['tool'])}]")
+        elif type == "held":
+            self._note(f"perdure: It waits: {tables.printable(_waiting(data))}")
+
+    def _note(self, said: str) -> None:
+        print(f"{self.line}{said}", file=sys.stderr)
+        self.text = ""
 
 
-def _line(printed: str) -> str:
-    return "" if not printed or printed.endswith("\n") else "\n"
+def _waiting(data: dict[str, Any]) -> str:
+    asked = data.get("approval")
+    if asked is None:
+        return progress.waiting({"kind": "budget", **data})
+    given = msgspec.json.encode(asked.get("arguments")).decode()
+    return f"for somebody to approve {asked.get('tool', 'a call')} with {given} (`perdure inbox list`)"
 
 
-def _ended(options: argparse.Namespace, outcome: agents.Outcome, printed: str) -> int:
+def _ended(options: argparse.Namespace, outcome: agents.Outcome, printed: _Screen) -> int:
     if options.json:
         tables.print_json(outcome)
     elif outcome.state == "completed":
         text = outcome.output if isinstance(outcome.output, str) else tables.text_of(outcome.output)
-        is_there = printed == text or isinstance(outcome.output, dict | list)
-        sys.stdout.write("\n" if is_there and printed else f"{_line(printed)}{tables.lines_of(text)}\n")
+        is_there = printed.text == text or isinstance(outcome.output, dict | list)
+        sys.stdout.write("\n" if is_there and printed.text else f"{printed.line}{tables.lines_of(text)}\n")
     else:
         error = outcome.error or {}
         told = error.get("detail") or error.get("title") or "no reason was given"
-        print(f"{_line(printed)}perdure: The answer {outcome.state}: {tables.printable(str(told))}", file=sys.stderr)
+        print(f"{printed.line}perdure: The answer {outcome.state}: {tables.printable(str(told))}", file=sys.stderr)
     sys.stdout.flush()
     if not options.json:
         print(f"perdure: context {outcome.context}, run {outcome.run}", file=sys.stderr)

@@ -21,6 +21,9 @@ from perdure.services.agents.service import Ground
 
 _TURN = re.compile(r"/do/0/answer((/turn#\d+/tool#\d+/function)*)/turn#\d+\Z")
 _TOOL = re.compile(r"/do/0/answer(?:/turn#\d+/tool#\d+/function)*/turn#\d+/tool#\d+\Z")
+_APPROVAL = re.compile(
+    r"(/do/0/answer(?:/turn#\d+/tool#\d+/function)*/turn#\d+/tool#\d+)/approval/(?:0/request|1/answer)\Z"
+)
 _AGAIN = re.compile(r"~~\d+")
 """In a path: the task was entered again by an operator."""
 _ID = re.compile(r"(\d{1,9})\.(\d{1,9})\.([0-9a-f]{8}|-)\.(\d{1,9})\Z")
@@ -34,7 +37,8 @@ class _Piece(msgspec.Struct, frozen=True):
     """One thing to tell, in order. `entry` is the number of the last history entry before or at it."""
 
     kind: str
-    """`text`, `whole` (the turn is over, and this was its text), `tool`, `held` (a budget is used up), `resumed`."""
+    """`text`, `whole` (the turn is over, and this was its text), `tool`, `held` (a budget is used up, or a person has to
+    approve a call), `resumed`."""
     turn: int
     entry: int
     text: str = ""
@@ -134,6 +138,8 @@ class _Telling:
             self._take_turn(entry, path.rpartition("/turn#")[0])
         elif _TOOL.fullmatch(path) and "tool" in entry.data:
             self._take_tool(entry, path)
+        elif entry.type == "task.completed.v1" and (asked := _APPROVAL.fullmatch(path)):
+            self._take_approval(entry, asked[1])
 
     def _take_status(self, entry: Entry) -> None:
         """A step waits for a budget, or goes on."""
@@ -145,6 +151,20 @@ class _Telling:
         elif entry.path in self._held:
             self._held.remove(entry.path)
             self._tell("resumed", self._turn, data={"path": entry.path})
+
+    def _take_approval(self, entry: Entry, path: str) -> None:
+        """A person is asked whether a tool may be called, or has decided."""
+        if entry.path.endswith("answer"):
+            self._tell("resumed", self._turn, data={"path": path})
+            return
+        output = entry.data.get("output")
+        asked = output.get("data") if isinstance(output, dict) else None
+        told = (
+            {key: asked[key] for key in ("tool", "arguments", "hash") if key in asked}
+            if isinstance(asked, dict)
+            else {}
+        )
+        self._tell("held", self._turn, data={"path": path, "approval": told})
 
     @property
     def _turn(self) -> int:

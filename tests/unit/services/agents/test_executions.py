@@ -223,6 +223,27 @@ async def test_who_was_told_another_text_is_told_so(world):
     assert [(kind, data.get("text")) for kind, data, _ in events[:-1]] == [("reset", "It is a long answer.")]
 
 
+@pytest.mark.parametrize("is_later", [False, True])
+async def test_a_stream_tells_that_a_person_has_to_approve(world, is_later):
+    await made(world, tools=["embed"], approval=["embed"])
+    world.talker.lines = [[("embed", {"input": "x"})], "It is done."]
+    execution = await world.service.executions.begin(TENANT, Question(agent="helper", message="Go"))
+    [(kind, told, id)] = await heard(world, execution, most=1)
+    asked = told["approval"]
+    assert (kind, told["path"]) == ("held", "/do/0/answer/turn#1/tool#0")
+    assert (asked["tool"], asked["arguments"]) == ("embed", {"input": "x"})
+    if is_later:  # the history tells it again
+        await world.service.live.close()
+        assert (await heard(world, execution, most=1))[0] == (kind, told, id)
+    history = await world.engine.history(TENANT, execution.run)
+    [request] = [one.data["output"]["id"] for one in history if one.path.endswith("request") and "output" in one.data]
+    decided = {"type": "dev.perdure.approval.decided.v1", "source": "/perdure/inbox", "subject": request}
+    decided["data"] = {"approved": True, "hash": asked["hash"]}
+    await world.engine.deliver(TENANT, {"specversion": "1.0", "id": "1", **decided})
+    more = await heard(world, execution, id)
+    assert [kind for kind, _, _ in more if kind not in ("tool", "text")] == ["resumed", "end"]
+
+
 async def test_handing_over_goes_on_in_the_stream(world):
     await made(world)
     await made(world, "desk", handover=["helper"])
