@@ -274,6 +274,7 @@ def test_the_document_section():
         ),
         ("do: [ a: { if: true, wait: PT1S } ]", "Write it as a text: 'true'."),
         ("do: [ a: { <<: { b: 1 }, wait: PT1S } ]", "no merge keys"),
+        ("do: [ a: { <<: { wait: PT1S } } ]", "no merge keys"),
         ("do: [ a: { call: f, with: '${ . }' } ]", "Write a map"),
         ("do: [ a: { emit: { event: { with: { type: a, Typ: b } } } } ]", "Did you mean 'type'?"),
         ("do: [ a: { emit: { event: { with: { type: a, X-Y-Z: b } } } } ]", "lower-case letters and digits"),

@@ -25,6 +25,7 @@ from perdure.language.rules.survey import Call, Named, Scope, Site, Survey, Task
 from perdure.language.templates import whole
 from perdure.language.values import Json
 
+_NO_MERGES = "YAML 1.2 has no merge keys; write the keys out, or use an alias for a whole value."
 _LOOPS = {"for-what": "each", "each-event": "item"}
 
 
@@ -71,8 +72,7 @@ class Walk:
 
     def _unknown_key(self, key: str, shape: kinds.Shape, where: str) -> None:
         if key == "<<":
-            hint = "YAML 1.2 has no merge keys; write the keys out, or use an alias for a whole value."
-            self.report.error("unknown-key", where, "The merge key '<<' is not supported.", hint, at_key=True)
+            self.report.error("unknown-key", where, "The merge key '<<' is not supported.", _NO_MERGES, at_key=True)
             return
         hint_ = nearest(key, shape.fields) or f"It may have {listed(shape.fields)}."
         if shape.extra is not None:
@@ -337,7 +337,8 @@ class Walk:
         found = [kind for kind in TASK_KINDS if kind in task]
         if not found:
             unknown = [key for key in task if key not in COMMON]
-            hint = next(filter(None, (nearest(key, TASK_KINDS) for key in unknown)), None)
+            near = next(filter(None, (nearest(key, TASK_KINDS) for key in unknown)), None)
+            hint = _NO_MERGES if "<<" in unknown else near
             self.report.error("task-kind", pointer, f"A task needs one of {listed(TASK_KINDS)}.", hint, at_key=True)
             return None
         belongs = ["for", "do"] if found[0] == "for" else found[:1]
