@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from perdure.ports.database import EVERY, Transaction
 from perdure.ports.edge import Caller
-from perdure.services.identity import events, store
+from perdure.services.identity import events, store, store_sessions
 from perdure.services.identity.models import (
     FAILURES,
     FAILURES_MS,
@@ -121,7 +121,7 @@ class Sessions:
             current = store.tenant(tx.connection, user.tenant)
             if current is None or current.disabled is not None:
                 return False
-            store.add_session(tx.connection, user.tenant, session, digest(secret))
+            store_sessions.add_session(tx.connection, user.tenant, session, digest(secret))
             return True
 
         is_granted = await ground.database.write(user.tenant, work)
@@ -137,7 +137,7 @@ class Sessions:
         found = None
         if token.startswith(REFRESH_PREFIX):
             found = await self._ground.database.read(
-                EVERY, lambda connection: store.session_of_digest(connection, EVERY, shown)
+                EVERY, lambda connection: store_sessions.session_of_digest(connection, EVERY, shown)
             )
         if found is None or found[0].kind != "refresh":
             raise Refused("The refresh token is not valid.")
@@ -150,7 +150,7 @@ class Sessions:
 
         def work(tx: Transaction) -> User | None:
             connection, tenant = tx.connection, session.tenant
-            current = store.session_of_digest(connection, tenant, shown)
+            current = store_sessions.session_of_digest(connection, tenant, shown)
             user = store.user(connection, tenant, session.user)
             owner = store.tenant(connection, tenant)
             if current is None or current[0].ended is not None or current[0].expires <= now or user is None:
@@ -158,11 +158,11 @@ class Sessions:
             if user.disabled is not None or owner is None or owner.disabled is not None:
                 return None
             if not _may_follow(connection, tenant, shown, now, current[1]):
-                store.end_sessions(connection, tenant, now, session=session.id)
-                store.add_sign_in(connection, tenant, reused)
+                store_sessions.end_sessions(connection, tenant, now, session=session.id)
+                store_sessions.add_sign_in(connection, tenant, reused)
                 tx.tell(events.session_reused(session.id, user.id))
                 return None
-            store.add_session_secret(connection, tenant, session.id, digest(secret), parent=shown)
+            store_sessions.add_session_secret(connection, tenant, session.id, digest(secret), parent=shown)
             return user
 
         user = await self._ground.database.write(session.tenant, work)
@@ -178,7 +178,7 @@ class Sessions:
 
         def work(tx: Transaction) -> None:
             if everywhere or session:
-                store.end_sessions(
+                store_sessions.end_sessions(
                     tx.connection, by.tenant, now, session="" if everywhere else session, user=by.subject
                 )
 
@@ -191,7 +191,7 @@ class Sessions:
             return None
         shown = digest(secret)
         found = await self._ground.database.read(
-            EVERY, lambda connection: store.session_of_digest(connection, EVERY, shown)
+            EVERY, lambda connection: store_sessions.session_of_digest(connection, EVERY, shown)
         )
         if found is None or found[0].kind != "cookie":
             return None
@@ -228,7 +228,7 @@ class Sessions:
 
     async def find_sign_ins(self, tenant: str, *, before: str = "", limit: int = 100) -> list[SignIn]:
         def work(connection: Connection) -> list[SignIn]:
-            return store.all_sign_ins(connection, tenant, before=before, limit=limit)
+            return store_sessions.all_sign_ins(connection, tenant, before=before, limit=limit)
 
         return await self._ground.database.read(tenant, work)
 
@@ -243,12 +243,14 @@ class Sessions:
             tenant=shown.tenant, id=self._ground.id("sgn"), at=self._ground.clock.now(), subject=subject,
             how="password", outcome=outcome, address=shown.address[:100], agent=shown.agent[:300],
         )  # fmt: skip
-        await self._ground.database.write(shown.tenant, lambda tx: store.add_sign_in(tx.connection, shown.tenant, made))
+        await self._ground.database.write(
+            shown.tenant, lambda tx: store_sessions.add_sign_in(tx.connection, shown.tenant, made)
+        )
 
 
 def _user(connection: Connection, tenant: str, session: str, now: int) -> User | None:
     """Whose session this is, when it goes on and its owner may come in."""
-    found = store.session(connection, tenant, session)
+    found = store_sessions.session(connection, tenant, session)
     if found is None or found.ended is not None or found.expires <= now:
         return None
     user, owner = store.user(connection, tenant, found.user), store.tenant(connection, tenant)
@@ -257,19 +259,19 @@ def _user(connection: Connection, tenant: str, session: str, now: int) -> User |
 
 
 def _forget(tx: Transaction, *, now: int) -> None:
-    store.forget_sessions(tx.connection, EVERY, now - 7 * 86_400_000)
-    store.forget_sign_ins(tx.connection, EVERY, now - _RECORD_MS)
+    store_sessions.forget_sessions(tx.connection, EVERY, now - 7 * 86_400_000)
+    store_sessions.forget_sign_ins(tx.connection, EVERY, now - _RECORD_MS)
 
 
 def _is_held(connection: Connection, shown: Shown, subject: str, now: int) -> bool:
     """Whether an account takes no password from this address for now; the same for one that does not exist."""
-    failed = store.failures(connection, shown.tenant, subject, now - FAILURES_MS)
+    failed = store_sessions.failures(connection, shown.tenant, subject, now - FAILURES_MS)
     if failed.count(shown.address) >= FAILURES:
         return True
     if len(failed) < _FAILURES_ANYWHERE:
         return False
     found = store.user_of_email(connection, shown.tenant, subject)
-    return found is None or not store.has_come_from(
+    return found is None or not store_sessions.has_come_from(
         connection, shown.tenant, found[0].id, shown.address, now - _FAMILIAR_MS
     )
 
@@ -280,10 +282,10 @@ def _may_follow(connection: Connection, tenant: str, shown: bytes, now: int, use
     A client whose answer was lost shows the same one again, and gets another; so do two that ask at once. From then on
     one branch goes on: as soon as a token of one was used, one of another ends the session.
     """
-    if store.use_session_secret(connection, tenant, shown, now):
-        return not store.is_forked(connection, tenant, shown)
+    if store_sessions.use_session_secret(connection, tenant, shown, now):
+        return not store_sessions.is_forked(connection, tenant, shown)
     at = now if used is None else used
-    return now - at <= _AGAIN_MS and not store.is_followed(connection, tenant, shown)
+    return now - at <= _AGAIN_MS and not store_sessions.is_followed(connection, tenant, shown)
 
 
 def _plain(email: str) -> str:

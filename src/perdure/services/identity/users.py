@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from perdure.errors import Conflict, Denied, Invalid, NotFound
 from perdure.ports.database import Transaction
 from perdure.ports.edge import Caller
-from perdure.services.identity import events, store
+from perdure.services.identity import events, store, store_sessions
 from perdure.services.identity.models import (
     FAILURES,
     FAILURES_MS,
@@ -112,7 +112,7 @@ class Users:
             if disabled is not None:
                 store.change_user(tx.connection, by.tenant, id, disabled=now if disabled else None)
                 tx.tell(events.user_changed(id, "disabled" if disabled else "enabled", by.subject))
-            store.end_sessions(tx.connection, by.tenant, now, user=id)
+            store_sessions.end_sessions(tx.connection, by.tenant, now, user=id)
             changed = store.user(tx.connection, by.tenant, id)
             assert changed is not None
             return changed
@@ -133,7 +133,7 @@ class Users:
 
         def work(tx: Transaction) -> None:
             store.change_user(tx.connection, by.tenant, id, password=kept)
-            store.end_sessions(tx.connection, by.tenant, now, user=id)
+            store_sessions.end_sessions(tx.connection, by.tenant, now, user=id)
             tx.tell(events.user_changed(id, "password", by.subject))
 
         await self._ground.database.write(by.tenant, work)
@@ -143,7 +143,7 @@ class Users:
         ground, now = self._ground, self._ground.clock.now()
 
         def work(connection: Connection) -> int:
-            return store.failures(connection, by.tenant, user.email, now - FAILURES_MS).count("")
+            return store_sessions.failures(connection, by.tenant, user.email, now - FAILURES_MS).count("")
 
         if await ground.database.read(by.tenant, work) >= FAILURES:
             raise TooMany
@@ -153,7 +153,7 @@ class Users:
         failed = SignIn(
             tenant=by.tenant, id=ground.id("sgn"), at=now, subject=user.email, how="password", outcome="denied"
         )
-        await ground.database.write(by.tenant, lambda tx: store.add_sign_in(tx.connection, by.tenant, failed))
+        await ground.database.write(by.tenant, lambda tx: store_sessions.add_sign_in(tx.connection, by.tenant, failed))
         raise Denied("The current password is not right.")
 
     # The second factor
