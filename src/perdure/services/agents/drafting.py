@@ -6,10 +6,13 @@ What an agent says is data of the document: every text stands there as a jq lite
 from typing import Any
 
 from perdure.errors import Invalid
+from perdure.interpreter.agent_arguments import PARAMETERS
+from perdure.language.schemas import Schema
 from perdure.language.values import Json, canonical
 from perdure.services.agents.models import Definition, Tool, Version
 
 NAMESPACE = "agents"
+_parameters = Schema(PARAMETERS)
 _REQUEST: dict[str, Any] = {
     "type": "object",
     "properties": {"request": {"type": "string", "description": "What it is to do, with all that it needs to know."}},
@@ -52,6 +55,9 @@ class Draft:
 
     def _arguments(self, definition: Definition) -> dict[str, Any]:
         with_: dict[str, Any] = {}
+        violation = _parameters.violation(definition.parameters)  # literals, which a check of the document cannot see into
+        if violation is not None:
+            raise Invalid(f"The agent does not fit at parameters: {violation}")
         for key in ("model", "provider", "parameters"):
             if getattr(definition, key):
                 with_[key] = literal(getattr(definition, key))

@@ -159,6 +159,8 @@ async def test_a_long_result_of_a_tool_is_cut(world):
         ({"tools": [Tool(workflow="no.such")]}, "no workflow"),
         ({"tools": [Tool(agent="nobody")]}, "no agent"),
         ({"limits": {"turns": 0}}, "limits"),
+        ({"parameters": {"top_k": 5}}, "at parameters"),
+        ({"parameters": {"temperature": 9}}, "at parameters"),
         ({"output": {"type": 7}}, "output"),
         ({"approval": ["nobody"]}, "nobody"),
     ],
