@@ -52,7 +52,7 @@ def _list(desk: drive.Desk, options: argparse.Namespace) -> int:
     except NotFound:
         runs = []
     if options.json:
-        tables.print_json(runs)
+        tables.print_runs(runs)
         return 0
     for run in runs:
         print(f"{run.id}  {run.status:9}  {tables.moment(run.started)}  {run.namespace}/{run.name} {run.version}")

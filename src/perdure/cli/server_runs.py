@@ -37,7 +37,7 @@ def _list(options: argparse.Namespace) -> int:
             found += page.items
             cursor = page.next
     if options.json:
-        tables.print_json(found)
+        tables.print_runs(found)
         return 0
     tables.print_rows(found, _COLUMNS, _NONE)
     if cursor is not None:

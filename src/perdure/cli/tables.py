@@ -19,9 +19,18 @@ _LONGEST_CELL = 120
 _LONGEST_FACT = 2000
 
 
+_VALUES = frozenset({"input", "output", "error"})
+
+
 def print_json(value: object) -> None:
     """Indented JSON; all of it, however long."""
     sys.stdout.write(_steerless(msgspec.json.format(msgspec.json.encode(value), indent=2).decode()) + "\n")
+
+
+def print_runs(runs: Sequence[Any]) -> None:
+    """A list of runs as JSON. Lists leave values out: `null` would say something that nobody looked at."""
+    found = [msgspec.structs.asdict(run) for run in runs]
+    print_json([{name: run[name] for name in run if name not in _VALUES or run[name] is not None} for run in found])
 
 
 def print_rows(rows: Sequence[Any], columns: tuple[str, ...], none: str = "There is nothing to list.") -> None:

@@ -74,7 +74,7 @@ def execute(options: argparse.Namespace) -> int:
         if options.json:
             tables.print_json(found_differences)
         else:
-            sys.stdout.write(found_differences.text or "Nothing is different.\n")
+            print((found_differences.text or "Nothing is different.").removesuffix("\n"))
     else:
         changed = server.ask(options, workflows.change(options.id, options.verb))
         tables.print_json(changed) if options.json else print(f"{changed.id} is {changed.state}.")

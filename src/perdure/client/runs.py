@@ -19,7 +19,7 @@ class Started(msgspec.Struct, frozen=True):
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """One run. Times as RFC 3339. Lists leave inputs and outputs out."""
+    """One run. Times as RFC 3339. Lists leave input, output and error out, unless they look for values."""
 
     id: str
     workflow: str

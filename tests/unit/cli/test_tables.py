@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from perdure.cli import tables
+from perdure.client import runs
 
 
 class Row(msgspec.Struct):
@@ -80,3 +81,13 @@ def test_json_holds_nothing_that_steers_a_terminal_and_stays_the_same_json(capsy
     shown = capsys.readouterr().out
     assert json.loads(shown) == json.loads(tables.text_of(value)) == value
     assert all(char.isprintable() or char == "\n" for char in shown + tables.text_of(value))
+
+
+def test_a_list_of_runs_says_nothing_of_values_that_were_not_looked_at(capsys):
+    run = runs.Run(
+        id="r", workflow="n.w", namespace="n", name="w", version="1.0.0", status="faulted", started="s", updated="u"
+    )
+    tables.print_runs([run, msgspec.structs.replace(run, input={"n": 1})])
+    bare, whole = json.loads(capsys.readouterr().out)
+    assert (bare["ended"], {"input", "output", "error"} & set(bare)) == (None, set())
+    assert (whole["input"], "error" in whole) == ({"n": 1}, False)

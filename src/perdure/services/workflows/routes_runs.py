@@ -171,7 +171,7 @@ async def _started(runs: Runs, request: Request, workflow: str, given: _New) -> 
 def _reading(runs: Runs) -> APIRouter:
     routes = APIRouter(prefix="/runs")
 
-    @routes.get("", openapi_extra=_READS)
+    @routes.get("", openapi_extra=_READS, response_model_exclude_unset=True)
     async def find(
         by: By,
         status: Annotated[list[engine.Status], Query(default_factory=list, max_length=7)],
@@ -192,7 +192,9 @@ def _reading(runs: Runs) -> APIRouter:
         )  # fmt: skip
         wish = Wish(query=query, input=parsed(input, "input"), output=parsed(output, "output"))
         found = await runs.find(by.tenant, wish, limit=limit, before=cursor or None)
-        return shapes_runs.Runs(items=[shapes_runs.RunShape.of(run) for run in found.runs], next=found.next)
+        is_whole = bool(wish.input or wish.output)
+        items = [shapes_runs.RunShape.of(run, is_whole=is_whole) for run in found.runs]
+        return shapes_runs.Runs(items=items, next=found.next)
 
     @routes.get("/{id}/history", openapi_extra=_READS)
     async def history(

@@ -29,6 +29,9 @@ class StartedShape(Shape):
     version: str
 
 
+_VALUES = frozenset({"input", "output", "error"})
+
+
 class RunShape(Shape):
     id: str
     workflow: str
@@ -41,13 +44,17 @@ class RunShape(Shape):
     updated: str
     ended: str | None
     origin: Annotated[str | None, Field(description="The run that this one was forked from.")]
-    input: Any = None
+    input: Annotated[Any, Field(description="Left out of lists that do not look for values, as are the next two.")] = (
+        None
+    )
     output: Any = None
     error: dict[str, Any] | None = None
 
     @classmethod
-    def of(cls, run: Run) -> Self:
-        return cls(**run_values(run))
+    def of(cls, run: Run, *, is_whole: bool = True) -> Self:
+        """The run; one of a list that is not whole has no values, which is not to say that they are null."""
+        values = run_values(run)
+        return cls(**(values if is_whole else {name: values[name] for name in values if name not in _VALUES}))
 
 
 def run_values(run: Run) -> dict[str, Any]:

@@ -104,6 +104,7 @@ async def test_finding_and_following(api):
         await api.world.settle(made["id"])
     page = await api.ask("GET", "/runs?limit=2&status=completed", 200)
     assert (len(page["items"]), page["next"]) == (2, page["items"][-1]["id"])
+    assert not {"input", "output", "error"} & set(page["items"][0])  # not looked at, which is not null
     assert len((await api.ask("GET", f"/runs?limit=2&cursor={page['next']}", 200))["items"]) == 1
     found = await api.ask("GET", "/runs?output=n%3D1", 200)
     assert [run["input"] for run in found["items"]] == [{"n": 1}]
