@@ -2,26 +2,24 @@
 
 import asyncio
 import logging
-import uuid
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
-import msgspec
-
 from perdure.engines.calls import Calls, Table
-from perdure.engines.embedded import exchange, history
-from perdure.engines.embedded.definitions import published_as, runtime, stored
+from perdure.engines.embedded import exchange
+from perdure.engines.embedded.definitions import stored
 from perdure.engines.embedded.heads import Heads, catch_up
 from perdure.engines.embedded.journal import Journal
 from perdure.engines.embedded.programs import Programs
-from perdure.engines.embedded.records import RunRecord, RunRow, Tuning
+from perdure.engines.embedded.records import RunRecord, Tuning
 from perdure.engines.embedded.residents import Residents
 from perdure.engines.embedded.shown import Shown
+from perdure.engines.embedded.starts import Starts
 from perdure.engines.embedded.subscriptions import Subscriptions
 from perdure.engines.embedded.timers import Timers
-from perdure.engines.embedded.values import decode, encode, restored
+from perdure.engines.embedded.values import decode, encode
 from perdure.engines.embedded.views import Views
 from perdure.engines.embedded.watchers import Watchers
 from perdure.engines.embedded.worker import Worker
@@ -34,19 +32,15 @@ from perdure.interpreter.events import (
     Event,
     OperatorPatch,
     ResumeRequested,
-    Started,
     SuspendRequested,
 )
-from perdure.interpreter.lineage import forked
 from perdure.interpreter.machine import step
-from perdure.interpreter.program import Program
-from perdure.language.values import Json, canonical
+from perdure.language.values import Json
 from perdure.ports.clock import Clock
 from perdure.ports.engine import ALL, Entry, Query, Run
 from perdure.ports.secrets import Secrets
 
 _log = logging.getLogger("perdure.engine")
-_KEPT = 10_000
 
 
 class EmbeddedEngine:
@@ -72,8 +66,6 @@ class EmbeddedEngine:
         self._journal: Journal
         self._worker: Worker
         self._is_open = False
-        self._kept: set[str] = set()
-        """Definitions that the journal holds, as far as that was looked up."""
 
     def __repr__(self) -> str:
         return f"EmbeddedEngine({str(self._directory)!r}, {self._worker if self._is_open else 'closed'})"
@@ -91,7 +83,7 @@ class EmbeddedEngine:
             self._is_open = True
             catch_up(self._journal, self._worker.writer.batch)
             self._worker.writer.batch.add("add_opening", (self._worker.boot, self._clock.now()))
-            await self._worker.durable()
+            await self._worker.turns.durable()
             self.tally.there = dict(self._journal.read("open_runs"))
             self._timers.refill()
             if recover:
@@ -150,6 +142,7 @@ class EmbeddedEngine:
             journal, writer, self._residents, heads, self._programs, self._timers, subscriptions, self._watchers, clock,
             tuning,
         )  # fmt: skip
+        self._starts = Starts(self._worker, self._views)
         self._calls = self._worker.calls = Calls(
             self._table, clock, secrets=self._secrets, limit=tuning.calls, result_bytes=tuning.result_bytes,
             answer=self._worker.answer, mark=self._worker.mark_sent, progress=self._watchers.progress,
@@ -170,9 +163,9 @@ class EmbeddedEngine:
             except PerdureError as error:
                 _log.error("A run cannot go on: %s", error)
             if len(self._residents.records) >= self._tuning.resident:
-                self._worker.arm()
+                self._worker.turns.arm()
                 await asyncio.sleep(0)
-        await self._worker.durable()
+        await self._worker.turns.durable()
 
     async def _sweep(self) -> None:
         while True:
@@ -183,7 +176,7 @@ class EmbeddedEngine:
                 _log.exception("A run could not leave memory")
                 continue
             if self._worker.writer.batch:
-                self._worker.arm()
+                self._worker.turns.arm()
             if remaining is not None:
                 await self._clock.sleep(remaining)
 
@@ -194,7 +187,7 @@ class EmbeddedEngine:
         self._tasks = []
         if hasattr(self, "_calls"):
             await self._calls.close()
-            await self._worker.close()
+            await self._worker.turns.close()
             self._watchers.shut()
         self._journal.close()
 
@@ -210,87 +203,17 @@ class EmbeddedEngine:
         resources: dict[str, Json] | None = None,
     ) -> str:
         self._ready()
-        given = accepted(input)
-        definition, program = self._programs.add(document, resources)
-        if run is not None:
-            key = self._key(tenant, run)
-            if key is not None:
-                await self._same(key, definition, given)
-                self._worker.choose(key)
-                return run
-        row = self._new_row(tenant, run or str(uuid.uuid4()), definition, program)
-        self._keep_definition(definition, program)
-        started = Started(now=row.started, run=row.id, tenant=tenant, seed=row.id, input=given, runtime=runtime(tenant))
-        self._worker.begin(row, program, started)
-        await self._worker.durable()
-        return row.id
+        return await self._starts.start(tenant, document, input, run=run, resources=resources)
 
     async def publish(self, tenant: str, document: Json, resources: dict[str, Json]) -> str:
         self._ready()
-        known = published_as(self._journal, tenant, document, resources)
-        if known is not None:
-            return known
-        definition, program = self._programs.add(document, resources)
-        identity = (tenant, program.namespace, program.name, program.version)
-        rows = self._journal.read("published", identity)
-        if rows and rows[0][0] != definition:
-            name = f"{program.namespace}.{program.name}:{program.version}"
-            raise Conflict(f"{name} is published with another content.", hint="Give the document a new version.")
-        if not rows:
-            self._keep_definition(definition, program)
-            self._worker.writer.batch.add("add_published", (*identity, definition))
-            await self._worker.durable()
-        return definition
+        return await self._starts.publish(tenant, document, resources)
 
     async def fork(
         self, tenant: str, run: str, *, path: str | None = None, input: Json = None, document: Json = None
     ) -> str:
         self._ready()
-        origin = self._views.row(tenant, run)
-        program = self._programs.get(origin.definition, origin.program)
-        facts = list(history.facts_of(self._journal, origin, self._residents.blob))
-        kept = facts[: history.facts_until(facts, origin, program, path) if path is not None else 1]
-        definition = origin.definition
-        if document is not None:
-            definition, program = self._programs.add(document, program.resources)
-        self._programs.check_tools(program)
-        row = self._new_row(tenant, str(uuid.uuid4()), definition, program, origin=origin.id)
-        first = kept[0][0]
-        assert isinstance(first, Started)
-        given = first.input if input is None or path is not None else accepted(input)
-        kept[0] = (msgspec.structs.replace(forked(first, row.id, len(kept) - 1), input=given), None)
-        self._keep_definition(definition, program)
-        record = self._worker.begin_again(row, program, kept)
-        await self._worker.durable()
-        return record.row.id
-
-    def _new_row(self, tenant: str, id: str, definition: str, program: Program, *, origin: str | None = None) -> RunRow:
-        worker = self._worker
-        worker.last_run += 1
-        return RunRow(
-            key=worker.last_run, id=id, tenant=tenant, namespace=program.namespace, name=program.name,
-            version=program.version, program=program.hash, definition=definition, started=self._clock.now(),
-            first=worker.last_fact + 1, mark=worker.last_event, origin=origin, parent=None, command=None, depth=0,
-        )  # fmt: skip
-
-    def _keep_definition(self, definition: str, program: Program) -> None:
-        if definition in self._kept:
-            return
-        batch = self._worker.writer.batch
-        if not self._journal.read("definition", (definition,)):
-            batch.add("add_definition", (definition, encode(program.document), encode(program.resources)))
-        batch.after.append(partial(self._is_kept, definition))
-
-    def _is_kept(self, definition: str) -> None:
-        if len(self._kept) >= _KEPT:
-            self._kept.clear()
-        self._kept.add(definition)
-
-    async def _same(self, key: int, definition: str, given: Json) -> None:
-        await self._worker.durable()
-        row = self._views.row_by_key(key)
-        if row.definition != definition or canonical(restored(self._views.input(row))) != canonical(given):
-            raise Conflict(f"The run {row.id} exists with another document or input.", hint="Choose another id.")
+        return await self._starts.fork(tenant, run, path=path, input=input, document=document)
 
     # Verbs
 
@@ -298,7 +221,7 @@ class EmbeddedEngine:
         self._ready()
         sound = accepted_event(event)
         answer: list[bool] = []
-        self._worker.later(lambda: answer.append(exchange.publish(self._worker, tenant, sound)))
+        self._worker.turns.later(lambda: answer.append(exchange.publish(self._worker, tenant, sound)))
         await self._done_later()
         return answer == [True]
 
@@ -337,7 +260,7 @@ class EmbeddedEngine:
         row = self._views.row(tenant, run)
         if row.ended is not None:
             raise Conflict(f"The run {run} is {row.status}; that cannot be changed any more.")
-        self._worker.later(self._worker.take, row.key, event)
+        self._worker.turns.later(self._worker.take, row.key, event)
         await self._done_later()
 
     async def _mend(self, tenant: str, run: str, patch: OperatorPatch) -> None:
@@ -357,7 +280,7 @@ class EmbeddedEngine:
             else:
                 self._worker.apply(record, patch)
 
-        self._worker.later(mend)
+        self._worker.turns.later(mend)
         await self._done_later()
         if refused:
             place = f"at {patch.path}" if patch.path else "that faulted"
@@ -365,7 +288,7 @@ class EmbeddedEngine:
 
     async def _done_later(self) -> None:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._worker.later(self._worker.resolve, done)
+        self._worker.turns.later(self._worker.turns.resolve, done)
         await done
 
     # What runs emit, for the platform around them (`ports/outlet.py`)
@@ -441,13 +364,6 @@ class EmbeddedEngine:
                     yield live
         finally:
             self._watchers.close(row.key, line)
-
-    def _key(self, tenant: str, run: str) -> int | None:
-        key = self._residents.keys.get((tenant, run))
-        if key is None:
-            rows = self._journal.read("key_of", (tenant, run))
-            key = rows[0][0] if rows else None
-        return key
 
     def _ready(self, *, reading: bool = False) -> None:
         if not self._is_open:

@@ -12,6 +12,7 @@ from perdure.engines.calls import Calls, outcome_unknown
 from perdure.engines.embedded import exchange
 from perdure.engines.embedded.records import RunRecord
 from perdure.engines.embedded.timers import Timers
+from perdure.engines.embedded.turns import Turns
 from perdure.engines.embedded.values import Asking
 from perdure.interpreter.commands import Emit, ScheduleCall, StartChild, StartTimer, Subscribe
 from perdure.interpreter.events import Event
@@ -22,13 +23,10 @@ class Executor(exchange.Commit, Protocol):
 
     calls: Calls
     timers: Timers
+    turns: Turns
 
     def answer(self, key: int, event: Event) -> None:
         """A fact for a run."""
-        ...
-
-    def later(self, work: Callable[..., None], *values: Any) -> None:
-        """Do this with the next commit."""
         ...
 
     def settle(self, record: RunRecord) -> None:
@@ -52,7 +50,7 @@ def give_up(worker: Executor, record: RunRecord, command: Asking) -> None:
     elif isinstance(command, Subscribe):
         worker.subscriptions.remove(key, command.id)
     elif isinstance(command, StartChild) and command.awaited:
-        worker.later(exchange.cancel_child, worker, record.row, command)
+        worker.turns.later(exchange.cancel_child, worker, record.row, command)
 
 
 def call(worker: Executor, record: RunRecord, command: ScheduleCall) -> None:
@@ -76,7 +74,7 @@ def _with_the_next_commit(
     work: Callable[[Executor, RunRecord, Any], None], worker: Executor, record: RunRecord, command: Any
 ) -> None:
     record.pins += 1  # it stays in memory until then
-    worker.later(_unpinned, work, worker, record, command)
+    worker.turns.later(_unpinned, work, worker, record, command)
 
 
 def _unpinned(

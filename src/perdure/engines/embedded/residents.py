@@ -42,6 +42,11 @@ class Residents:
     def __repr__(self) -> str:
         return f"Residents({len(self.records)})"
 
+    @property
+    def is_crowded(self) -> bool:
+        """Whether more runs are in memory than should be."""
+        return len(self.records) > self._tuning.resident
+
     def blob(self, hash: bytes) -> bytes | None:
         """A big value by its hash."""
         rows = self._journal.read("blob", (hash,))

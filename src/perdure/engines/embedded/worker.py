@@ -1,15 +1,13 @@
 """The loop around the machine. One step of one run: take a fact, decide, commit, execute.
 
-`_flush` takes everything that is known now, for all runs, into one commit. What a fact makes the machine ask for is
-executed in `_saved`, after that commit (`execution.py`). Nothing else writes to the journal, and nothing changes the
-world earlier: only calls that read are begun before it (`_ahead`).
+Facts are handed in for the next commit (`turns.py`). What one makes the machine ask for is executed in `_saved`, after
+that commit (`execution.py`). Nothing else writes to the journal, and nothing changes the world earlier: only calls that
+read are begun before it (`_ahead`).
 """
 
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
-from contextvars import copy_context
 from functools import partial
 from typing import Any
 
@@ -25,6 +23,7 @@ from perdure.engines.embedded.records import RunRecord, RunRow, Tuning, child_id
 from perdure.engines.embedded.residents import Residents
 from perdure.engines.embedded.subscriptions import Subscriptions
 from perdure.engines.embedded.timers import Timers
+from perdure.engines.embedded.turns import Turns
 from perdure.engines.embedded.values import LIMIT, Asking, Sent, decode, encode, pack, restored
 from perdure.engines.embedded.watchers import Watchers
 from perdure.engines.embedded.writer import Writer
@@ -37,9 +36,6 @@ from perdure.interpreter.faults import problem
 from perdure.ports.clock import Clock
 
 _log = logging.getLogger("perdure.engine")
-_HOLD = 0.25
-_TURNS = 4
-"""Commits in a row, when all that one let begin is answered at once; then everybody else in the loop has a say."""
 _AHEAD = 32
 """Rows of a commit in the making from which on reads wait for it too: it shares its cost among enough by then."""
 
@@ -64,6 +60,7 @@ class Worker:
         self.calls: Calls
         self.last_fact, self.last_run, self.last_event, last_boot = journal.read("last_positions")[0]
         self.boot: int = last_boot + 1
+        self.turns = Turns(writer, residents, timers, clock, self.boot)
         self.unsaved_events: dict[int, tuple[str, dict[str, Any]]] = {}
         """Published and not durable yet: position -> (tenant, event)."""
         self.unsaved_identities: dict[tuple[str, str, str], None] = {}
@@ -73,102 +70,21 @@ class Worker:
         """Lifecycle events that are being told one after the other: (tenant, event, run that it tells of)."""
         self.emitted = asyncio.Event()
         """A run has emitted something since somebody looked."""
-        self._inbox: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
-        self._held: set[asyncio.Task[None]] = set()
         self._unexecuted: dict[int, int] = {}
         """Pins of runs to which something happened while they were not driven here."""
-        self._armed = False
-        self._context = copy_context()
-        """For what is committed, whoever's answer it was that armed it."""
-        self.closed = False
         self.driven: set[int] | None = None
         """Runs that go on here; None: every run. What happens to any other is recorded, and done at a later opening."""
 
     def __repr__(self) -> str:
-        return f"Worker(inbox={len(self._inbox)}, {self.writer!r})"
+        return f"Worker({self.turns!r})"
 
     # What others hand in
 
-    def later(self, work: Callable[..., None], *values: Any) -> None:
-        """Do this with the next commit."""
-        self._inbox.append((work, values))
-        self.arm()
-
-    def arm(self) -> None:
-        """Commit soon: after everything that is ready in the loop now had its say."""
-        if not self._armed and not self.closed:
-            self._armed = True
-            asyncio.get_running_loop().call_soon(self._flush, context=self._context)
-
     def answer(self, key: int, event: Event) -> None:
         """A fact for a run."""
-        self.later(self.take, key, event)
-
-    async def close(self) -> None:
-        """Take what is known, commit it, and stop."""
-        self._flush()
-        self.closed = True
-        for task in list(self._held):
-            task.cancel()
-        await asyncio.gather(*self._held, return_exceptions=True)
-        await self.writer.close()
-
-    def durable(self) -> asyncio.Future[None]:
-        """Done when everything taken so far is durable."""
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.resolve(future)
-        self.arm()
-        return future
-
-    def resolve(self, future: "asyncio.Future[None]") -> None:
-        """Finish a future with the commit in the making."""
-        self.writer.batch.after.append(partial(_resolve, future))
+        self.turns.later(self.take, key, event)
 
     # Take and decide
-
-    def _flush(self) -> None:
-        self._armed = True
-        try:
-            self._look_at_the_clock()
-            for _ in range(_TURNS):
-                self._commit()
-                if not self._inbox or self.writer.committing is not None:
-                    break
-        finally:
-            self._armed = False
-        if self._inbox:
-            self.arm()
-
-    def _look_at_the_clock(self) -> None:
-        moved = self.timers.jump()
-        if moved:
-            _log.warning("The wall clock was set by %+d ms; timers under way keep their time.", moved)
-            self.writer.batch.move_timers(moved, self.boot)
-            self.writer.batch.after.append(self.timers.moved)
-
-    def _commit(self) -> None:
-        while self._inbox:
-            self._do(*self._inbox.popleft())
-        if len(self.residents.records) > self.tuning.resident:
-            self._do(self.residents.shrink, ())
-        self.writer.commit()
-
-    def _do(self, work: Callable[..., None], values: tuple[Any, ...]) -> None:
-        try:
-            work(*values)
-        except Unavailable as error:
-            self._hold(error, work, values)
-        except Exception:  # noqa: BLE001 - one run's trouble must not stop the others
-            _log.exception("A fact could not be taken; its run is held until the next start")
-
-    def _hold(self, error: Unavailable, work: Callable[..., None], values: tuple[Any, ...]) -> None:
-        _log.error("The journal cannot be read (%s); a fact is held and tried again.", error)
-        self._held.add(task := asyncio.get_running_loop().create_task(self._try_again(work, values)))
-        task.add_done_callback(self._held.discard)
-
-    async def _try_again(self, work: Callable[..., None], values: tuple[Any, ...]) -> None:
-        await self.clock.sleep(_HOLD)
-        self.later(work, *values)
 
     def take(self, key: int, event: Event, mark: int | None = None) -> None:
         """Record a fact and let the machine decide. One that changes nothing is not recorded."""
@@ -186,7 +102,7 @@ class Worker:
         try:
             self.take(key, event, mark)
         except Unavailable as error:
-            self._hold(error, self.take, (key, event, mark))
+            self.turns.hold(error, self.take, key, event, mark)
         except Exception:  # noqa: BLE001 - one run's trouble must not keep the event from the others
             _log.exception("An event could not be given to a run; it is offered again at the next start")
             if key not in self.residents.records:
@@ -260,7 +176,7 @@ class Worker:
         A crash forgets such a call together with the fact that asked for it and with everything that came of its answer:
         the journal is stored in its order. What changes anything waits for all of it to be stored (ADR 0021).
         """
-        if self.closed or (self.driven is not None and record.key not in self.driven):
+        if self.turns.closed or (self.driven is not None and record.key not in self.driven):
             return record.asked
         return [command for command in record.asked if not self._is_begun(record, command)]
 
@@ -275,7 +191,7 @@ class Worker:
     def mark_sent(self, key: int, id: str) -> asyncio.Future[None]:
         """Store that an unsafe call is being sent; done when that is durable, cancelled when nobody waits any more."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.later(self._mark, key, id, future)
+        self.turns.later(self._mark, key, id, future)
         return future
 
     def _mark(self, key: int, id: str, future: "asyncio.Future[None]") -> None:
@@ -289,7 +205,7 @@ class Worker:
         record.pins += 1
         self.heads.write(record)
         batch.after.append(partial(self._saved, record, [], record.entries, []))
-        batch.after.append(partial(_resolve, future))
+        self.turns.resolve(future)
 
     def _record(self, record: RunRecord, event: Event, mark: int | None) -> Event:
         body = encode(event)
@@ -330,12 +246,14 @@ class Worker:
             return
         now = self.clock.now()
         if record.status == "completed":
-            self.later(self.take, row.parent, ChildCompleted(now=now, id=row.command, output=restored(record.output)))
+            self.turns.later(
+                self.take, row.parent, ChildCompleted(now=now, id=row.command, output=restored(record.output))
+            )
         else:
             error = record.error or problem(
                 "runtime", title="cancelled", detail=f"The child run {row.id} was cancelled."
             )
-            self.later(self.take, row.parent, ChildFailed(now=now, id=row.command, error=error))
+            self.turns.later(self.take, row.parent, ChildFailed(now=now, id=row.command, error=error))
 
     # Execute, after the commit
 
@@ -347,7 +265,7 @@ class Worker:
             return
         record.pins -= 1
         for command in left:
-            if not self.closed:
+            if not self.turns.closed:
                 execution.execute(self, record, command)
         self.watchers.tell(record, commands, first)
         if record.ended is None:
@@ -362,7 +280,7 @@ class Worker:
             if self.tuning.evict != "idle":
                 self.residents.rest(record)
                 if self.writer.batch:
-                    self.arm()
+                    self.turns.arm()
         elif not record.open:
             self.residents.drop(record)
             self.subscriptions.leave(record.key)
@@ -371,7 +289,7 @@ class Worker:
     def fire(self, key: int, id: str) -> None:
         """A timer is due: one of a run, or the deadline of a call."""
         if key:
-            self.later(self._fire, key, id)
+            self.turns.later(self._fire, key, id)
         else:
             run, _, call = id.partition(":")
             self.calls.expire(int(run), call)
@@ -412,8 +330,3 @@ class Worker:
         """After a crash: do what was given out and not answered."""
         for command in list(record.open.values()):
             execution.execute(self, record, command)
-
-
-def _resolve(future: "asyncio.Future[None]") -> None:
-    if not future.done():
-        future.set_result(None)
