@@ -144,7 +144,7 @@ class SqliteDatabase:
             with begun(connection, "BEGIN"):
                 return work(connection)
         except OperationalError as error:
-            raise _meaning(error, self.path) from error
+            raise _meaning(error, self.service) from error
 
     # The writer: everything below runs in its thread.
 
@@ -173,7 +173,7 @@ class SqliteDatabase:
         except Exception as error:  # noqa: BLE001 - whatever it is, the callers must hear it
             reason = getattr(error, "orig", None) or error
             for write in writes:
-                write.error = write.error or Unavailable(f"The database {self.path} cannot be written: {reason}.")
+                write.error = write.error or Unavailable(f"The database of {self.service} cannot be written: {reason}.")
 
     def _attempt(self, write: _Write, *, is_alone: bool) -> None:
         driver: Any = self._connection.connection.driver_connection
@@ -185,7 +185,7 @@ class SqliteDatabase:
             transaction.flush()
             write.told = transaction.has_told
         except BaseException as error:
-            write.error = _meaning(error, self.path)
+            write.error = _meaning(error, self.service)
             if is_alone or not driver.in_transaction:
                 raise
             driver.execute("ROLLBACK TO one")
@@ -264,18 +264,18 @@ def begun(connection: Connection, how: str) -> Iterator[None]:
     driver.execute(how)
     try:
         yield
-    except BaseException:
+        connection.commit()
+        driver.commit()
+    except BaseException:  # of the commit too: a full disk is often first found out there
         connection.rollback()
         driver.rollback()
         raise
-    connection.commit()
-    driver.commit()
 
 
-def _meaning(error: BaseException, path: Path) -> BaseException:
-    """What a caller hears. Errors of its own work pass, wrong SQL among them; what the file refuses is Unavailable."""
+def _meaning(error: BaseException, service: str) -> BaseException:
+    """What a caller hears, who may be a stranger: nothing of our disk. Errors of its own work pass, wrong SQL among them; what the file refuses is Unavailable."""
     if isinstance(error, OperationalError) and getattr(error.orig, "sqlite_errorcode", 0) != _WRONG_SQL:
-        return Unavailable(f"The database {path} cannot be used: {error.orig}.")
+        return Unavailable(f"The database of {service} cannot be used: {error.orig}.")
     if isinstance(error, StopIteration):  # a future cannot carry it
         return RuntimeError(f"work raised {error!r}")
     return error

@@ -102,3 +102,20 @@ async def test_a_commit_that_the_disk_refuses_is_refused_to_all(database):
     with pytest.raises(Unavailable, match="full"):
         await database.write("acme", big)
     assert await database.write("acme", lambda t: t.once("small"))
+
+
+async def test_after_a_commit_that_failed_the_next_one_is_made(database):
+    """Where the disk is full is often first seen at the commit. (A key that points nowhere is, too.)"""
+
+    def tables(transaction):
+        for statement in ("CREATE TABLE p (id INTEGER PRIMARY KEY)",
+                          "CREATE TABLE c (p REFERENCES p DEFERRABLE INITIALLY DEFERRED)"):  # fmt: skip
+            transaction.connection.execute(text(statement))
+
+    await database.write("acme", tables)
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="The database of things cannot be written: FOREIGN KEY") as caught:
+            await database.write("acme", lambda t: t.connection.execute(text("INSERT INTO c VALUES (1)")).rowcount)
+        assert str(database.path) not in str(caught.value)
+        assert await database.write("acme", lambda t: t.once(str(t.connection.execute(text("SELECT 1")).scalar())))
+        await database.write("acme", lambda t: t.connection.execute(text("DELETE FROM taken")).rowcount)
