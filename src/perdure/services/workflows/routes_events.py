@@ -8,6 +8,7 @@ from fastapi import Path as InPath
 
 from perdure.errors import Denied
 from perdure.ports.edge import BODY, IDEMPOTENCY, Caller, caller, permission, public
+from perdure.ports.log import RUN
 from perdure.ports.shapes import Line, page
 from perdure.services.workflows import cloud_events, shapes_events
 from perdure.services.workflows.intake import Intake
@@ -103,6 +104,7 @@ def _hooks(webhooks: Webhooks) -> APIRouter:
     async def take(request: Request) -> Response:
         """A signed message for a webhook. Each counts once."""
         made = await webhooks.take(request.path_params["id"], request.headers, await request.body())
+        RUN.set(made.run or "")
         return Response(_encode({"message": made.message, "run": made.run}), 202, media_type="application/json")
 
     return routes

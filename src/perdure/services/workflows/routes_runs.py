@@ -1,4 +1,5 @@
-"""Runs over HTTP. Starting and reading one are hot: they take the request itself."""
+"""Runs over HTTP. Starting and reading one are hot: they take the request itself. What is logged of a request about one
+run bears the run's id."""
 
 import datetime as dt
 from collections.abc import AsyncIterator
@@ -14,6 +15,7 @@ from perdure.errors import Denied, Invalid, NotFound
 from perdure.language.values import Json
 from perdure.ports import engine
 from perdure.ports.edge import BODY, IDEMPOTENCY, LIMIT, Caller, Sent, caller, permission, stream
+from perdure.ports.log import RUN
 from perdure.ports.shapes import Line, Shape, maybe
 from perdure.services.workflows import shapes, shapes_runs
 from perdure.services.workflows.bulk import Bulk
@@ -62,6 +64,8 @@ def _id(request: Request, what: str) -> str:
     id: str = request.path_params["id"]
     if not id.isprintable() or len(id) > 200:
         raise NotFound(f"There is no such {what}.")
+    if what == "run":
+        RUN.set(id)
     return id
 
 
@@ -161,6 +165,7 @@ async def _started(runs: Runs, request: Request, workflow: str, given: _New) -> 
         by=by.subject, project=by.project,
     )  # fmt: skip
     made = await runs.start(by.tenant, wish)
+    RUN.set(made.run)
     content = _encode({"id": made.run, "workflow": made.workflow, "version": made.version})
     return Response(content, 201, media_type="application/json")
 
@@ -307,6 +312,7 @@ def _steering(runs: Runs) -> APIRouter:
     operate = permission("runs:operate", project=True)
 
     async def done(by: Caller, verb: Verb, id: str, how: Steer) -> shapes_runs.RunShape:
+        RUN.set(id)
         return shapes_runs.RunShape.of(await runs.steer(by.tenant, by.subject, verb, id, how))
 
     @routes.post("/{id}/cancel", openapi_extra=operate)
@@ -341,6 +347,7 @@ def _steering(runs: Runs) -> APIRouter:
         """A new run with the history of this one up to a path, with another input or version."""
         if by.models:
             raise Denied("A key that is held to some models cannot fork a run, which may ask others.")
+        RUN.set(id)
         made = await runs.fork(by.tenant, by.subject, id, path=given.path, input=given.input, version=given.version)
         return shapes_runs.StartedShape(id=made.run, workflow=made.workflow, version=made.version)
 

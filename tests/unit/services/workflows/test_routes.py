@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from perdure.ports.edge import Caller
+from perdure.ports.log import RUN
 from perdure.services.workflows import events, signatures
 from perdure.services.workflows.routes import router
 from tests.unit.gateway.world import World as Edge
@@ -251,3 +252,19 @@ async def test_the_inbox(api):
             await api.world.service.listeners.answered(event)
     output = (await api.world.settle(run)).output
     assert (output["approved"], output["by"], output["data"]) == (True, "eve", {"n": 1})
+
+
+async def test_what_is_logged_of_a_request_about_one_run_bears_its_id(api):
+    await api.publish(do=HELD)
+    seen = []
+    for method, path, given in (
+        ("POST", "/runs", {"workflow": "test.w", "id": "r-1"}),
+        ("POST", "/workflows/test.w/runs", {"id": "r-2"}),
+        ("GET", "/runs/r-1", None),
+        ("POST", "/runs/r-2/suspend", None),
+        ("GET", "/runs", None),
+    ):
+        RUN.set("")
+        await api.ask(method, path, json=given)
+        seen.append(RUN.get())
+    assert seen == ["r-1", "r-2", "r-1", "r-2", ""]
