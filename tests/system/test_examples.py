@@ -3,12 +3,15 @@
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from perdure.adapters.local_model_state import read_state
+from perdure.adapters.local_model_weights import is_installed, weights
 from tests.system.platform_process import PlatformProcess
 from tests.system.test_cli_kill import until
 
@@ -81,6 +84,21 @@ def test_each_gives_the_output_beside_it(name, tmp_path):
         if (folder / "service.py").exists():
             input_["service"] = stack.enter_context(service(folder / "service.py"))
         done = run(folder, tmp_path, input_, PERDURE_EGRESS_ALLOW="127.0.0.1")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == json.loads((folder / "expected.json").read_text())
+
+
+@pytest.mark.parametrize("name", ["extraction", "triage"])
+def test_the_local_model_gives_the_same(name, tmp_path, require, took_part):
+    require(is_installed(), "skipped: the local model is not installed (make setup)")
+    took_part(weights().stem)
+    folder = EXAMPLES / name
+    words = [str(folder / "workflow.yaml"), "--input", f"@{folder / 'input.json'}", "--data", str(tmp_path), "--quiet"]
+    try:
+        done = perdure("run", *words)
+    finally:
+        if pid := read_state(tmp_path / "model").get("pid"):  # it would stay for the next run
+            os.kill(pid, signal.SIGKILL)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == json.loads((folder / "expected.json").read_text())
 
