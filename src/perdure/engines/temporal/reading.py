@@ -46,7 +46,7 @@ STATUSES = {
 """How an execution closed that did not close by itself -> the run's status."""
 _ANSWER, _SILENCE = 2.0, 30.0
 """Seconds in which a worker has to answer, and for which none is asked when it did not."""
-_PROGRESS = 1.0
+_PROGRESS = 0.3
 """Seconds between two looks at what calls under way report."""
 _KEPT_BYTES = 32 * 1024 * 1024
 

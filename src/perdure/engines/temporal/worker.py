@@ -112,6 +112,6 @@ def _worker(client: Client, queue: str, options: dict[str, Any]) -> Worker:
         task_queue=queue,
         build_id=f"perdure-{__version__}",
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=3),
-        max_heartbeat_throttle_interval=timedelta(seconds=1),
+        max_heartbeat_throttle_interval=timedelta(seconds=0.3),
         **options,
     )
