@@ -34,7 +34,6 @@ def model_gateway(
     installation: Installation, settings: Settings, cache: Cache, spending: Spending, log: Log
 ) -> ModelGateway:
     """The model gateway. Invalid for rules that cannot be read."""
-    assert installation.models is not None
     answers = Answers(
         cache,
         default=settings.model_cache,
@@ -55,7 +54,6 @@ def model_gateway(
 
 def canonical(installation: Installation, model: str) -> str:
     """The whole name of a model, `provider/model` or a provider or route; as it is when it leads nowhere."""
-    assert installation.models is not None
     try:
         place = installation.models.find(model)
     except ModelFailed:
@@ -65,7 +63,6 @@ def canonical(installation: Installation, model: str) -> str:
 
 def price(installation: Installation, model: str) -> float | None:
     """The most that a token costs, of whatever may answer under this name; None when no price is known."""
-    assert installation.models is not None
     found = [_price(installation.models, name) for name in installation.models.known_as(model)]
     return max((one for one in found if one is not None), default=None)
 
