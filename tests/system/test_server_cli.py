@@ -159,6 +159,19 @@ def test_schedules_are_changed(platform):
     shell(platform, "schedules", "delete", id)
 
 
+@pytest.mark.parametrize(
+    ("when", "shown"),
+    [
+        (("--every", "PT5M"), "300 s"),
+        (("--on", '{"one": {"with": {"type": "paid"}}}'), '{"one":{"with":{"type":"paid"}}}'),
+    ],
+)
+def test_schedules_of_every_kind(platform, when, shown):
+    table = shell(platform, "schedules", "create", "shop.greet", *when).splitlines()
+    assert shown in table[1]
+    shell(platform, "schedules", "delete", table[1].split()[0])
+
+
 def test_what_is_not_there_is_said(platform):
     for words in (("runs", "show", "nope"), ("workflows", "show", "no.pe"), ("schedules", "show", "sch_nope")):
         told = shell(platform, *words, code=2)

@@ -2,6 +2,8 @@
 
 import argparse
 
+import msgspec
+
 from perdure.cli import given, server, tables
 from perdure.client import Call, schedules
 from perdure.errors import Invalid
@@ -12,6 +14,7 @@ Documents bring the schedules that they contain; those made here come besides.
 examples:
   perdure schedules create shop.report --cron "30 8 * * mon-fri" --zone Europe/Berlin --input '{"kind": "daily"}'
   perdure schedules create shop.poll --every PT5M --overlap skip
+  perdure schedules create shop.pack --on '{"one": {"with": {"type": "com.example.paid"}}}'
   perdure schedules change sch_01… --cron "0 9 * * *" --zone Asia/Tokyo
   perdure schedules firings sch_01…
 """
@@ -33,6 +36,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     when.add_argument("--cron", help="Minute, hour, day, month, weekday.")
     when.add_argument("--every", metavar="DURATION", help="ISO 8601, for example PT5M.")
     when.add_argument("--after", metavar="DURATION", help="After the run before has ended.")
+    when.add_argument("--on", metavar="JSON|@FILE", help="On events: what `schedule.on` of a document holds.")
     create.add_argument("--zone", default="UTC", help="Time zone of --cron (default: UTC).")
     change = verbs.add_parser("change", help="Change a schedule; what is not named stays.")
     when = change.add_mutually_exclusive_group()
@@ -74,7 +78,7 @@ def execute(options: argparse.Namespace) -> int:
         found = server.pages(
             options, lambda cursor: schedules.find(workflow=options.workflow, project=options.project, cursor=cursor)
         )
-        tables.print_json(found) if options.json else tables.print_rows(found, _COLUMNS, _NONE)
+        tables.print_json(found) if options.json else tables.print_rows([_timed(one) for one in found], _COLUMNS, _NONE)
     elif options.verb == "firings":
         fired = server.pages(options, lambda cursor: schedules.firings(options.id, cursor=cursor))
         tables.print_json(fired) if options.json else tables.print_rows(
@@ -90,8 +94,15 @@ def execute(options: argparse.Namespace) -> int:
         tables.print_json(firing) if options.json else print(f"It fires: run {firing.run}.")
     else:
         schedule = server.ask(options, _change(options))
-        tables.print_json(schedule) if options.json else tables.print_rows([schedule], _COLUMNS)
+        tables.print_json(schedule) if options.json else tables.print_rows([_timed(schedule)], _COLUMNS)
     return 0
+
+
+def _timed(schedule: schedules.Schedule) -> schedules.Schedule:
+    """With the unit of what is a number of seconds."""
+    if not isinstance(schedule.spec, int | float):
+        return schedule
+    return msgspec.structs.replace(schedule, spec=f"{schedule.spec:g} s")
 
 
 def _show(schedule: schedules.Schedule, as_json: bool) -> None:
@@ -99,6 +110,7 @@ def _show(schedule: schedules.Schedule, as_json: bool) -> None:
         tables.print_json(schedule)
         return
     state = schedule.state + (", held: its workflow is not enabled" if schedule.held else "")
+    schedule = _timed(schedule)
     spec = tables.printable(schedule.spec if isinstance(schedule.spec, str) else tables.text_of(schedule.spec))
     tables.print_facts(
         {
@@ -125,7 +137,8 @@ def _change(options: argparse.Namespace) -> Call[schedules.Schedule]:
         "window": options.window, "overlap": options.overlap,
     }  # fmt: skip
     if options.verb == "create":
-        return schedules.create(options.workflow, after=options.after, **given_here)
+        on = given.json_argument(options.on, "--on")
+        return schedules.create(options.workflow, after=options.after, on=on, **given_here)
     changes = {name: value for name, value in given_here.items() if value is not None}
     if not changes:
         raise Invalid("Say what shall change.", hint="See `perdure schedules change --help`.")
