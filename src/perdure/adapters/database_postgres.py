@@ -7,6 +7,7 @@ inside the transaction, so a pooler in transaction mode may stand between.
 
 import asyncio
 import contextlib
+import logging
 import random
 import secrets
 import time
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from perdure.adapters.database_notices import Notices
 
 T = TypeVar("T")
+_log = logging.getLogger("perdure.database")
 
 PATIENCE = 30.0
 """Seconds for which a transaction is tried again."""
@@ -208,7 +210,8 @@ class PostgresDatabase:
             raise error
         if not attempts.may_go_on():
             said = reason(getattr(error, "orig", None) or error)
-            raise Unavailable(f"The database of {self.service} cannot be reached: {said}.") from error
+            _log.warning("The database of %s cannot be reached: %s", self.service, said)
+            raise Unavailable(f"The database of {self.service} cannot be reached.") from error
 
     def _given(self, tenant: str) -> dict[str, Any]:
         return {"schema": self.service, "tenant": tenant}

@@ -10,13 +10,15 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from perdure.errors import MEANINGS, Bug, Conflict, PerdureError
+from perdure.errors import MEANINGS, Bug, Conflict, PerdureError, Unavailable
 from perdure.gateway.exchange import exchange
+from perdure.ports.edge import CALLER
 from perdure.ports.log import REQUEST, Log
 
 TYPE = "urn:perdure:problem:"
 MEDIA_TYPE = b"application/problem+json"
 _BUG = "Something went wrong on our side. The log has more under the id of this request."
+_AWAY = "A part that this needs cannot be reached now; try again later. `/ready` names it, and the log says why."
 _encode = msgspec.json.Encoder().encode
 _MOST_ERRORS = 50
 
@@ -56,12 +58,16 @@ class Problems:
                 self._log("error", "answer cut short", **_raised(error))
                 raise
             form = self._forms.get(seen.entry.problems) if seen.entry is not None else None
-            await answer(send, *self._told(error), form)
+            await answer(send, *self._told(error, is_known=CALLER in scope), form)
 
-    def _told(self, error: Exception) -> tuple[int, dict[str, str], dict[str, Any]]:
+    def _told(self, error: Exception, *, is_known: bool) -> tuple[int, dict[str, str], dict[str, Any]]:
+        """Where a part is looked for, and why it does not answer, is nothing for strangers."""
         status, headers, body = told(error)
         if status >= 500 and status != 503:
             self._log("error", "request failed", **_raised(error))
+        if isinstance(error, Unavailable) and not is_known:
+            self._log("warning", "part away", reason=error.message)
+            body = {"code": error.code, "detail": _AWAY}
         return status, headers, body
 
 

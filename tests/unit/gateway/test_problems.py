@@ -4,9 +4,9 @@ import pytest
 from fastapi import APIRouter
 from starlette.exceptions import HTTPException
 
-from perdure.errors import MEANINGS, PerdureError
+from perdure.errors import MEANINGS, PerdureError, Unavailable
 from perdure.gateway.problems import Refused, told
-from perdure.ports.edge import PROBLEMS, permission
+from perdure.ports.edge import PROBLEMS, permission, public
 from tests.unit.gateway.world import FAILURES, World
 
 PATH = "/api/v1/notes/fail?kind="
@@ -29,6 +29,24 @@ async def test_each_kind(kind, status, code):
     if status == 500:
         logged = [line for line in world.log.lines if line["event"] == "request failed"]
         assert "secret_path" in logged[0]["trace"]
+
+
+async def test_strangers_do_not_hear_where_a_part_is_looked_for():
+    """Who calls is not known yet where the database that knows him is away."""
+    routes = APIRouter()
+
+    @routes.post("/sign-in", openapi_extra=public("Nobody is signed in yet."))
+    async def sign_in() -> None:
+        raise Unavailable("The database at 10.0.0.7 is away.", hint="Start it.")
+
+    world = World(routers=[routes])
+    answer = await world.ask("POST", "/api/v1/sign-in", key=None)
+    assert (answer.status, answer.json["code"], answer.headers["retry-after"]) == (503, "unavailable", "1")
+    assert b"10.0.0.7" not in answer.body and "hint" not in answer.json
+    assert [line["reason"] for line in world.log.lines if line["event"] == "part away"] == [
+        "The database at 10.0.0.7 is away."
+    ]
+    assert (await world.ask("POST", PATH + "unavailable")).json["detail"] == "The database is away."
 
 
 async def test_hints_and_details_come_along():
