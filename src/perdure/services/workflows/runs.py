@@ -139,6 +139,11 @@ class Runs:
         self, tenant: str, by: str, run: str, *, path: str | None = None, input: Json = None, version: str | None = None
     ) -> Started:
         """A new run with the history of this one up to a path, with another input or another version of its workflow."""
+        if path is not None and input is not None:
+            raise Invalid(
+                "A fork from a step keeps the input that its steps were made with.",
+                hint="Leave `path` out, and it begins anew with the other input; or leave `input` out.",
+            )
         origin = await self.get(tenant, run)
         workflow = f"{origin.namespace}.{origin.name}"
         document = None

@@ -128,7 +128,7 @@ class Skip(Shape):
 
 class Fork(Shape):
     path: Annotated[Path | None, Field(description="Up to where the history is kept; absent: nothing of it.")] = None
-    input: Any = None
+    input: Annotated[Any, Field(description="Another input, to begin anew with: not together with `path`.")] = None
     version: Number | None = None
 
 

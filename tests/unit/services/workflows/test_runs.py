@@ -195,6 +195,8 @@ async def test_fork_with_another_input_or_version(world):
     assert (await world.service.runs.get(TENANT, newer.run)).origin == run
     with pytest.raises(NotFound):
         await world.service.runs.fork("other", BY, run)
+    with pytest.raises(Invalid, match="keeps the input"):
+        await world.service.runs.fork(TENANT, BY, run, path="/do/0/a", input={"n": 5})
 
 
 class LateEngine:
