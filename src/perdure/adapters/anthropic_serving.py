@@ -48,7 +48,7 @@ class MessagesWire:
 
     dialect = anthropic_wire.DIALECT
     path = "/v1/messages"
-    passed = (anthropic_wire.BETA,)
+    passed: tuple[str, ...] = (anthropic_wire.BETA,)
 
     def read(self, body: Any, key: str) -> Wanted:
         """A request. Raises Invalid."""

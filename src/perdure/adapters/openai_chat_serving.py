@@ -58,7 +58,7 @@ class ChatWire:
 
     dialect = openai_chat_wire.DIALECT
     path = "/v1/chat/completions"
-    passed = ()
+    passed: tuple[str, ...] = ()
 
     def read(self, body: Any, key: str) -> Wanted:
         """A request. Raises Invalid."""

@@ -46,7 +46,7 @@ class ResponsesWire:
 
     dialect = openai_responses_wire.DIALECT
     path = "/v1/responses"
-    passed = ()
+    passed: tuple[str, ...] = ()
 
     def read(self, body: Any, key: str) -> Wanted:
         """A request. Raises Invalid."""
