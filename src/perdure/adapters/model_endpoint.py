@@ -19,6 +19,7 @@ from perdure.ports.egress import Egress, EgressFailed, EgressRefused, Streamed
 from perdure.ports.model import Failure, ModelFailed
 
 BUSY = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
+_JSON = "application/json"
 _MOST_SAID = 65_536
 _IDLE = 120.0
 """Seconds that a stream may stand still, pings included; `model_timeouts.py` is stricter about what is said."""
@@ -87,7 +88,7 @@ class Endpoint:
         """
         sent = {"accept": "text/event-stream", **headers}
         async with contextlib.aclosing(
-            self._stream(path, body, Events().feed, key=key, timeout=timeout, headers=sent, until=until)
+            self._stream(path, body, Events().feed, key=key, timeout=timeout, headers=sent, until=until, whole=_event)
         ) as events:
             async for event in events:
                 yield event
@@ -114,7 +115,9 @@ class Endpoint:
         timeout: float,
         headers: Mapping[str, str],
         until: Callable[[], bool] = lambda: False,
+        whole: Callable[[bytes], T] | None = None,
     ) -> AsyncGenerator[T, None]:
+        """`whole` makes one item of an answer that came whole: some endpoints cannot stream, and say nothing of it."""
         secret = await self._secret()
         sent = {**self._headers(secret, key, ""), **headers}
         hidden = _without(secret)
@@ -125,6 +128,11 @@ class Endpoint:
                 if streamed.status != 200:
                     said = hidden.content(await _beginning(streamed))
                     raise self._refusal(secret, streamed.status, streamed.headers, said)
+                if whole is not None and _JSON in streamed.headers.get("content-type", ""):
+                    said = hidden.content(b"".join([chunk async for chunk in streamed.body]))
+                    for item in [whole(said)] if said.lstrip()[:1] == b"{" else feed(said):
+                        yield item
+                    return
                 async for chunk in streamed.body:
                     for item in feed(hidden.content(chunk)):
                         yield item
@@ -161,6 +169,10 @@ class Endpoint:
             text += f" Check the key in {self._where}."
         wait = _wait(headers.get("retry-after", ""), self._clock.now())
         return ModelFailed(_clean(text, secret), failure=failure, status=status, again=status in BUSY, wait=wait)
+
+
+def _event(said: bytes) -> Event:
+    return Event("", said.decode("utf-8", "replace"))
 
 
 def bearer(secret: str) -> dict[str, str]:

@@ -132,7 +132,7 @@ class Stream:
         return chunks
 
     def _choice(self, choice: dict[str, Any]) -> list[Chunk]:
-        delta = choice.get("delta") or {}
+        delta = choice.get("delta") or choice.get("message") or {}  # the second of who cannot stream
         has_more = delta.get("content") or delta.get("tool_calls")
         if self._reason is not None and has_more:
             raise broken("more was said after its end")
@@ -142,16 +142,16 @@ class Stream:
         if extra or logprobs:
             piece = {"delta": extra, **({"logprobs": logprobs} if logprobs else {})}
             chunks.append(MoreDelta(DIALECT, piece, "".join(text for text in extra.values() if isinstance(text, str))))
-        for call in delta.get("tool_calls") or ():
-            chunks += self._more(call)
+        for place, call in enumerate(delta.get("tool_calls") or ()):
+            chunks += self._more(call.get("index", place), call)
         if delta.get("refusal"):
             self._reason = "content_filter"
         self._reason = self._reason or choice.get("finish_reason")
         return chunks
 
-    def _more(self, call: dict[str, Any]) -> list[CallDelta]:
+    def _more(self, mark: Any, call: dict[str, Any]) -> list[CallDelta]:
         """A piece of a call. Some endpoints number all calls 0: another id is another call."""
-        mark, id, function = call.get("index", 0), call.get("id") or "", call.get("function") or {}
+        id, function = call.get("id") or "", call.get("function") or {}
         slot = self._slots.get(mark)
         chunks = []
         if slot is None or (id and self._ids[slot] and id != self._ids[slot]):

@@ -12,7 +12,7 @@ from perdure.adapters.clock import SystemClock, TestClock
 from perdure.adapters.egress import HttpEgress
 from perdure.adapters.model_retries import RetriedModel
 from perdure.adapters.openai import OpenAIModel
-from perdure.ports.model import Message, ModelFailed, Request
+from perdure.ports.model import Message, ModelFailed, Request, TextDelta
 from tests.servers.model_endpoint import completion, endpoint, refusal
 
 KEY = "sk-canary-1234567890"
@@ -58,6 +58,22 @@ async def test_a_question_and_its_answer():
     ]
     assert serving.headers[0]["idempotency-key"] == "key-1"
     assert serving.headers[0]["authorization"] == f"Bearer {KEY}"
+
+
+@pytest.mark.parametrize("calls", [[], ["a", "b"]])
+async def test_who_cannot_stream_answers_whole(calls):
+    made = [{"type": "function", "function": {"name": name, "arguments": '{"n": 1}'}} for name in calls]
+    more = {"tool_calls": made, "finish": "tool_calls"} if calls else {}
+    egress = HttpEgress(["127.0.0.1"])
+    async with endpoint(lambda body, _: completion("Hi.", **more)) as serving:
+        model = OpenAIModel(egress, SystemClock(), url=serving.url, key=KEY, model="small")
+        chunks = [chunk async for chunk in model.stream(request())]
+        whole = await model.ask(request())
+    await egress.close()
+    assert serving.requests[0]["stream"] is True
+    assert chunks[0] == TextDelta("Hi.")
+    assert chunks[-1] == whole
+    assert [call.name for call in whole.tool_calls] == calls
 
 
 async def test_no_key_no_header():
