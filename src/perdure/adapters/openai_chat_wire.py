@@ -85,7 +85,9 @@ def answer(wire: Any, model: str) -> Answer:
 
 def _more(said: dict[str, Any], logprobs: Any, used: Any, *, is_refusal: bool = False) -> dict[str, Any]:
     """Of an answer: `message`, `logprobs`, `details` of the usage, `refusal`, those that are there."""
-    details = (used or {}).get("completion_tokens_details")
+    details = used.get("completion_tokens_details") if used else None
+    if not (said or logprobs or details or is_refusal):
+        return {}
     told = {"message": said, "logprobs": logprobs, "details": details, "refusal": is_refusal}
     return {name: value for name, value in told.items() if value}
 
@@ -137,7 +139,6 @@ class Stream:
         if self._reason is not None and has_more:
             raise broken("more was said after its end")
         chunks: list[Chunk] = [*self._gathered.text(delta.get("content") or "")]
-        chunks += self._gathered.text(delta.get("refusal") or "")
         extra, logprobs = rest(delta, _SAID), choice.get("logprobs")
         if extra or logprobs:
             piece = {"delta": extra, **({"logprobs": logprobs} if logprobs else {})}
@@ -145,6 +146,7 @@ class Stream:
         for place, call in enumerate(delta.get("tool_calls") or ()):
             chunks += self._more(call.get("index", place), call)
         if delta.get("refusal"):
+            chunks += self._gathered.text(delta["refusal"])
             self._reason = "content_filter"
         self._reason = self._reason or choice.get("finish_reason")
         return chunks
