@@ -17,6 +17,7 @@ from perdure.adapters.database import in_directory, open_database
 from perdure.adapters.database_postgres import PostgresDatabase
 from perdure.adapters.database_sqlite import SqliteDatabase
 from perdure.adapters.egress import HttpEgress
+from perdure.adapters.file_spool import FileSpool
 from perdure.adapters.logs import LineLog, bridge
 from perdure.adapters.memory_bus import MemoryBus
 from perdure.adapters.memory_cache import MemoryCache
@@ -173,8 +174,11 @@ class Opening:
             price=functools.lru_cache(1024)(functools.partial(edge.price, installation)),
             workflow=published,
             canonical=functools.partial(edge.canonical, installation),
+            spool=None if self.settings.database_url else FileSpool(self.directory / "bills"),
         )
         service = Agents(ground, is_heard=self.role != "worker")
+        self.last.push_async_callback(service.accounts.bills.close)
+        await service.accounts.bills.restore()
         if self.works:
             await service.executions.sweep()  # before models are asked: who comes back misses nothing of what is said
             self.task("executions", service.executions.run)
@@ -366,7 +370,6 @@ async def opened(
         watched = readiness.watched(cache, bus)
         warnings += installation.warnings + await missing(watched)
         models = edge.model_gateway(installation, settings, cache, agents.accounts, log)
-        stack.push_async_callback(models.close)
         parts = Parts(
             identity=identity.who,
             cache=cache,

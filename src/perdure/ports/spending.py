@@ -1,7 +1,7 @@
 """On whose account a model is asked, and whether there is anything left on it."""
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping
 from typing import Any, Protocol
 
 import msgspec
@@ -74,8 +74,8 @@ class Spending(Protocol):
         """What it cost (`Answer.usage`). Once for each `Spender.call`."""
         ...
 
-    def end_all(self, ended: Sequence[tuple[Permit, dict[str, Any]]]) -> Awaitable[None]:
-        """As `end`, for many that were answered in the same moment: cheaper."""
+    def end_soon(self, permit: Permit, usage: dict[str, Any]) -> bool:
+        """As `end`, together with others of the next moment: cheaper. False where something waits for it: then `end` is to follow."""
         ...
 
     def abandon(self, permit: Permit) -> Awaitable[None]:
@@ -92,8 +92,8 @@ class Unlimited:
     async def end(self, permit: Permit, usage: dict[str, Any]) -> None:
         return
 
-    async def end_all(self, ended: Sequence[tuple[Permit, dict[str, Any]]]) -> None:
-        return
+    def end_soon(self, permit: Permit, usage: dict[str, Any]) -> bool:
+        return True
 
     async def abandon(self, permit: Permit) -> None:
         return
@@ -118,8 +118,8 @@ class Later:
     async def end(self, permit: Permit, usage: dict[str, Any]) -> None:
         await self._spending.end(permit, usage)
 
-    async def end_all(self, ended: Sequence[tuple[Permit, dict[str, Any]]]) -> None:
-        await self._spending.end_all(ended)
+    def end_soon(self, permit: Permit, usage: dict[str, Any]) -> bool:
+        return self._spending.end_soon(permit, usage)
 
     async def abandon(self, permit: Permit) -> None:
         await self._spending.abandon(permit)

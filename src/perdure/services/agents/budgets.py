@@ -23,6 +23,7 @@ from perdure.services.agents.models import (
     Per,
     Scope,
     Standing,
+    Usage,
     checked_line,
     ends,
     window,
@@ -166,7 +167,12 @@ class Budgets:
 
     # For who spends
 
-    async def accounts(self, spender: Spender) -> list[Account]:
+    def are_none(self, tenant: str) -> bool:
+        """Nothing counts what this tenant spends, as far as it is known here."""
+        known = self._known.get(tenant)
+        return known is not None and not known.budgets
+
+    async def accounts(self, spender: Spender | Usage) -> list[Account]:
         """What a request of this spender counts in. No query while the budgets are known here."""
         known = await self._budgets_of(spender.tenant)
         if not known.budgets:

@@ -4,7 +4,6 @@ One way for all wires: rules before, answers that are kept, budget, model, rules
 before the model is asked. HTTP is in `routes_gateway.py`.
 """
 
-import asyncio
 import contextlib
 import os
 from collections.abc import AsyncGenerator, Callable
@@ -28,8 +27,6 @@ _CHARACTERS = 3
 """Of one token, at least: what is held back errs to the safe side."""
 _CHARACTERS_USUAL = 4
 _ID, _AHEAD = 12, 64
-_TOGETHER = 0.002
-"""Seconds for which what answers cost is gathered before it is written."""
 
 
 class Models(Model, Protocol):
@@ -87,8 +84,6 @@ class ModelGateway:
         self._models = ground.models
         self._spending = ground.spending
         self._ids: list[str] = []
-        self._told: list[tuple[Permit, dict[str, Any]]] = []
-        self._settling: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
         return f"ModelGateway({self._models!r}, {self._ground.guardrails!r}, {self._ground.answers!r})"
@@ -128,7 +123,7 @@ class ModelGateway:
             return self._judged(asked, found)
         await self._begin(asked)
         answer = await self._models.ask(asked.request)
-        asked.usage = answer.usage
+        self._paid(asked, answer.usage)
         await self._keep(asked, answer)
         return self._judged(asked, answer)
 
@@ -145,7 +140,7 @@ class ModelGateway:
         async with contextlib.aclosing(self._models.stream(asked.request)) as chunks:
             async for chunk in chunks:  # to its end: who stops at the answer loses the connection to the provider
                 if isinstance(chunk, Answer):
-                    asked.usage = chunk.usage
+                    self._paid(asked, chunk.usage)
                     await self._keep(asked, chunk)
                     for piece in pieces(self._judged(asked, chunk)) if is_held else (chunk,):
                         yield piece
@@ -160,38 +155,8 @@ class ModelGateway:
         await self._begin(asked, reckoned(asked.request, 0))
         checked = msgspec.structs.replace(texts, texts=tuple(message.text for message in asked.request.messages))
         made = await self._models.embed(checked)
-        asked.usage = made.usage
+        self._paid(asked, made.usage)
         return made
-
-    async def settle_soon(self, asked: Asked) -> None:
-        """As `settle`, for one that was answered: together with the others of the next moment, in one transaction;
-        but at once where a budget waits for it."""
-        permit, usage = asked.permit, asked.usage
-        if permit is None or permit.holds or usage is None:
-            await self.settle(asked)
-            return
-        asked.permit = None
-        self._told.append((permit, usage))
-        if self._settling is None:
-            self._settling = asyncio.create_task(self._settle_all())
-
-    async def close(self) -> None:
-        """Nothing is left untold."""
-        if self._settling is not None:
-            await self._settling
-
-    async def _settle_all(self) -> None:
-        try:
-            while self._told:
-                await asyncio.sleep(_TOGETHER)
-                told, self._told = self._told, []
-                try:
-                    await self._spending.end_all(told)
-                except Exception as error:  # noqa: BLE001 - the next ones are to be told nevertheless
-                    rows = [{"call": permit.spender.call, "usage": usage} for permit, usage in told]
-                    self._ground.log("error", "usage not recorded", rows=rows, error=str(error))
-        finally:
-            self._settling = None
 
     async def settle(self, asked: Asked) -> None:
         """Tell what it cost. Of an answer that nobody waited for, or that broke off, it is reckoned by its length."""
@@ -229,6 +194,13 @@ class ModelGateway:
             tokens=reckoned(asked.request) if tokens is None else tokens,
         )
 
+    def _paid(self, asked: Asked, usage: dict[str, Any]) -> None:
+        """Before anything of the answer leaves, so that a process that is killed then has its bill. What a budget waits for
+        is left to `settle`."""
+        asked.usage = usage
+        if asked.permit is not None and self._spending.end_soon(asked.permit, usage):
+            asked.permit = None
+
     async def _kept(self, asked: Asked) -> Answer | None:
         """An answer that was given before. It costs nothing, and is counted nevertheless."""
         answers = self._ground.answers
@@ -242,7 +214,7 @@ class ModelGateway:
         asked.source = "miss" if found is None else "hit"
         if found is not None:
             await self._begin(asked, 0)
-            asked.usage = {**found.usage, "cost": 0.0, "isKept": True}
+            self._paid(asked, {**found.usage, "cost": 0.0, "isKept": True})
         return found
 
     async def _question(self, asked: Asked) -> tuple[float, ...] | None:
@@ -259,7 +231,7 @@ class ModelGateway:
         try:
             await self._begin(own, len(text) // _CHARACTERS + 1)
             made = await self._models.embed(Texts(texts=(text,), key=self.id(), model=answers.embedding))
-            own.usage = made.usage
+            self._paid(own, made.usage)
         except ModelFailed as failed:
             self.log("no vector of a question", error=str(failed))
             return None

@@ -35,7 +35,8 @@ def router(service: Agents) -> APIRouter:
         routes_chat.router(service.definitions, service.executions, service.contexts, within),
     ):
         all_routes.include_router(part, dependencies=[Depends(within)])
-    for part in (_prompts(service.prompts), routes_spending.router(service.records, service.budgets)):
+    money = routes_spending.router(service.records, service.budgets, service.accounts.bills)
+    for part in (_prompts(service.prompts), money):
         all_routes.include_router(part)
     return all_routes
 

@@ -149,7 +149,7 @@ class _Answering:
 
 
 class Told(Response):
-    """An answer that is there; what it cost is told once it was sent."""
+    """An answer that is there; what a budget waits for is told once it was sent."""
 
     def __init__(self, gateway: ModelGateway, asked: Asked, body: bytes) -> None:
         self._gateway = gateway
@@ -163,7 +163,7 @@ class Told(Response):
             await send({"type": "http.response.start", "status": 200, "headers": headers + _marks(self._asked)})
             await send({"type": "http.response.body", "body": self.body})
         finally:
-            await self._gateway.settle_soon(self._asked)
+            await self._gateway.settle(self._asked)
 
 
 class Telling(Response):
@@ -196,7 +196,7 @@ class Telling(Response):
                 raise
         finally:
             gone.cancel()
-            await self._gateway.settle_soon(self._asked)
+            await self._gateway.settle(self._asked)
 
     async def _pump(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:

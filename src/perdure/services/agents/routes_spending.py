@@ -10,6 +10,7 @@ from perdure.errors import Invalid, NotFound
 from perdure.ports.edge import Caller, caller, permission
 from perdure.ports.shapes import Line
 from perdure.services.agents import shapes
+from perdure.services.agents.bills import Bills
 from perdure.services.agents.budgets import Budgets, Wanted
 from perdure.services.agents.usage import FIELDS, MOST, Records, cursor, rows_as_csv, sums_as_csv
 
@@ -68,9 +69,9 @@ Group = Annotated[
 ]
 
 
-def router(records: Records, budgets: Budgets) -> APIRouter:
-    """Everything about money."""
-    all_routes = APIRouter()
+def router(records: Records, budgets: Budgets, bills: Bills) -> APIRouter:
+    """Everything about money. Whoever asks sees what was answered before."""
+    all_routes = APIRouter(dependencies=[Depends(bills.settled)])
     for part in (_usage(records), _exports(records), _budgets(budgets)):
         all_routes.include_router(part)
     return all_routes

@@ -22,6 +22,7 @@ from perdure.ports.clock import Clock
 from perdure.ports.database import Database
 from perdure.ports.engine import Engine
 from perdure.ports.ids import new_id
+from perdure.ports.spool import Spool
 
 
 class Price(Protocol):
@@ -51,6 +52,8 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     canonical: Callable[[str], str] = str
     """The whole name of a model (`provider/model`, a provider, a route), however it was asked for."""
     chance: Callable[[int], bytes] = os.urandom
+    spool: Spool | None = None
+    """Where bills wait that a killed process would lose."""
     recent: float = 2.0
     """Seconds for which budgets, changed in another process, may be out of date here."""
 

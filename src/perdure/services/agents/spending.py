@@ -11,7 +11,7 @@ import functools
 import logging
 import math
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -20,6 +20,7 @@ from perdure.errors import Exhausted, Unavailable
 from perdure.ports.spending import Permit, Spender
 from perdure.services.agents import models
 from perdure.services.agents.allowance import refuse_others
+from perdure.services.agents.bills import Bills
 from perdure.services.agents.budgets import Account, Budgets
 from perdure.services.agents.models import NANO, Usage
 from perdure.services.agents.service import Ground
@@ -54,6 +55,7 @@ class Accounts:
         self._budgets = budgets
         self._records = records
         self._patience = patience
+        self.bills = Bills(self._record_all, ground.spool)
         self._freed = asyncio.Event()
         self._runs: OrderedDict[tuple[str, str], tuple[str, str, str]] = OrderedDict()
 
@@ -86,25 +88,23 @@ class Accounts:
         """Record it, count it on every account once, and free what was held."""
         one = _usage(permit, usage, self._ground.clock.now())
         try:
-            await self._told([one], functools.partial(self._record, one, permit.spender))
+            if await self._told([one], functools.partial(self._record, one)):
+                self.bills.done(one.tenant, one.call)
         finally:
             await self._free(permit.holds)
 
-    async def end_all(self, ended: Sequence[tuple[Permit, dict[str, Any]]]) -> None:
-        """As `end`; those that count in no budget are recorded together, in one transaction for each tenant."""
-        now = self._ground.clock.now()
-        counted: list[Awaitable[None]] = []
-        free: dict[str, list[Usage]] = {}
-        for permit, usage in ended:
-            if permit.holds or await self._budgets.accounts(permit.spender):
-                counted.append(self.end(permit, usage))
-            else:
-                free.setdefault(permit.spender.tenant, []).append(_usage(permit, usage, now))
-        for tenant, rows in free.items():
-            counted.append(self._told(rows, functools.partial(self._records.record_all, tenant, rows)))
-        await asyncio.gather(*counted)
+    def end_soon(self, permit: Permit, usage: dict[str, Any]) -> bool:
+        """Keep it for the next transaction. Where a budget may count it, that is for the case that `end` is never reached."""
+        self.bills.add(_usage(permit, usage, self._ground.clock.now()))
+        return not permit.holds and self._budgets.are_none(permit.spender.tenant)
 
-    async def _told(self, rows: list[Usage], record: Callable[[], Awaitable[None]]) -> None:
+    async def _record_all(self, tenant: str, rows: list[Usage]) -> bool:
+        """In one transaction, unless there may be a budget by now."""
+        if self._budgets.are_none(tenant):
+            return await self._told(rows, functools.partial(self._records.record_all, tenant, rows))
+        return all(await asyncio.gather(*(self._told([one], functools.partial(self._record, one)) for one in rows)))
+
+    async def _told(self, rows: list[Usage], record: Callable[[], Awaitable[None]]) -> bool:
         """Not lost while the database is away for a moment. The answer is bought: it is never lost for want of its bill."""
         for pause in (*_PAUSES, None):
             try:
@@ -113,13 +113,14 @@ class Accounts:
                 if pause is None:
                     for one in rows:
                         _log.error("What a request cost cannot be recorded: %s; %s", msgspec.to_builtins(one), error)
-                    return
+                    return False
                 await self._ground.clock.sleep(pause)
             else:
-                return
+                break
+        return True
 
-    async def _record(self, one: Usage, spender: Spender) -> None:
-        accounts = await self._budgets.accounts(spender)
+    async def _record(self, one: Usage) -> None:
+        accounts = await self._budgets.accounts(one)
         for account in accounts:
             await self._spent(account)  # a counter begins before the row is there, so that it is counted once
         if await self._records.record(one):

@@ -80,7 +80,7 @@ class Account:
 
     def __init__(self):
         self.begun, self.ended, self.abandoned = [], [], []
-        self.refuses = self.breaks = False
+        self.refuses = self.breaks = self.waits = False
 
     async def begin(self, spender, *, model, tokens):
         if self.refuses:
@@ -93,9 +93,11 @@ class Account:
             raise Unavailable
         self.ended.append((permit.spender.call, usage))
 
-    async def end_all(self, ended):
-        for permit, usage in ended:
-            await self.end(permit, usage)
+    def end_soon(self, permit, usage):
+        if self.waits or self.breaks:
+            return False
+        self.ended.append((permit.spender.call, usage))
+        return True
 
     async def abandon(self, permit):
         self.abandoned.append(permit.spender.call)
@@ -182,36 +184,27 @@ async def test_an_answer_is_given_even_when_its_cost_cannot_be_recorded():
     assert (answer.text, world.lines) == ("hello", ["usage not recorded"])
 
 
-async def test_what_answers_cost_is_told_together_and_before_the_end():
-    world = World()
-    for _ in range(3):
-        asked = world.asked()
-        await world.gateway.ask(asked)
-        await world.gateway.settle_soon(asked)
-    assert world.account.ended == []
-    await world.gateway.close()
-    assert len(world.account.ended) == 3
-    await world.gateway.close()
-
-
-async def test_what_cannot_be_recorded_holds_nothing_else_up():
-    world = World()
-    world.account.breaks = True
-    for _ in range(2):
-        asked = world.asked()
-        await world.gateway.ask(asked)
-        await world.gateway.settle_soon(asked)
-        await world.gateway.close()
-        world.account.breaks = False
-    assert (len(world.account.ended), world.lines) == (1, ["usage not recorded"])
-
-
-async def test_where_a_budget_waits_it_is_told_at_once():
+async def test_what_an_answer_cost_is_told_before_it_leaves_and_once():
     world = World()
     asked = world.asked()
     await world.gateway.ask(asked)
-    asked.permit = Permit(spender=asked.permit.spender, model="m", held=0.1, holds=(("tenant", 5),))
-    await world.gateway.settle_soon(asked)
+    assert len(world.account.ended) == 1
+    told = 0
+    async for chunk in world.gateway.stream(world.asked()):
+        told = len(world.account.ended) if isinstance(chunk, Answer) else told
+    assert told == 2
+    await world.gateway.settle(asked)
+    assert len(world.account.ended) == 2
+
+
+async def test_where_a_budget_waits_it_is_told_at_the_end():
+    world = World()
+    world.account.waits = True
+    asked = world.asked()
+    await world.gateway.ask(asked)
+    assert world.account.ended == []
+    await world.gateway.settle(asked)
+    await world.gateway.settle(asked)
     assert len(world.account.ended) == 1
 
 
@@ -288,7 +281,6 @@ async def test_what_a_reader_does_not_take_is_not_asked_for():
     client.takes.set()
     await running
     assert client.text.endswith("data: [DONE]\n\n")
-    await world.gateway.close()
     assert world.account.ended[0][1]["outputTokens"] == 5
 
 

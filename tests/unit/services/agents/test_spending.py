@@ -74,16 +74,40 @@ async def test_fifty_at_once_pass_a_limit_by_one_request_at_most(world, scope):
 
 async def test_many_that_end_together_are_each_recorded_and_counted_once(world):
     async def begun(*calls, **more):
-        return [(await world.accounts.begin(spender(call, **more), model="m", tokens=10), ONE) for call in calls]
+        return [await world.accounts.begin(spender(call, **more), model="m", tokens=10) for call in calls]
 
-    free, again, theirs = await begun("a", "b"), await begun("b", "c"), await begun("d", key="key_1")
-    await world.accounts.end_all([*free, *again])
+    for permit in (*await begun("a", "b"), *await begun("b", "c")):
+        assert world.accounts.end_soon(permit, ONE)
+    late = await begun("d", key="key_1")
+    assert world.accounts.end_soon(late[0], ONE)
     await world.budgets.create(TENANT, BY, Wanted(scope="key", amount=1, hard=False))
-    await world.accounts.end_all([*free, *theirs, *theirs])
+    await world.accounts.bills.settled()
     assert sorted(row.call for row in await world.records.rows(TENANT, where={})) == ["a", "b", "c", "d"]
     [total] = await world.records.sums(TENANT, by=(), where={})
     assert (total.requests, total.input, total.cost) == (4, 24, 4 * NANO // 100)
     [account] = await world.budgets.accounts(spender("e", key="key_1"))
+    assert await world.accounts._spent(account) == NANO // 100
+
+
+async def test_what_a_budget_may_count_does_not_wait_for_others(world):
+    permit = await world.accounts.begin(spender("a"), model="m", tokens=10)
+    await world.budgets.create(TENANT, BY, Wanted(scope="tenant", amount=1, hard=False))
+    assert not world.accounts.end_soon(permit, ONE)
+    await world.accounts.begin(spender("b"), model="m", tokens=10)
+    assert not world.accounts.end_soon(permit, ONE)
+    await world.accounts.end(permit, ONE)
+    assert not any(world.accounts.bills._waiting.values())
+
+
+@pytest.mark.parametrize("hard", [True, False])
+async def test_what_is_told_at_once_and_together_is_counted_once(world, hard):
+    await world.budgets.create(TENANT, BY, Wanted(scope="tenant", amount=1, hard=hard))
+    permit = await world.accounts.begin(spender("a"), model="m", tokens=10)
+    assert not world.accounts.end_soon(permit, ONE)
+    await asyncio.gather(world.accounts.bills.settled(), world.accounts.end(permit, ONE))
+    [total] = await world.records.sums(TENANT, by=(), where={})
+    assert (total.requests, total.cost) == (1, NANO // 100)
+    [account] = await world.budgets.accounts(spender("b"))
     assert await world.accounts._spent(account) == NANO // 100
 
 
@@ -99,7 +123,8 @@ async def test_what_a_full_disk_refuses_is_recorded_when_there_is_room_again(wor
 
     world.ground.database.write = full
     try:
-        ending = asyncio.create_task(world.accounts.end_all([(permit, ONE)]))
+        world.accounts.end_soon(permit, ONE)
+        ending = asyncio.create_task(world.accounts.bills.settled())
         while not ending.done():
             await asyncio.sleep(0)
             world.clock.advance(1)
