@@ -173,6 +173,17 @@ def test_a_workflow_starts_another(program):
     assert (done.returncode, done.stdout) == (0, '{"greeting":"Hello, Ada!"}\n'), done.stderr
 
 
+def test_what_functions_print_stays_out_of_the_output(program):
+    program.write("chatty.py", 'import os\nfrom perdure import function\nprint("loading")\n\n@function(effect="read")\n'
+                  'def say():\n    print("said")\n    os.system("echo run")\n    os.write(1, b"written\\n")\n')  # fmt: skip
+    program.write("say.yaml", document("say", "  - a: { call: say }\n  - b: { set: { done: true } }\n"))
+    done = program.run("run", "say.yaml", "--functions", "chatty.py", "--quiet")
+    assert (done.returncode, done.stdout) == (0, '{"done":true}\n'), done.stderr
+    assert sorted(done.stderr.split()) == ["loading", "run", "said", "written"]
+    assert program.run("validate", "say.yaml", "--functions", "chatty.py", "--json").stdout == "[]\n"
+    assert "loading" not in program.run("functions", "list", "--functions", "chatty.py").stdout
+
+
 def test_a_workflow_that_nobody_waits_for_is_not_forgotten(program):
     program.write("slow.yaml", document("slow", "  - rest: { wait: PT0.3S }\n"))
     call = "await: false, workflow: { namespace: test, name: slow, version: 1.0.0 }"

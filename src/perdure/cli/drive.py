@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from perdure.cli import given, progress, tables
+from perdure.cli import apart, given, progress, tables
 from perdure.cli.main import INTERRUPTED
 from perdure.errors import NotFound
 from perdure.language.values import Json
@@ -105,13 +105,14 @@ class Desk:
         """The parts, put together and not open yet; nothing is on the disk for it."""
         from perdure import wiring  # heavy: all functions and the engine; not needed by --help
 
-        installation = wiring.installation(
-            self.directory,
-            self.settings,
-            modules=getattr(self.options, "functions", []),
-            secrets_file=getattr(self.options, "secrets", None),
-            environ=os.environ,
-        )
+        with apart.functions():
+            installation = wiring.installation(
+                self.directory,
+                self.settings,
+                modules=getattr(self.options, "functions", []),
+                secrets_file=getattr(self.options, "secrets", None),
+                environ=os.environ,
+            )
         for line in installation.warnings:
             print(f"perdure: {line}", file=sys.stderr)
         return installation
@@ -176,7 +177,8 @@ class Desk:
         """
         runner = asyncio.Runner()
         try:
-            answer = runner.run(_with_sigterm(work))
+            with apart.functions():
+                answer = runner.run(_with_sigterm(work))
         except (KeyboardInterrupt, asyncio.CancelledError):
             raise Interrupted from None
         finally:

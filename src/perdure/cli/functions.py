@@ -5,7 +5,7 @@ import sys
 
 import msgspec
 
-from perdure.cli import drive, given
+from perdure.cli import apart, drive, given
 
 _EPILOG = """\
 examples:
@@ -31,9 +31,11 @@ def execute(options: argparse.Namespace) -> int:
     """Print one or all."""
     from perdure import wiring  # heavy: all functions; not needed by --help
 
-    table = wiring.table(given.read_settings(), modules=options.functions)
+    with apart.functions():
+        table = wiring.table(given.read_settings(), modules=options.functions)
+        names = table.names()
     if options.verb == "list":
-        rows = [table.get(name, None) for name in sorted(table.names())]
+        rows = [table.get(name, None) for name in names]
         if options.json:
             _print_json(
                 [

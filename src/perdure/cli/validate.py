@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from perdure.cli import drive, given
+from perdure.cli import apart, drive, given
 from perdure.errors import MEANINGS, Invalid, PerdureError
 from perdure.language.findings import Finding
 from perdure.language.read import Reading, Unreadable
@@ -39,10 +39,11 @@ def execute(options: argparse.Namespace) -> int:
     """Check all documents, then tell; one that cannot be read does not hide the others."""
     from perdure import wiring  # heavy: all functions; not needed by --help
 
-    table = wiring.table(given.read_settings(), modules=options.functions)
     findings: list[tuple[str, Finding]] = []
-    for file in options.files:
-        findings += [(file, finding) for finding in findings_of(file, table)]
+    with apart.functions():
+        table = wiring.table(given.read_settings(), modules=options.functions)
+        for file in options.files:
+            findings += [(file, finding) for finding in findings_of(file, table)]
     if options.json:
         rows = [{"file": file, **msgspec.to_builtins(finding)} for file, finding in findings]
         sys.stdout.write(msgspec.json.format(msgspec.json.encode(rows), indent=2).decode() + "\n")
@@ -73,12 +74,13 @@ def are_runnable(readings: dict[str, Reading], table: "Table") -> bool:
     """Whether documents, by their files, have no errors; those they have are told on standard error."""
     from perdure.language.check import check  # heavy: the expression engine; not needed by --help
 
-    errors = [
-        (file, finding)
-        for file, reading in readings.items()
-        for finding in check(reading, functions=table)
-        if finding.severity == "error"
-    ]
+    with apart.functions():
+        errors = [
+            (file, finding)
+            for file, reading in readings.items()
+            for finding in check(reading, functions=table)
+            if finding.severity == "error"
+        ]
     for file, finding in errors:
         print(line(file, finding), file=sys.stderr)
     if errors:

@@ -22,7 +22,7 @@ from typing import Any, TypeVar, get_args, get_type_hints, overload
 
 import msgspec
 
-from perdure.errors import Invalid
+from perdure.errors import Invalid, PerdureError
 from perdure.functions.secret_use import SecretUse
 from perdure.interpreter.faults import problem
 from perdure.language.schemas import Schema
@@ -144,7 +144,7 @@ class PythonFunction:
     async def _made(self, given: dict[str, Any], context: Context) -> Json | Result:
         if self._takes_context:
             given["context"] = context
-        answer = await (self._code(**given) if self._is_async else self._in_thread(given))
+        answer = await (_awaited(self._code, given) if self._is_async else self._in_thread(given))
         if isinstance(answer, Result):
             return msgspec.structs.replace(answer, output=self._plain(answer.output))
         return self._plain(answer)
@@ -165,7 +165,7 @@ class PythonFunction:
         for name, kind in self._types.items():
             if name in converted and kind is not Any:
                 try:
-                    converted[name] = msgspec.convert(converted[name], kind)
+                    converted[name] = _as(converted[name], kind)
                 except msgspec.ValidationError as error:
                     raise _refused(self.name, f"{name}: {use.redact(str(error))}") from None
         return converted
@@ -211,8 +211,8 @@ def installed() -> list[Function]:
     for entry in entry_points(group=GROUP):
         try:
             loaded = entry.load()
-        except Exception as error:
-            raise Invalid(f"The functions of the entry point {entry.name} cannot be loaded: {error}.") from error
+        except (Exception, SystemExit) as error:
+            raise _broken(f"the entry point {entry.name}", error) from error
         found.extend(_functions_of(loaded) if isinstance(loaded, ModuleType) else [_described(loaded, entry.name)])
     return found
 
@@ -222,12 +222,45 @@ def redacted(problem: dict[str, Any], use: SecretUse) -> dict[str, Any]:
     return {key: use.redact(value) if isinstance(value, str) else value for key, value in problem.items()}
 
 
+def _as(value: Json, kind: Any) -> Any:
+    """The value as the parameter's type. 2.0 is a whole number to JSON Schema, and an expression may give it for 2."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError:
+        return msgspec.convert(_whole(value), kind)
+
+
+def _whole(value: Json) -> Json:
+    if isinstance(value, dict):
+        return {key: _whole(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _called(code: Callable[..., Any], given: dict[str, Any]) -> Any:
     try:
         return code(**given)
-    except (StopIteration, SystemExit) as error:
-        # No future can carry the one (the call would never be answered), and the other would end the whole process.
-        raise RuntimeError(f"{type(error).__name__}: {error}") from error
+    except BaseException as error:
+        # No future can carry a StopIteration (the call would never be answered), and what is no Exception would end the
+        # whole process, or nobody would hear of it; an interruption of the program itself never comes to a thread.
+        if isinstance(error, Exception) and not isinstance(error, StopIteration):
+            raise
+        raise RuntimeError(_told(error)) from error
+
+
+async def _awaited(code: Callable[..., Any], given: dict[str, Any]) -> Any:
+    try:
+        return await code(**given)
+    except (Exception, asyncio.CancelledError, GeneratorExit, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        raise RuntimeError(_told(error)) from error
+
+
+def _told(error: BaseException) -> str:
+    reason = str(error)
+    return f"{type(error).__name__}: {reason}" if reason else type(error).__name__
 
 
 def _described(code: Any, name: str) -> Function:
@@ -256,7 +289,7 @@ def _by_name(name: str) -> ModuleType:
             hint = "Give a module that can be imported from here, or the path of a .py file."
             raise Invalid(f"There is no module {name}.", hint=hint) from None
         raise _broken(name, error) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _broken(name, error) from error
 
 
@@ -274,14 +307,16 @@ def _from_path(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         sys.modules.pop(name, None)
         raise _broken(str(path), error) from error
     return module
 
 
-def _broken(name: str, error: Exception) -> Invalid:
-    return Invalid(f"{name} cannot be loaded: {type(error).__name__}: {error}.")
+def _broken(name: str, error: BaseException) -> Invalid:
+    if isinstance(error, PerdureError):
+        return Invalid(f"{name} cannot be loaded: {error.message}", hint=error.hint)
+    return Invalid(f"{name} cannot be loaded: {_told(error)}.")
 
 
 def _parameters(code: Callable[..., Any], name: str) -> tuple[dict[str, Any], bool]:

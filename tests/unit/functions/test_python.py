@@ -1,8 +1,10 @@
 """Python functions of the user: the decorator, schemas read off types, loading, faults."""
 
+import asyncio
 import dataclasses
 import datetime as dt
 import importlib.metadata
+import json
 import threading
 from typing import Annotated, Any, Literal
 
@@ -301,6 +303,47 @@ def test_a_file_may_be_called_like_a_module(folder):
 def test_loading_tells_what_is_wrong(folder, how, said):
     with pytest.raises(Invalid, match=said):
         load(how)
+
+
+@pytest.mark.parametrize(
+    "error", [BaseException("no"), SystemExit(3), KeyboardInterrupt(), GeneratorExit(), StopIteration()]
+)
+async def test_nothing_that_a_function_raises_ends_the_process_or_is_lost(error):
+    @function
+    def ends():
+        raise error
+
+    with pytest.raises(RuntimeError, match=type(error).__name__):
+        await asyncio.wait_for(wrapped(ends).execute({}, context()), 10)
+
+
+async def test_what_is_no_exception_of_an_async_function_is_its_fault_too():
+    @function
+    async def ends():
+        raise SystemExit(3)
+
+    with pytest.raises(RuntimeError, match="SystemExit: 3"):
+        await wrapped(ends).execute({}, context())
+
+
+async def test_a_whole_number_may_come_as_a_fraction_of_nothing():
+    @function
+    def twice(numbers: list[int], by: dict[str, int] | None = None) -> list[Any]:
+        return [number * 2 for number in numbers] + list((by or {}).values())
+
+    assert json.dumps(await wrapped(twice).execute({"numbers": [1.0, 2], "by": {"a": 3.0}}, context())) == "[2, 4, 3]"
+    with pytest.raises(FunctionFault):
+        await wrapped(twice).execute({"numbers": [1.5]}, context())
+
+
+def test_a_module_that_ends_the_process_is_refused(tmp_path):
+    (tmp_path / "leaving.py").write_text("import sys; sys.exit(5)")
+    with pytest.raises(Invalid, match="cannot be loaded: SystemExit: 5"):
+        load(str(tmp_path / "leaving.py"))
+    (tmp_path / "odd.py").write_text("import perdure\n@perdure.function(effect='odd')\ndef f(): ...")
+    with pytest.raises(Invalid, match="cannot be loaded: 'odd' is no effect.") as refused:
+        load(str(tmp_path / "odd.py"))
+    assert refused.value.hint == "Use read, idempotent or unsafe."
 
 
 def test_installed_packages_offer_functions_by_entry_points(folder, monkeypatch):
