@@ -41,7 +41,7 @@ def platform(tmp_path, engine, request):
         server = request.getfixturevalue("temporal_server")
         more = {
             "PERDURE_ENGINE": engine, "PERDURE_TEMPORAL_ADDRESS": server.target,
-            "PERDURE_TEMPORAL_INSTALLATION": f"test-{uuid.uuid4()}",
+            "PERDURE_TEMPORAL_INSTALLATION": f"test-{uuid.uuid4()}", "PERDURE_TEMPORAL_HEARTBEAT": "2",
         }  # fmt: skip
     made = PlatformProcess(tmp_path, PERDURE_MODEL_SCRIPT=str(tmp_path / "script.yaml"), **more)
     try:
@@ -91,7 +91,7 @@ def test_a_held_run_survives_kills_and_hears_of_its_budget(platform, how, took_p
         platform.environment["PERDURE_API_KEY"] = platform.key
         with platform.client() as client:
             run = client.do(runs.get(held))
-            [waiting] = [task for task in client.do(runs.tasks(held)).items if task.wait]
+            [waiting] = [task for task in client.do(runs.tasks(held)).items if "budget" in (task.wait or {})]
             assert (run.status, waiting.wait["budget"]) == ("waiting", budget.id)
             shown = platform.run("runs", "show", held, "--server", platform.address)
             assert "ask waits for the budget" in shown.stdout

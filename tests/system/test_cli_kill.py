@@ -42,7 +42,7 @@ def ledger(program: Program) -> list[str]:
     return path.read_text().split() if path.exists() else []
 
 
-def until(true, seconds: float = 30) -> None:
+def until(true, seconds: float = 90) -> None:
     """Wait for something another process does."""
     deadline = time.monotonic() + seconds
     while not true():

@@ -6,7 +6,6 @@ import time
 
 import pytest
 
-from tests.servers.rabbitmq import rabbit_server  # noqa: F401 - a fixture
 from tests.system.cluster import Balancer, Cluster, Load, approved, until
 
 LOAD = b"""
@@ -20,7 +19,7 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory, postgres_server, valkey_server, rabbit_server, temporal_server):  # noqa: F811
+def cluster(tmp_path_factory, postgres_server, valkey_server, rabbit_server, temporal_server):
     made = Cluster(
         tmp_path_factory.mktemp("cluster"),
         PERDURE_DATABASE_URL=postgres_server.database(f"cluster_{next(_numbers)}"),

@@ -8,7 +8,6 @@ import uuid
 
 import pytest
 
-from tests.servers.rabbitmq import rabbit_server  # noqa: F401 - a fixture
 from tests.servers.temporal import free_port
 from tests.system.program import Program
 

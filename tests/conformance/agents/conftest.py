@@ -5,7 +5,7 @@ import pytest
 from perdure.adapters.clock import TestClock
 from perdure.adapters.database import open_database
 from perdure.migrations import histories
-from tests.servers.postgres import of_services, postgres_server  # noqa: F401 - a fixture
+from tests.servers.postgres import of_services
 from tests.unit.services.agents.conftest import opened
 
 

@@ -5,7 +5,6 @@ import pytest
 from perdure.adapters.rabbitmq_bus import RabbitBus
 from perdure.errors import Unavailable
 from tests.conformance.bus.conftest import Ear
-from tests.servers.rabbitmq import rabbit_server  # noqa: F401 - a fixture
 
 EVENT = {"specversion": "1.0", "id": "1", "source": "/perdure/test", "type": "dev.test.secured.v1"}
 
@@ -23,7 +22,7 @@ async def opened():
         await one.close()
 
 
-async def test_events_travel_sealed(rabbit_server, opened, took_part):  # noqa: F811
+async def test_events_travel_sealed(rabbit_server, opened, took_part):
     took_part(f"RabbitMQ {rabbit_server.version} over TLS")
     bus, ear = opened(rabbit_server.secure_url), Ear()
     await bus.subscribe("secured", "workflow.events", (EVENT["type"],), ear)
@@ -32,11 +31,11 @@ async def test_events_travel_sealed(rabbit_server, opened, took_part):  # noqa: 
     assert ear.heard == [EVENT]
 
 
-async def test_a_certificate_of_nobody_that_is_trusted_is_refused(rabbit_server, opened):  # noqa: F811
+async def test_a_certificate_of_nobody_that_is_trusted_is_refused(rabbit_server, opened):
     with pytest.raises(Unavailable, match="CERTIFICATE_VERIFY_FAILED"):
         await opened(rabbit_server.secure_url.partition("?")[0]).check()
 
 
-async def test_a_server_that_speaks_no_tls_is_refused(rabbit_server, opened):  # noqa: F811
+async def test_a_server_that_speaks_no_tls_is_refused(rabbit_server, opened):
     with pytest.raises(Unavailable, match="RabbitMQ cannot be reached"):
         await opened(rabbit_server.url.replace("amqp:", "amqps:")).check()

@@ -6,7 +6,6 @@ import pytest
 
 from perdure.adapters.database import open_database
 from perdure.migrations import histories
-from tests.servers.postgres import postgres_server  # noqa: F401 - a fixture
 from tests.unit.services.identity.conftest import Identity, ana  # noqa: F401 - a fixture
 
 _numbers = itertools.count(1)

@@ -9,7 +9,7 @@ from perdure.functions.agent import Agent
 from perdure.functions.approve import Approve
 from perdure.functions.table import Table
 from perdure.migrations import histories
-from tests.servers.postgres import of_services, postgres_server  # noqa: F401 - a fixture
+from tests.servers.postgres import of_services
 from tests.unit.services.workflows.conftest import World
 
 
