@@ -8,7 +8,7 @@ import contextlib
 import hashlib
 from collections.abc import Mapping
 from typing import Annotated, Any, Protocol
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import msgspec
 from fastapi import APIRouter, Depends
@@ -91,7 +91,7 @@ def router(inner: Inner, cache: Cache, runs: Runs) -> APIRouter:
     )
     async def complete(id: str, request: Request, by: By) -> Response:
         """A workflow with its versions, its newest runs and its schedules."""
-        address = f"{_PREFIX}/workflows/{quote(id, safe='')}"
+        address = f"{_PREFIX}/workflows/{id}"
         asked: dict[str, tuple[str, dict[str, Any]]] = {
             "versions": (f"{address}/versions", {"limit": _SHOWN}),
             "runs": (f"{_PREFIX}/runs", {"limit": _SHOWN, "workflow": id}),
@@ -119,7 +119,7 @@ def router(inner: Inner, cache: Cache, runs: Runs) -> APIRouter:
                     await runs.wait(by.tenant, run)
             except TimeoutError:
                 pass
-        found = _needed(await inner.ask(request, "GET", f"{_PREFIX}/runs/{quote(run, safe='')}"))
+        found = _needed(await inner.ask(request, "GET", f"{_PREFIX}/runs/{run}"))
         return Executed(ended=found.get("status") in ENDED, run=found)
 
     return routes

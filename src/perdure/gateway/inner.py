@@ -10,6 +10,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Scope
 
+from perdure.errors import NotFound
 from perdure.gateway.exchange import EXCHANGE, Exchange, exchange
 from perdure.gateway.problems import told
 from perdure.gateway.routing import Table
@@ -35,15 +36,19 @@ class Inner:
         return f"Inner({self._table()!r})"
 
     async def ask(self, request: Request, method: str, path: str, *, query: str = "", json: Any = None) -> Answer:
-        """Along goes only the `Idempotency-Key` of a change: whoever sends it again means the same one."""
+        """`path` as it is once decoded. Along goes only the `Idempotency-Key` of a change: whoever sends it again means the
+        same one."""
         body = b"" if json is None else msgspec.json.encode(json)
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))] if body else []
         key = request.headers.get("idempotency-key")
         if method == "POST" and key is not None:
             headers.append((b"idempotency-key", key.encode("latin-1")))
-        status, content = await self.exchanged(
-            self._scope(request.scope, method, path, query=query, headers=headers), body
-        )
+        try:
+            scope = self._scope(request.scope, method, path, query=query, headers=headers)
+        except NotFound as error:
+            status, _, problem = told(error)
+            return Answer(status, problem)
+        status, content = await self.exchanged(scope, body)
         return Answer(
             status, content if isinstance(content, dict) else msgspec.json.decode(content) if content else None
         )
@@ -85,7 +90,8 @@ class Inner:
         self, outer: Scope, method: str, path: str, *, query: str, headers: list[tuple[bytes, bytes]]
     ) -> dict[str, Any]:
         found, parameters, _ = self._table().find(method, path)
-        assert found is not None, f"the gateway asked itself for {method} {path}"
+        if found is None:  # an id that is a word of the API itself, such as `validate`
+            raise NotFound("There is nothing at this address.")
         inner = Exchange(exchange(outer).id, dict(headers))
         inner.entry = found
         kept = {name: outer[name] for name in ("type", "asgi", "http_version", "scheme", "client", "server", CALLER)}

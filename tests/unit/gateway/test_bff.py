@@ -117,6 +117,14 @@ async def test_a_workflow_with_what_belongs_to_it():
     assert (await world.ask("GET", "/api/v1/workflows/demo.one/complete", key="some")).status == 403
 
 
+@pytest.mark.parametrize("id", ["execute", "de mo", "é", "de%20mo"])
+async def test_a_word_of_the_api_is_no_workflow(id):
+    """`/workflows/execute` is an address where only a POST has a meaning."""
+    world, _ = made()
+    missing = await world.ask("GET", f"/api/v1/workflows/{id}/complete", key="all-a")
+    assert (missing.status, missing.json["code"]) == (404, "not-found")
+
+
 @pytest.mark.parametrize("wait", [0, 0.01])
 async def test_a_run_that_takes_longer_than_the_waiting(wait):
     world, service = made()
