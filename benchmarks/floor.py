@@ -1,13 +1,17 @@
 """The floor: W10 against ten bare durable commits of SQLite, turn by turn in one process, so that both meet the same disk.
 
-`python floor.py FOLDER ROUNDS` prints `{"perdure", "reads", "overwriting", "growing"}`: milliseconds of each round. `reads`
-is W10 of calls that are declared to read, which do not wait for the disk one by one (ADR 0021). A bare commit is one row of 200 bytes with the journal's own settings (WAL, synchronous FULL). It is cheapest on a log that is written over
-(`overwriting`); the log of a new database grows until it is first folded in (`growing`).
+`python floor.py FOLDER ROUNDS` prints `{"perdure", "reads", "journal", "machine", "overwriting", "growing"}`: milliseconds
+of each round. `reads` is W10 of calls that are declared to read, which do not wait for the disk one by one (ADR 0021).
+`journal` is W10's commits with nothing around them, `machine` the same with the machine that decides between them: what
+no engine of these two could go below. A bare commit is one row of 200 bytes with the journal's own settings (WAL,
+synchronous FULL). It is cheapest on a log that is written over (`overwriting`); the log of a new database grows until
+it is first folded in (`growing`).
 """
 
 import asyncio
 import json
 import sys
+import uuid
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from time import perf_counter
@@ -17,7 +21,12 @@ import apsw
 from perdure_rounds import READS10, TENANT, W10
 from rounds import CALLS
 
-from perdure.engines.embedded.journal import CHECKPOINT_PAGES
+from perdure.engines.embedded.batch import Batch
+from perdure.engines.embedded.journal import CHECKPOINT_PAGES, Journal
+from perdure.engines.embedded.values import encode
+from perdure.interpreter.commands import ScheduleCall
+from perdure.interpreter.events import CallCompleted, Event, Started
+from perdure.interpreter.machine import compile, step
 from perdure.settings import Settings
 from perdure.wiring import installation as assembled
 
@@ -45,10 +54,53 @@ def commit(connection: apsw.Connection, times: int) -> None:
             connection.execute("INSERT INTO facts (body) VALUES (?)", (BODY,))
 
 
+class Alone:
+    """What W10 commits, without an engine: no functions, no loop, nobody who looks on."""
+
+    def __init__(self, folder: Path) -> None:
+        self._journal = Journal(folder)
+        self._program = compile(W10)
+        self._facts = 0
+
+    def __repr__(self) -> str:
+        return f"Alone(facts={self._facts})"
+
+    async def stored(self) -> None:
+        """The rows alone."""
+        self._store(BODY, begins=True)
+        for _ in range(CALLS):
+            self._store(BODY)
+
+    async def decided(self) -> None:
+        """Each fact is handed to the machine as well."""
+        event: Event = Started(now=0, run="run", tenant=TENANT, seed="seed")
+        state = None
+        while True:
+            self._store(encode(event), begins=state is None)
+            state, commands = step(self._program, state, event)
+            call = next((command for command in commands if isinstance(command, ScheduleCall)), None)
+            if call is None:
+                return
+            event = CallCompleted(now=0, id=call.id)
+
+    def _store(self, body: bytes, *, begins: bool = False) -> None:
+        self._facts += 1
+        batch, number = Batch(), self._facts
+        if begins:
+            id, kept = str(uuid.uuid4()), "0" * 64
+            batch.add(
+                "add_run", (number, id, TENANT, "bench", "w10", "1", kept, kept, 0, number, 0, None, None, None, 0)
+            )
+        batch.add("add_journal", (number, number, 0, None, body))
+        self._journal.commit(batch)
+
+
 async def main(folder: Path, rounds: int) -> None:
     installation = assembled(folder / "perdure", Settings(), modules=[str(Path(__file__).parent / "noop.py")])
     engine = installation.engine
     overwriting, growing = bare(folder / "overwriting.db", grows=False), bare(folder / "growing.db", grows=True)
+
+    alone = Alone(folder / "alone")
 
     async def once(document: dict[str, Any]) -> None:
         run = await engine.wait(TENANT, await engine.start(TENANT, document, {}))
@@ -60,6 +112,8 @@ async def main(folder: Path, rounds: int) -> None:
     turns: list[tuple[str, Callable[[], Awaitable[None]]]] = [
         ("perdure", lambda: once(W10)),
         ("reads", lambda: once(READS10)),
+        ("journal", alone.stored),
+        ("machine", alone.decided),
         ("overwriting", lambda: ten(overwriting)),
         ("growing", lambda: ten(growing)),
     ]

@@ -88,9 +88,11 @@ def _floor(taken: dict[str, list[float]]) -> list[str]:
     order = sorted(range(len(taken["perdure"])), key=lambda number: sum(rounds[number] for rounds in taken.values()))
     calm = order[: len(order) // 4]
     lines = []
-    for ours, calls in (
-        ("perdure", "calls that may change something"),
-        ("reads", "calls that are declared to read"),
+    for ours, what in (
+        ("perdure", "W10 of calls that may change something"),
+        ("reads", "W10 of calls that are declared to read"),
+        ("journal", "What W10 commits, by our journal, and nothing else"),
+        ("machine", "The same with the machine that decides between the commits, and nothing else"),
     ):
         for theirs, log in (
             ("overwriting", "on a log that is written over"),
@@ -99,7 +101,7 @@ def _floor(taken: dict[str, list[float]]) -> list[str]:
             ratios = [our / their for our, their in zip(taken[ours], taken[theirs], strict=True)]
             low, middle, high = (sorted(ratios)[len(ratios) * part // 4] for part in (1, 2, 3))
             lines.append(
-                f"- W10 of {calls} ({median(taken[ours]):.2f} ms) against ten bare durable commits of SQLite {log} "
+                f"- {what} ({median(taken[ours]):.2f} ms) against ten bare durable commits of SQLite {log} "
                 f"({median(taken[theirs]):.2f} ms), turn by turn in one process, {len(ratios)} rounds: {middle:.2f} times "
                 f"(quartiles {low:.2f}-{high:.2f}), in the calmest quarter of the rounds "
                 f"{median(ratios[number] for number in calm):.2f} times"
