@@ -4,6 +4,8 @@ import json
 import os
 import re
 import stat
+import subprocess
+import sys
 
 import pytest
 
@@ -336,3 +338,14 @@ def test_the_reader_of_our_output_may_go_away(program):
     assert process.stderr.read() == ""
     process.stderr.close()
     assert process.wait(30) == 0
+
+
+@pytest.mark.parametrize("closed", [">&-", ">&- 2>&-", "<&- 2>&-"])
+def test_a_stream_that_the_caller_closed_leads_nowhere(program, closed):
+    program.write("greet.yaml", GREET)
+    command = f'"{sys.executable}" -m perdure run greet.yaml --input \'{{"name": "Ada"}}\' {closed}'
+    done = subprocess.run(
+        command, shell=True, cwd=program.folder, env=program.environment, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (0, "" if closed.startswith(">") else '{"greeting":"Hello, Ada!"}\n')
+    assert "bug" not in done.stderr

@@ -85,9 +85,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is not None:
         return _answer(list(arguments))
     gc.set_threshold(_GARBAGE)
+    _open_streams()
     code = _answer(sys.argv[1:])
     _leave(code)
     return code
+
+
+def _open_streams() -> None:
+    """A stream that the caller closed leads nowhere; a file of ours that got its number would be written to."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: PTH123, SIM115 - open for good, before pathlib is imported
 
 
 def _leave(code: int) -> None:
