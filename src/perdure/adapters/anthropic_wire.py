@@ -3,6 +3,7 @@
 Pure. Written from the public API reference; `anthropic_serving.py` is the other side of the same wire.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -39,6 +40,7 @@ BETA = "anthropic-beta"
 """The header with which callers ask for what is not settled yet: it goes along among the rest."""
 CHOICE = "tool_choice"
 _GROWING = {"thinking_delta": "thinking", "signature_delta": "signature"}
+_NO_ID = re.compile(r"[^A-Za-z0-9_-]")
 _NOTHING = "(empty)"
 """Instead of a text that is empty, which the wire does not take."""
 
@@ -231,14 +233,46 @@ def _usage(told: dict[str, Any], model: Any) -> dict[str, Any]:
 def _messages(messages: Iterable[Message], *, own: bool) -> list[dict[str, Any]]:
     """Neighbours of one role are one message; results of tools are the user's."""
     made: list[dict[str, Any]] = []
+    names = _Names()
     for message in messages:
         role = "assistant" if message.role == "assistant" else "user"
         if not made or made[-1]["role"] != role:
             made.append({"role": role, "content": []})
-        made[-1]["content"] += _blocks(message, own=own)
+        made[-1]["content"] += _blocks(names.of(message), own=own)
     for wire in made:
         wire["content"] = wire["content"] or [{"type": "text", "text": _NOTHING}]
     return made
+
+
+class _Names:
+    """Ids of calls as this wire takes them: of letters, digits, `_` and `-`, and each once. A conversation that began at
+    another provider may have others: results follow their calls in order."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+        self._open: dict[str, list[str]] = {}
+
+    def of(self, message: Message) -> Message:
+        """The message with such ids."""
+        if message.role == "tool":
+            told = self._open.get(message.tool_call)
+            id = told.pop(0) if told else _NO_ID.sub("_", message.tool_call)
+            return message if id == message.tool_call else msgspec.structs.replace(message, tool_call=id)
+        if not message.tool_calls:
+            return message
+        self._open = {}
+        calls = tuple(self._call(call) for call in message.tool_calls)
+        return message if calls == message.tool_calls else msgspec.structs.replace(message, tool_calls=calls)
+
+    def _call(self, call: ToolCall) -> ToolCall:
+        clean = id = _NO_ID.sub("_", call.id) or "call"
+        number = 1
+        while id in self._taken:
+            number += 1
+            id = f"{clean}-{number}"
+        self._taken.add(id)
+        self._open.setdefault(call.id, []).append(id)
+        return call if id == call.id else msgspec.structs.replace(call, id=id)
 
 
 def _blocks(message: Message, *, own: bool) -> list[dict[str, Any]]:
