@@ -55,7 +55,7 @@ async def test_nobody_waits_for_ever_until_a_run_is_durable(world, monkeypatch):
     await world.publish("w", SET)
     monkeypatch.setattr(runs, "START_SECONDS", 0.05)
     with monkeypatch.context() as full_disk:
-        full_disk.setattr(world.engine._worker, "durable", asyncio.get_running_loop().create_future)
+        full_disk.setattr(world.engine._worker.turns, "durable", asyncio.get_running_loop().create_future)
         with pytest.raises(Unavailable, match="not known yet"):
             await begun(world, {"n": 1}, key="k")
     assert (await world.settle(await begun(world, {"n": 1}, key="k"))).output == {"n": 1}
