@@ -61,7 +61,8 @@ def main() -> int:
     options = _options()
     # Told to go, it goes as after Ctrl-C: the shop, the model and the run are not left behind.
     for told in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(told, signal.default_int_handler)
+        if signal.getsignal(told) != signal.SIG_IGN:  # `nohup` wants it to go on
+            signal.signal(told, signal.default_int_handler)
     try:
         return _demonstrate(options)
     except Unfit as unfit:
