@@ -1,13 +1,23 @@
 """Queries on what was spent, on budgets, and on what happened to them."""
 
-import contextlib
 import operator
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Table, delete, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Table,
+    bindparam,
+    delete,
+    func,
+    literal_column,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import OperationalError
 
@@ -34,135 +44,111 @@ def add_usages(connection: Connection, tenant: str, given: Sequence[Usage]) -> l
     """Record requests with their sums. False for each that is recorded already, and changes nothing."""
     assert all(one.tenant == tenant for one in given)
     first = {one.call: one for one in reversed(given)}
-    insert, upsert = _INSERTS[connection.dialect.name]
-    new = insert(connection, list(first.values()))
-    added: dict[tuple[str, ...], list[Usage]] = {}
-    for call in new:
-        one = first[call]
-        added.setdefault((one.day, one.model, one.key, one.agent, one.project), []).append(one)
-    if added:
-        upsert(connection, [_sum(tenant, key, found) for key, found in added.items()])
+    new = _ADDING[connection.dialect.name](connection, list(first.values()))
     return [one.call in new and first[one.call] is one for one in given]
 
 
-def _sum(tenant: str, key: tuple[str, ...], found: Sequence[Usage]) -> dict[str, Any]:
+def _sums(given: Sequence[Usage], new: set[str]) -> list[dict[str, Any]]:
+    """Of those that are new, as rows."""
+    added: dict[tuple[str, ...], list[Usage]] = {}
+    for one in given:
+        if one.call in new:
+            added.setdefault((one.tenant, one.day, one.model, one.key, one.agent, one.project), []).append(one)
+    return [_sum(key, found) for key, found in added.items()]
+
+
+def _sum(key: tuple[str, ...], found: Sequence[Usage]) -> dict[str, Any]:
     return {
-        "tenant": tenant, **dict(zip(KEYS, key, strict=True)), "requests": len(found),
+        **dict(zip(("tenant", *KEYS), key, strict=True)), "requests": len(found),
         "input": sum(one.input for one in found), "output": sum(one.output for one in found),
         "cached": sum(one.cached for one in found), "cost": sum(one.cost or 0 for one in found),
         "unpriced": sum(one.cost is None for one in found),
     }  # fmt: skip
 
 
-class _Returning:
-    """A statement for many rows, which tells those that it changed."""
-
-    def __init__(self, statement: Any) -> None:
-        self._statement = statement
-
-    def __call__(self, connection: Connection, rows: list[dict[str, Any]]) -> set[str]:
-        return set(connection.execute(self._statement, rows).scalars())
-
-
-class _Returned(_Returning):
-    """The same for rows of `usage`."""
-
-    def __call__(self, connection: Connection, given: list[Any]) -> set[str]:
-        return super().__call__(connection, [values(usage, one) for one in given])
-
-
-class _Driven:
-    """The same on SQLite, by its driver: it takes a quarter of the time, in which no request is served."""
-
-    def __init__(self, statement: Any) -> None:
-        compiled = statement.compile(dialect=sqlite.dialect())
-        self._text = str(compiled)
-        self._places = operator.itemgetter(*compiled.positiontup)
-
-    def __call__(self, connection: Connection, rows: list[dict[str, Any]]) -> None:
-        driver: Any = connection.connection.driver_connection
-        with _known(self._text):
-            for row in rows:
-                driver.execute(self._text, self._places(row))
-
-
-class _Together:
-    """New rows of `usage` on SQLite, many by one statement: at the begin and the end of each one, threads wait for one another,
-    and requests with them."""
-
-    def __init__(self, statement: Any) -> None:
-        compiled = statement.compile(dialect=sqlite.dialect())
-        assert compiled.positiontup[-1] == "price"
-        self._one = str(compiled)
-        head, values, row = self._one.removesuffix(_UNLESS).partition(" VALUES ")
-        self._many = {size: f"{head}{values}{', '.join([row] * size)}" for size in _SIZES}
-        self._plain = operator.attrgetter(*compiled.positiontup[:-1])
-
-    def __call__(self, connection: Connection, given: list[Usage]) -> set[str]:
-        driver: Any = connection.connection.driver_connection
-        new: set[str] = set()
-        with _known(self._one):
-            for some in _cut(given):
-                if len(some) > 1 and self._are_new(driver, some):
-                    new.update(one.call for one in some)
-                else:
-                    new.update(one.call for one in some if driver.execute(self._one, self._row(one)).rowcount == 1)
-        return new
-
-    def _are_new(self, driver: Any, some: Sequence[Usage]) -> bool:
-        """All of them are recorded now, or none of them because one was before."""
-        try:
-            driver.execute(self._many[len(some)], [value for one in some for value in self._row(one)])
-        except sqlite3.IntegrityError:
-            return False
-        return True
-
-    def _row(self, one: Usage) -> tuple[Any, ...]:
-        return (*self._plain(one), msgspec.json.encode(one.price).decode())
-
-
-_SIZES = (64, 8, 1)
-"""Rows of one statement: few statements are made ready once and used again."""
-_UNLESS = " ON CONFLICT DO NOTHING"
-
-
-def _cut(given: Sequence[Usage]) -> Iterator[Sequence[Usage]]:
-    """Into pieces of these sizes."""
-    at = 0
-    for size in _SIZES:
-        while at + size <= len(given):
-            yield given[at : at + size]
-            at += size
-
-
-@contextlib.contextmanager
-def _known(statement: str) -> Iterator[None]:
-    """What the driver reports is known by its kind: the disk is full, say, and it is tried again."""
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        raise OperationalError(statement, None, error) from error
-
-
-def _statements(dialect: Any) -> tuple[Any, Any]:
-    """Built once: building them takes longer than running them."""
-    insert, into = dialect.insert(usage), dialect.insert(sums)
-    return insert.on_conflict_do_nothing(), into.on_conflict_do_update(
-        index_elements=["tenant", *KEYS], set_={name: sums.c[name] + into.excluded[name] for name in _ADDED}
+def _upsert(insert: Any) -> Any:
+    return insert.on_conflict_do_update(
+        index_elements=["tenant", *KEYS], set_={name: sums.c[name] + insert.excluded[name] for name in _ADDED}
     )
 
 
-def _on_postgres() -> tuple[Any, Any]:
-    insert, upsert = _statements(postgresql)
-    return _Returned(insert.returning(usage.c.call)), _Returning(upsert.returning(sums.c.day))
+class _OnPostgres:
+    """Adds rows with their sums; the calls of those that were not there. Statements are built once: building them takes
+    longer than running them."""
+
+    def __init__(self) -> None:
+        self._insert = postgresql.insert(usage).on_conflict_do_nothing().returning(usage.c.call)
+        self._upsert = _upsert(postgresql.insert(sums))
+
+    def __call__(self, connection: Connection, given: list[Usage]) -> set[str]:
+        new = set(connection.execute(self._insert, [values(usage, one) for one in given]).scalars())
+        if new:
+            connection.execute(self._upsert, _sums(given, new))
+        return new
 
 
-def _on_sqlite() -> tuple[Any, Any]:
-    insert, upsert = _statements(sqlite)
-    return _Together(insert), _Driven(upsert)
+class _OnSqlite:
+    """The same by the driver. Many go in as one text and two statements, which let go of the interpreter while they work: the
+    thread that serves requests does not wait for rows that are made ready one by one."""
+
+    def __init__(self) -> None:
+        self._insert, self._places = _compiled(sqlite.insert(usage).on_conflict_do_nothing())
+        self._upsert, self._sum_places = _compiled(_upsert(sqlite.insert(sums)))
+        every = select(*_LISTED.values())
+        self._insert_all, _ = _compiled(sqlite.insert(usage).from_select(list(_LISTED), every))
+        keys = [_LISTED[name] for name in ("tenant", *KEYS)]
+        totals = [func.sum(_LISTED[name]) for name in ("input", "output", "cached")]
+        cost = func.sum(func.ifnull(_LISTED["cost"], literal_column("0")))
+        unpriced = func.count() - func.count(_LISTED["cost"])
+        # Without a WHERE, SQLite takes the ON of ON CONFLICT for that of a join: https://www.sqlite.org/lang_upsert.html
+        added_up = select(*keys, func.count(), *totals, cost, unpriced).where(text("true")).group_by(*keys)
+        self._upsert_all, _ = _compiled(_upsert(sqlite.insert(sums).from_select(["tenant", *KEYS, *_ADDED], added_up)))
+
+    def __call__(self, connection: Connection, given: list[Usage]) -> set[str]:
+        driver: Any = connection.connection.driver_connection
+        try:
+            if len(given) >= _MANY and self._are_new(driver, given):
+                return {one.call for one in given}
+            rows = (values(usage, one) for one in given)
+            new = {row["call"] for row in rows if driver.execute(self._insert, self._places(row)).rowcount == 1}
+            for row in _sums(given, new):
+                driver.execute(self._upsert, self._sum_places(row))
+        except sqlite3.OperationalError as error:  # known by this kind: the disk is full, say, and it is tried again
+            raise OperationalError(self._insert, None, error) from error
+        return new
+
+    def _are_new(self, driver: Any, given: list[Usage]) -> bool:
+        """All of them are recorded with their sums now, or nothing has changed because one was recorded before."""
+        rows = msgspec.json.encode([msgspec.structs.astuple(one) for one in given]).decode()
+        try:
+            driver.execute(self._insert_all, (rows,))
+        except sqlite3.IntegrityError:
+            return False
+        driver.execute(self._upsert_all, (rows,))
+        return True
 
 
-_INSERTS: dict[str, tuple[Any, Any]] = {"sqlite": _on_sqlite(), "postgresql": _on_postgres()}
+_MANY = 8
+"""Rows from which on one text is cheaper."""
+_LIST = func.json_each(bindparam("rows")).table_valued("value")
+_LISTED: dict[str, ColumnElement[Any]] = {
+    name: func.json_extract(_LIST.c.value, literal_column(f"'$[{place}]'"))
+    for place, name in enumerate(Usage.__struct_fields__)
+}
+_LISTED["price"] = func.json_quote(_LISTED["price"])
+"""The columns of rows that come as one text, a list of lists."""
+
+
+def _compiled(statement: Any) -> tuple[str, Any]:
+    """The text, and what takes its parameters from a row."""
+    compiled = statement.compile(dialect=sqlite.dialect())
+    return str(compiled), operator.itemgetter(*compiled.positiontup)
+
+
+_ADDING: dict[str, Callable[[Connection, list[Usage]], set[str]]] = {
+    "sqlite": _OnSqlite(),
+    "postgresql": _OnPostgres(),
+}
 
 
 def has_usage(connection: Connection, tenant: str, call: str) -> bool:
