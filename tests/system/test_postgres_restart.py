@@ -20,7 +20,8 @@ rows = Table("rows", metadata, Column("tenant", Text, primary_key=True), Column(
 
 
 @pytest.mark.slow
-async def test_what_was_acknowledged_is_there_once(took_part):
+async def test_what_was_acknowledged_is_there_once(took_part, monkeypatch):
+    monkeypatch.setattr("perdure.adapters.database_postgres.PATIENCE", 60)  # how long a server takes is not asked here
     with running() as server:
         took_part(f"PostgreSQL {server.version}, killed")
         database = await asyncio.to_thread(open_database, server.database("killed"), "killed", metadata, size=WRITERS)
@@ -57,7 +58,7 @@ async def test_what_was_acknowledged_is_there_once(took_part):
             await asyncio.sleep(chance.uniform(0.03, 0.3))
             await asyncio.to_thread(server.kill)
             await asyncio.to_thread(server.start)
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while len(acknowledged) <= before:
                     await asyncio.sleep(0.01)
         ending.set()
