@@ -147,8 +147,12 @@ def claim(connection: Connection, now: int, until: int, limit: int) -> list[Wait
 
 def next_due(connection: Connection) -> int | None:
     """From when on the next event can be claimed, or None when none waits."""
-    due: int | None = connection.execute(select(func.min(outbox.c.free)).where(outbox.c.sent.is_(None))).scalar_one()
+    due: int | None = connection.execute(_DUE).scalar_one()
     return due
+
+
+_DUE = select(func.min(outbox.c.free)).where(outbox.c.sent.is_(None))
+"""Built once: it is asked every second, beside requests."""
 
 
 def mark_sent(connection: Connection, numbers: Sequence[int], now: int) -> None:

@@ -66,6 +66,8 @@ from perdure.settings import Settings
 
 _log = logging.getLogger("perdure.platform")
 _AGAIN = 1.0
+_LOOK, _LOOK_ALONE = 1.0, 5.0
+"""Seconds between two looks at an outbox. Who is alone hears of all that is told, but not of what is sent anew from outside."""
 Database = SqliteDatabase | PostgresDatabase
 _Subscription = tuple[str, Exchange, tuple[str, ...], Listener]
 
@@ -270,7 +272,10 @@ class Opening:
         if not self.works and isinstance(bus, MemoryBus):
             return
         shared, inside = bool(self.settings.database_url), isinstance(bus, MemoryBus)
-        relay = Relay(database, bus, "workflow.events", clock=clock, alone=not shared, others=shared and inside)
+        relay = Relay(
+            database, bus, "workflow.events", clock=clock, poll=_LOOK if shared else _LOOK_ALONE, alone=not shared,
+            others=shared and inside,
+        )  # fmt: skip
         await relay.open()
         self.stack.push_async_callback(relay.close)
 

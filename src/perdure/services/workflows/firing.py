@@ -43,6 +43,8 @@ class FiringLoop:
         self._ground = ground
         self._runs = runs
         self._news = asyncio.Event()
+        self._moment: int | None = None
+        """The next one, as the last sweep has seen it."""
         self._cleaned = 0.0
 
     def __repr__(self) -> str:
@@ -58,7 +60,7 @@ class FiringLoop:
             pause = _IDLE
             self._news.clear()
             try:
-                pause = 0.0 if await self.sweep() else await self._pause()
+                pause = 0.0 if await self.sweep() else self._pause()
             except PerdureError as error:
                 _log.warning("Schedules wait: %s", error)
             except Exception:  # noqa: BLE001 - one schedule's trouble must not stop all others for ever
@@ -75,23 +77,22 @@ class FiringLoop:
             woken.cancel()
             slept.cancel()
 
-    async def _pause(self) -> float:
+    def _pause(self) -> float:
         """Until the next moment, at most `_IDLE`: other processes make schedules as well."""
-        moment = await self._next()
-        if moment is None:
+        if self._moment is None:
             return _IDLE
-        return min(_IDLE, max(0.001, (moment - self._ground.clock.now()) / 1000))
+        return min(_IDLE, max(0.001, (self._moment - self._ground.clock.now()) / 1000))
 
     async def _next(self) -> int | None:
         return await self._ground.database.read(EVERY, lambda c: store_schedules.next_moment(c, EVERY))
 
     async def sweep(self) -> bool:
-        """Everything that is due now; whether there was anything."""
+        """Everything that is due now; whether there was anything. Sees when the next is due."""
         ground = self._ground
         now = ground.clock.now()
         await self._clean(now)
-        moment = await self._next()  # nothing is written while nothing is due
-        if moment is None or moment > now:
+        self._moment = await self._next()  # nothing is written while nothing is due
+        if self._moment is None or self._moment > now:
             return False
         planned = await ground.database.write(EVERY, lambda tx: _planned(tx, now))
         found = await ground.database.write(
@@ -101,7 +102,10 @@ class FiringLoop:
         for one in sorted(found, key=lambda one: one.due):
             by_schedule.setdefault((one.tenant, one.schedule), []).append(one)
         await asyncio.gather(*(self._in_order(firings) for firings in by_schedule.values()))
-        return planned > 0 or bool(found)
+        if planned or found:
+            return True
+        self._moment = await self._next()  # another process was there first
+        return False
 
     async def _clean(self, now: int) -> None:
         steady = self._ground.clock.monotonic()

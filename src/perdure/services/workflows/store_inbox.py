@@ -75,7 +75,11 @@ def address(connection: Connection, tenant: str, item: str, to: tuple[str, ...])
 def next_moment(connection: Connection, tenant: str) -> int | None:
     """When an open item is to be looked at."""
     assert tenant == EVERY
-    return connection.execute(select(func.min(items.c.look)).where(items.c.state == "open")).scalar()
+    return connection.execute(_MOMENT).scalar()
+
+
+_MOMENT = select(func.min(items.c.look)).where(items.c.state == "open")
+"""Built once: it is asked every second, beside requests."""
 
 
 def claim_items(connection: Connection, tenant: str, now: int, again: int, limit: int) -> list[Item]:

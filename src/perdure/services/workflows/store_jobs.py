@@ -24,7 +24,11 @@ def put_job(connection: Connection, tenant: str, found: Job, free: int | None) -
 def next_moment(connection: Connection, tenant: str) -> int | None:
     """When a job may be worked on."""
     assert tenant == EVERY
-    return connection.execute(select(func.min(jobs.c.free))).scalar()
+    return connection.execute(_MOMENT).scalar()
+
+
+_MOMENT = select(func.min(jobs.c.free))
+"""Built once: it is asked every second, beside requests."""
 
 
 def claim_jobs(connection: Connection, tenant: str, now: int, until: int, limit: int) -> list[Job]:

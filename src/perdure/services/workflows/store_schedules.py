@@ -105,12 +105,15 @@ def claim_firings(connection: Connection, tenant: str, now: int, until: int, lim
 def next_moment(connection: Connection, tenant: str) -> int | None:
     """When the next schedule is due, or the next firing is to be looked at."""
     assert tenant == EVERY
-    due = select(func.min(schedules.c.due)).where(schedules.c.state == "active", ~schedules.c.is_held)
-    moments = [
-        connection.execute(due).scalar(),
-        connection.execute(select(func.min(firings.c.free))).scalar(),
-    ]
+    moments = [connection.execute(query).scalar() for query in _MOMENTS]
     return min((moment for moment in moments if moment is not None), default=None)
+
+
+_MOMENTS = (
+    select(func.min(schedules.c.due)).where(schedules.c.state == "active", ~schedules.c.is_held),
+    select(func.min(firings.c.free)),
+)
+"""Built once: they are asked every second, beside requests."""
 
 
 def _this(tenant: str, schedule: str, due: int) -> tuple[Any, ...]:
