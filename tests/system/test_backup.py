@@ -49,13 +49,13 @@ class Server:
     def __init__(self, data: Path, key: str = "") -> None:
         self.key = key
         self.port = free_port()
-        self._log = (data.parent / f"{data.name}.log").open("w+")
+        self._log = (data.parent / f"{data.name}.log").open("a+")  # it writes at the end, wherever this is read
         command = [sys.executable, "-m", "perdure", "up", "--data", str(data), "--port", str(self.port)]
         self._process = subprocess.Popen(
             command, env=environment(), stdout=self._log, stderr=self._log, start_new_session=True
         )
         end = time.monotonic() + 60
-        while not self.is_ready():
+        while "Ctrl-C" not in self.said() or not self.is_ready():  # it answers before it has said all
             assert self._process.poll() is None, self.said()
             assert time.monotonic() < end, self.said()
             time.sleep(0.05)
