@@ -107,6 +107,12 @@ class RabbitServer:
             assert time.monotonic() < end, self.log()
             time.sleep(0.1)
 
+    def has_kept(self, name: str, queues: int) -> bool:
+        """Whether so many queues whose name has this in it outlive a kill: RabbitMQ 3.10 keeps the names of its quorum queues in
+        a file that it writes behind, and one that is not there never has a leader again."""
+        files = self.folder.glob("*/quorum/*/names.dets")
+        return sum(file.read_bytes().count(name.encode()) for file in files) >= queues
+
     def kill(self) -> None:
         """As a power cut does it."""
         assert self._process is not None

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlsplit
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -58,6 +59,8 @@ class S3Blobs:
         self._pause = pause
         self._is_atomic: bool | None = None
         self._threads = ThreadPoolExecutor(_AT_ONCE, "s3")
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        """Who puts the same hash: one writes, and the others find it."""
         name, prefix = _parts(bucket)
         # Without an endpoint it is AWS, where a bucket has a host of its own.
         where: store.S3Config = (
@@ -89,8 +92,9 @@ class S3Blobs:
         with self._border():
             if is_hash:
                 # Written again only when it ages: for some servers a value that is written over is not there for a moment.
-                if not await self._is_young(name):
-                    await self._write(name, body)
+                async with self._turns.setdefault(name, asyncio.Lock()):
+                    if not await self._is_young(name):
+                        await self._write(name, body)
                 return True
             if self._is_atomic is None:
                 self._is_atomic = await self._probe()
@@ -100,10 +104,11 @@ class S3Blobs:
 
     async def get(self, name: str) -> bytes | None:
         with self._border():
-            try:
-                return await self._do(lambda: bytes(self._obstore.get(self._store, checked(name)).bytes()))
-            except FileNotFoundError:
-                return None
+            found = await self._found(checked(name))
+            if found is None and not self._is_atomic:  # perhaps another process is writing it over
+                await asyncio.sleep(self._pause)
+                found = await self._found(name)
+            return found
 
     async def names(self, prefix: str) -> list[str]:
         with self._border():
@@ -131,6 +136,12 @@ class S3Blobs:
     async def _head(self, name: str) -> "ObjectMeta | None":
         try:
             return await self._do(self._obstore.head, self._store, name)
+        except FileNotFoundError:
+            return None
+
+    async def _found(self, name: str) -> bytes | None:
+        try:
+            return await self._do(lambda: bytes(self._obstore.get(self._store, name).bytes()))
         except FileNotFoundError:
             return None
 
