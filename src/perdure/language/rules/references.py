@@ -5,7 +5,7 @@ from typing import NamedTuple, Protocol
 
 from perdure.language.grammar.table import BUILT_IN_CALLS, SHAPES
 from perdure.language.rules.agents import AGENT, check_agent, is_constant
-from perdure.language.rules.report import Report, below, nearest, shown
+from perdure.language.rules.report import Report, below, listed, nearest, shown
 from perdure.language.rules.survey import Call, Survey
 from perdure.language.schemas import Schema
 from perdure.language.values import Json
@@ -47,7 +47,9 @@ def check_references(survey: Survey, report: Report, use: Json, functions: Funct
             code = "undeclared-secret" if table == "secrets" else "unknown-name"
             message = f"'{shown(name)}' is not defined in use.{table}."
             hint = nearest(name, tables[table]) or f"Define it under use: {table}."
-            if name.startswith("$"):  # T31: the example `error: $error` of the specification
+            if table == "timeouts" and name.startswith("P"):
+                hint = f"Write a duration as {{ after: {shown(name)} }}."
+            elif name.startswith("$"):  # T31: the example `error: $error` of the specification
                 hint = "An expression cannot stand for a whole entry: write the object here, or a name of use."
             report.error(code, pointer, message, hint)
     _check_functions(report, known)
@@ -103,7 +105,8 @@ def _check_call(call: Call, report: Report, known: _Known) -> None:
             message = f"There is no function '{shown(name)}'."
             report.error("unknown-function", pointer, message, f"Did you mean '{name.casefold()}'?")
     elif name not in known.catalog:
-        hint_ = nearest(name, [*BUILT_IN_CALLS, *known.use["functions"], *known.catalog])
+        names = [*BUILT_IN_CALLS, *known.use["functions"], *known.catalog]
+        hint_ = nearest(name, names) or "Define it under use: functions; `perdure functions list` shows the others."
         report.error("unknown-function", pointer, f"There is no function '{shown(name)}'.", hint_)
     else:
         schema = known.functions.schema_of(name, version)
@@ -132,7 +135,8 @@ def _check_arguments(call: Call, report: Report, schema: dict[str, Json]) -> Non
             _check_argument(value, below(pointer, key), report, schema, properties[key])
         elif closed:
             message = f"'{call.name}' takes no argument '{shown(key)}'."
-            report.error("arguments", below(pointer, key), message, nearest(key, properties), at_key=True)
+            hint = nearest(key, properties) or (f"It takes {listed(properties)}." if properties else None)
+            report.error("arguments", below(pointer, key), message, hint, at_key=True)
 
 
 def _check_argument(value: Json, pointer: str, report: Report, schema: dict[str, Json], own: Json) -> None:

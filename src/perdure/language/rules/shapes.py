@@ -10,6 +10,7 @@ from perdure.language.durations import milliseconds
 from perdure.language.grammar import kinds
 from perdure.language.grammar.table import BUILT_IN_CALLS, NOT_SUPPORTED_YET, SHAPES
 from perdure.language.grammar.tasks import CAUGHT, COMMON, TASK_KINDS
+from perdure.language.rules.hints import keys_of, kind_for, place_for
 from perdure.language.rules.report import Report, below, listed, nearest, shown
 from perdure.language.rules.scalars import (
     SCALARS,
@@ -53,7 +54,7 @@ class Walk:
 
     def object(self, name: str, value: Json, pointer: str, scope: Scope) -> None:
         """Walks an object of a shape."""
-        if expect(self.report, "object", value, pointer):
+        if expect(self.report, "object", value, pointer, keys_of(kinds.Object(name))):
             self.fields(SHAPES[name], value, pointer, scope)
 
     def fields(self, shape: kinds.Shape, value: dict[str, Json], pointer: str, scope: Scope) -> None:
@@ -74,7 +75,7 @@ class Walk:
         if key == "<<":
             self.report.error("unknown-key", where, "The merge key '<<' is not supported.", _NO_MERGES, at_key=True)
             return
-        hint_ = nearest(key, shape.fields) or f"It may have {listed(shape.fields)}."
+        hint_ = place_for(key, shape) or nearest(key, shape.fields) or f"It may have {listed(shape.fields)}."
         if shape.extra is not None:
             hint_ = nearest(key, shape.fields) or "Extension attributes are lower-case letters and digits."
         self.report.error("unknown-key", where, f"The key '{shown(key)}' does not belong here.", hint_, at_key=True)
@@ -271,7 +272,8 @@ class Walk:
             return
         allowed = [name for name in ("object", "list", "text", "boolean") if getattr(kind, name) is not None]
         expected = " or ".join(TYPE_NAMES[name] for name in allowed)
-        self.report.error("wrong-type", pointer, f"{expected.capitalize()} is expected, not {described(value)}.")
+        message = f"{expected.capitalize()} is expected, not {described(value)}."
+        self.report.error("wrong-type", pointer, message, keys_of(kind))
 
     # -- tasks --------------------------------------------------------------------------------------------------------
 
@@ -337,7 +339,7 @@ class Walk:
         found = [kind for kind in TASK_KINDS if kind in task]
         if not found:
             unknown = [key for key in task if key not in COMMON]
-            near = next(filter(None, (nearest(key, TASK_KINDS) for key in unknown)), None)
+            near = next(filter(None, (kind_for(key) or nearest(key, TASK_KINDS) for key in unknown)), None)
             hint = _NO_MERGES if "<<" in unknown else near
             self.report.error("task-kind", pointer, f"A task needs one of {listed(TASK_KINDS)}.", hint, at_key=True)
             return None
