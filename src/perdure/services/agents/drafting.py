@@ -55,7 +55,7 @@ class Draft:
 
     def _arguments(self, definition: Definition) -> dict[str, Any]:
         with_: dict[str, Any] = {}
-        violation = _parameters.violation(definition.parameters)  # literals, which a check of the document cannot see into
+        violation = _parameters.violation(definition.parameters)  # literals: no check of the document sees into them
         if violation is not None:
             raise Invalid(f"The agent does not fit at parameters: {violation}")
         for key in ("model", "provider", "parameters"):
