@@ -2,6 +2,8 @@
 
 import pytest
 
+from perdure.interpreter import faults
+from perdure.language.rules import lints
 from tests.unit.language.documents import complete, expected, found, messages
 
 VALUES = {
@@ -60,6 +62,22 @@ VALUES = {
           - c: { run: { workflow: { namespace: n, name: w, version: 1.0.0 }, return: stdout } }
           - d: { run: { workflow: { namespace: n, name: w, version: 1.0.0 }, return: stderr } }  #! workflow-return 78
     """,
+    "names of standard errors": """
+        use:
+          errors:
+            late: { type: timeout, status: 408 }  #? error-name 19
+            own: { type: "https://example.com/timeout", status: 408 }
+        do:
+          - a: { if: .x, raise: { error: { type: Runtime, status: 500 } } }  #? error-name 42
+          - b:
+              try: [ c: { raise: { error: late } } ]
+              catch:
+                errors: { with: { type: communication } }  #? error-name 33
+          - d:
+              try: [ e: { raise: { error: own } } ]
+              catch:
+                errors: { with: { type: "https://open-workflow-specification.org/spec/1.0.0/errors/runtime" } }
+    """,
     "skipped tasks": """
         do:
           - a: { if: .x, wait: PT1S, then: end }  #? skipped-then 30
@@ -88,3 +106,8 @@ def test_the_hint_for_a_cron_expression_is_an_example():
 )
 def test_a_hint_promises_nothing_that_does_not_exist(body, words):
     assert words in messages(complete(body))
+
+
+def test_the_standard_errors_are_those_that_runs_have():
+    assert lints.ERRORS == faults.BASE
+    assert faults.STANDARD.keys() == lints.ERROR_NAMES

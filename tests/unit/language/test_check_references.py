@@ -109,7 +109,7 @@ def test_findings_stand_where_they_are(body):
 
 def test_hints_name_what_is_near():
     text = complete("do: [ a: { call: HTTP }, b: { call: infre }, c: { call: zzzzz } ]")
-    last = "Define it under use: functions; `perdure functions list` shows the others."
+    last = "Define it under use: functions; one of your own needs its module (--functions)."
     assert hints(text, FUNCTIONS) == ["Did you mean 'http'?", "Did you mean 'infer'?", last]
     text = complete(
         "{use: {secrets: [petStore]}}"[1:-1]

@@ -9,6 +9,12 @@ from perdure.language.rules.survey import Survey
 from perdure.language.schemas import Schema
 from perdure.language.values import Json
 
+ERRORS = "https://open-workflow-specification.org/spec/1.0.0/errors/"
+ERROR_NAMES = frozenset(
+    "configuration validation expression authentication authorization timeout communication runtime".split()
+)
+"""E3: the types that everybody raises are these names under that base."""
+
 _reserved = re.compile(r"\$+perdure\.")
 
 
@@ -78,12 +84,32 @@ def lint(survey: Survey, report: Report, document: Json) -> None:
         if grant == "password":
             message = "The grant 'password' hands the user's password to this workflow."
             report.lint("password-grant", pointer, message, "Prefer client_credentials.")
+    _lint_error_names(survey, report, document)
     for tasks in survey.lists:
         for entry in tasks.entries:
             if "if" in entry.task and "then" in entry.task:
                 message = "When 'if' is false the task is skipped and its 'then' with it: the next task follows."
                 hint = "Use a switch to choose where to go."
                 report.lint("skipped-then", below(entry.pointer, "then"), message, hint)
+
+
+def _lint_error_names(survey: Survey, report: Report, document: Json) -> None:
+    """T28: any type but a standard one is compared literally, so a bare name of one meets nothing that others raise."""
+    found = [
+        (_at(error, "type"), f"{below('/use/errors', name)}/type")
+        for name, error in _entries(_at(document, "use", "errors"))
+    ]
+    for entry in [entry for tasks in survey.lists for entry in tasks.entries] + survey.singles:
+        for keys in (("raise", "error"), ("catch", "errors", "with")):
+            found.append((_at(entry.task, *keys, "type"), "/".join((entry.pointer, *keys, "type"))))
+    for written, pointer in found:
+        if isinstance(written, str) and written.casefold() in ERROR_NAMES:
+            message = f"'{written}' is a type of its own, not the standard one of that name."
+            report.lint("error-name", pointer, message, f"Write '{ERRORS}{written.casefold()}'.", at_key=False)
+
+
+def _entries(value: Json) -> list[tuple[str, Json]]:
+    return list(value.items()) if isinstance(value, dict) else []
 
 
 def _at(value: Json, *keys: str) -> Json:

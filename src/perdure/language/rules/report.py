@@ -43,6 +43,7 @@ CODES: dict[str, str] = {
     # Lints: shown, never refused.
     "attribute-spelling": "An extension attribute of an event is spelt nearly like a known attribute.",
     "branch-export": "An export inside a fork is applied at the join only.",
+    "error-name": "A type of an error is spelt like a standard one but is not it.",
     "looks-like-expression": "A text looks like an expression but is not one.",
     "metadata-place": "A key of metadata that Perdure reads stands where it has no meaning.",
     "number-as-text": "A number or boolean becomes its JSON text.",
