@@ -86,7 +86,7 @@ def compiled(text: str) -> list[object]:
 
 
 def filled(text: str, values: Json) -> str:
-    """The text with what its expressions give. Invalid when one fails."""
+    """The text with what its expressions give. Invalid when one fails or gives nothing."""
     compiled(text)
     parts = []
     for piece in pieces(text):
@@ -97,5 +97,10 @@ def filled(text: str, values: Json) -> str:
             value = piece.evaluate(values, {})
         except ExpressionFault as error:
             raise Invalid(f"The prompt cannot be filled in: {error.message}", hint=error.hint) from None
+        if value is None:  # "You help null." would be an instruction like any other
+            said = f"The prompt cannot be filled in: {piece.source.strip()[:200]} gives nothing."
+            raise Invalid(
+                said, hint='Give it among the values, or write in the prompt what stands for it: `// "friend"`.'
+            )
         parts.append(value if isinstance(value, str) else canonical(value).decode())
     return checked_text("".join(parts), "instruction", LONGEST)

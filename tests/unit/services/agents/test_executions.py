@@ -175,6 +175,8 @@ async def test_a_prompt_is_filled_in(world):
     await made(world, prompt=Prompt(name="greet", version=prompt.version))
     await ask(world, values={"name": "Ana ${ .n }", "n": 2})
     assert world.talker.requests[0].messages[0].text.startswith('Greet Ana ${ .n } as {"a":2}; not {this}.')
+    with pytest.raises(Invalid, match=r"\.name gives nothing"):
+        await ask(world, values={"n": 2})
     assert (await world.service.prompts.write(TENANT, BY, "greet", "Other")).version == 2
     for wrong in ("${ .a", "${ ] }", "${ $secrets.x }", "${ input }"):
         with pytest.raises(Invalid):
