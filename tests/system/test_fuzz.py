@@ -8,6 +8,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -44,27 +45,46 @@ def seeds(target: str) -> list[str]:
     return TEXTS[target]
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(SECONDS * 2 + 120)
-@pytest.mark.parametrize("target", list(RUNS))
-def test_nothing_but_the_promised_errors_comes_out(target, tmp_path):
-    if importlib.util.find_spec("atheris") is None:
-        pytest.skip("atheris is not installed (it comes with the extra `test` on Linux)")
-    corpus = tmp_path / "corpus"
-    corpus.mkdir()
+def fuzz(target: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    corpus = folder / "corpus"
+    corpus.mkdir(parents=True)
     for number, text in enumerate(seeds(target)):
         (corpus / f"{number:04}").write_text(text)
     bound = [f"-max_total_time={SECONDS}"] if SECONDS else [f"-runs={RUNS[target]}", f"-max_total_time={LONGEST}"]
-    done = subprocess.run(
+    return subprocess.run(
         [
             *BESIDE, sys.executable, str(ROOT / "tests/system/fuzzing.py"), target, *bound, "-seed=1", "-timeout=20",
-            f"-rss_limit_mb={MEGABYTES}", "-max_len=4096", "-print_final_stats=0", f"-artifact_prefix={tmp_path}/", str(corpus),
+            f"-rss_limit_mb={MEGABYTES}", "-max_len=4096", "-print_final_stats=0", f"-artifact_prefix={folder}/", str(corpus),
         ],
-        cwd=tmp_path,
+        cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
     )  # fmt: skip
-    found = [file.read_bytes() for file in tmp_path.glob("*-*") if file.is_file()]
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory, request):
+    """Of every target that is asked about, where it leaves what it finds and what it will have said: two at a time."""
+    if importlib.util.find_spec("atheris") is None:
+        pytest.skip("atheris is not installed (it comes with the extra `test` on Linux)")
+    folder = tmp_path_factory.mktemp("fuzz")
+    asked = {item.callspec.params["target"] for item in request.session.items if item.path == request.path}
+    with ThreadPoolExecutor(2) as threads:
+        yield {
+            target: (folder / target, threads.submit(fuzz, target, folder / target))
+            for target in RUNS
+            if target in asked
+        }
+        threads.shutdown(cancel_futures=True)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(SECONDS * 3 + 120)
+@pytest.mark.parametrize("target", list(RUNS))
+def test_nothing_but_the_promised_errors_comes_out(target, started):
+    folder, saying = started[target]
+    done = saying.result()
+    found = [file.read_bytes() for file in folder.glob("*-*") if file.is_file()]
     assert done.returncode == 0, f"{found}\n{done.stderr[-3000:]}"
     assert "Done " in done.stderr
