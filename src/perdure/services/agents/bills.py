@@ -12,7 +12,7 @@ from perdure.ports.spool import Page, Spool
 from perdure.services.agents.models import Usage
 
 _log = logging.getLogger("perdure.agents")
-_TOGETHER, _TOGETHER_UNKEPT = 0.1, 0.002
+_TOGETHER, _TOGETHER_UNKEPT = 0.5, 0.002
 """Seconds for which bills are gathered, and where a killed process would lose them."""
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Usage).decode
@@ -77,6 +77,9 @@ class Bills:
     async def close(self) -> None:
         """Nothing is left in memory."""
         await self.settled()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._spool is not None:
             self._spool.close()
 
