@@ -15,6 +15,12 @@ from perdure import __version__
 from perdure.errors import MEANINGS, Bug, Invalid, PerdureError
 
 INTERRUPTED = 130
+_REMEDIES = {
+    errno.ENOSPC: "Make room on the disk, or choose another folder with --data.",
+    errno.EDQUOT: "Make room in your quota, or choose another folder with --data.",
+    errno.EMFILE: "Let a process open more files (ulimit -n).",
+}
+"""What to do about what the system refuses, where that is known."""
 _GARBAGE = 20_000
 """New objects between two looks for garbage: a command loads much and throws little away."""
 
@@ -125,6 +131,8 @@ def _answer(given: list[str]) -> int:
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         print(f"perdure: The system refused: {error.strerror or error}{where}.", file=sys.stderr)
+        if error.errno in _REMEDIES:
+            print(f"  {_REMEDIES[error.errno]}", file=sys.stderr)
         return 1
     except UnicodeEncodeError as error:
         if not any(0xDC80 <= ord(letter) <= 0xDCFF for letter in error.object):

@@ -68,7 +68,8 @@ def test_an_error_of_the_system_and_an_interruption(command, capsys):
 
     command(refuse)
     assert main.main(["go"]) == 1
-    assert capsys.readouterr().err == "perdure: The system refused: No space left on device (/data).\n"
+    said = capsys.readouterr().err
+    assert said.startswith("perdure: The system refused: No space left on device (/data).\n  Make room on the disk")
 
     def interrupt(options):
         raise KeyboardInterrupt
