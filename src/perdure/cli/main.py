@@ -4,6 +4,7 @@ Only the module of the command that was asked for is imported, so `perdure --hel
 """
 
 import argparse
+import errno
 import gc
 import importlib
 import os
