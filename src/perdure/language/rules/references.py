@@ -106,7 +106,9 @@ def _check_call(call: Call, report: Report, known: _Known) -> None:
             report.error("unknown-function", pointer, message, f"Did you mean '{name.casefold()}'?")
     elif name not in known.catalog:
         names = [*BUILT_IN_CALLS, *known.use["functions"], *known.catalog]
-        hint_ = nearest(name, names) or "Define it under use: functions; one of your own needs its module (--functions)."
+        hint_ = (
+            nearest(name, names) or "Define it under use: functions; one of your own needs its module (--functions)."
+        )
         report.error("unknown-function", pointer, f"There is no function '{shown(name)}'.", hint_)
     else:
         schema = known.functions.schema_of(name, version)
