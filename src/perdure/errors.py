@@ -102,5 +102,5 @@ def extra(name: str, what: str) -> Iterator[None]:
 
 
 def reason(error: BaseException | None) -> str:
-    """What an error of a library says, in one line."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    """What an error of a library says, in one line, as a part of a sentence of ours."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

@@ -1,9 +1,14 @@
 """`perdure up` from the outside: one command, a key, the whole platform; killed, it goes on where it was."""
 
+import itertools
 import json
+import os
 import signal
+import subprocess
+import sys
 import time
 import urllib.request
+from pathlib import Path
 
 import pytest
 
@@ -43,6 +48,20 @@ def test_it_shows_an_owner_key_once_and_says_what_to_do(platform, took_part):
     assert "perdure login" in platform.shown
     assert "PERDURE_MODEL_URL" in platform.shown
     assert platform.key not in platform.log()
+
+
+def test_an_idle_process_is_small(tmp_path):
+    """A process of its own from its first moment: what others share with it would count as its own."""
+    command = [sys.executable, "-m", "perdure", "up", "--data", str(tmp_path / "data"), "--port", "0"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PERDURE_", "COV"))}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        try:
+            shown = itertools.takewhile(lambda line: b"Ctrl-C" not in line, process.stdout)
+            assert b"Perdure is ready" in b"".join(shown)
+            status = Path(f"/proc/{process.pid}/status").read_text()
+        finally:
+            process.terminate()
+    assert int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS"))) < 120_000
 
 
 def test_nothing_happens_without_a_key(platform):
