@@ -3,6 +3,7 @@
 Errors of the server come back as the same kinds of `errors.py` that the server raised.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote, urlencode
@@ -10,7 +11,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from perdure import errors
-from perdure.errors import MEANINGS, Bug, PerdureError, Unavailable
+from perdure.errors import MEANINGS, Bug, Invalid, PerdureError, Unavailable
 
 T = TypeVar("T")
 KINDS: dict[str, type[PerdureError]] = {kind.code: kind for kind in MEANINGS}
@@ -70,7 +71,7 @@ def call(method: str, *path: str, answer: Any = None, query: Mapping[str, Any] |
     parts = [
         (name, _text(one)) for name, value in given.items() for one in (value if isinstance(value, list) else [value])
     ]
-    body = msgspec.json.encode(more["body"]) if "body" in more else more.get("raw")
+    body = _encoded(more["body"]) if "body" in more else more.get("raw")
     return Call(
         method=method,
         path="/" + "/".join(quote(part, safe="") for part in path),
@@ -80,6 +81,15 @@ def call(method: str, *path: str, answer: Any = None, query: Mapping[str, Any] |
         headers=tuple((more.get("headers") or {}).items()),
         answer=answer,
     )
+
+
+def _encoded(value: Any) -> bytes:
+    """A value as JSON. Invalid for what JSON does not have: it must not arrive as something else."""
+    try:
+        plain = msgspec.to_builtins(value, str_keys=True)
+        return json.dumps(plain, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise Invalid(f"This cannot be sent as JSON: {error}.") from None
 
 
 def error(status: int, body: bytes) -> PerdureError:

@@ -14,11 +14,13 @@ from perdure.errors import MEANINGS, Bug, Conflict, PerdureError, Unavailable
 from perdure.gateway.exchange import exchange
 from perdure.ports.edge import CALLER
 from perdure.ports.log import REQUEST, Log
+from perdure.ports.shapes import Line
 
 TYPE = "urn:perdure:problem:"
 MEDIA_TYPE = b"application/problem+json"
 _BUG = "Something went wrong on our side. The log has more under the id of this request."
 _AWAY = "A part that this needs cannot be reached now; try again later. `/ready` names it, and the log says why."
+_NO_LINE = "Text should be one line, without control characters"
 _encode = msgspec.json.Encoder().encode
 _MOST_ERRORS = 50
 
@@ -136,7 +138,8 @@ def _errors(raised: list[Any]) -> Iterator[dict[str, str]]:
     """Place and reason only: the value that was given is not sent back."""
     for one in raised[:_MOST_ERRORS]:
         where, *path = one.get("loc", ("",))
-        reason = str(one.get("msg", ""))[:300]
+        is_line = one.get("ctx", {}).get("pattern") == Line
+        reason = _NO_LINE if is_line else str(one.get("msg", ""))[:300]
         if where == "body":
             yield {"pointer": "#" + "".join(f"/{_escaped(str(part))}" for part in path), "detail": reason}
         else:

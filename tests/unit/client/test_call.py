@@ -1,5 +1,7 @@
 """Calls say what is sent, and read what comes back."""
 
+import datetime as dt
+
 import msgspec
 import pytest
 
@@ -57,3 +59,15 @@ def test_what_does_not_fit_is_said_with_its_place():
         errors.Invalid, match=r"^The request does not fit: cron: Input should be .* string; the body: no\.$"
     ):
         keys.get("k").read(422, body)
+
+
+def test_what_goes_out_is_what_was_given():
+    given = {"a": "é\u2028", "n": 2**70, "f": 0.1, "at": dt.date(2026, 1, 2), 5: [None, True]}
+    sent = call("POST", "runs", body=given).body
+    assert msgspec.json.decode(sent) == {"a": "é\u2028", "n": 2**70, "f": 0.1, "at": "2026-01-02", "5": [None, True]}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), "\ud800", object(), {1, object()}])
+def test_what_json_does_not_have_is_not_sent_as_something_else(value):
+    with pytest.raises(errors.Invalid, match="cannot be sent as JSON"):
+        call("POST", "runs", body={"input": {"x": value}})

@@ -1,12 +1,16 @@
 """Every error as one kind of document, and nothing of our insides in it."""
 
+from typing import Annotated
+
 import pytest
 from fastapi import APIRouter
+from pydantic import Field
 from starlette.exceptions import HTTPException
 
 from perdure.errors import MEANINGS, PerdureError, Unavailable
 from perdure.gateway.problems import Refused, told
 from perdure.ports.edge import PROBLEMS, permission, public
+from perdure.ports.shapes import Line, Shape
 from tests.unit.gateway.world import FAILURES, World
 
 PATH = "/api/v1/notes/fail?kind="
@@ -47,6 +51,21 @@ async def test_strangers_do_not_hear_where_a_part_is_looked_for():
         "The database at 10.0.0.7 is away."
     ]
     assert (await world.ask("POST", PATH + "unavailable")).json["detail"] == "The database is away."
+
+
+async def test_a_text_that_is_no_line_is_told_in_words():
+    routes = APIRouter()
+
+    class Named(Shape):
+        name: Annotated[str, Field(pattern=Line)]
+
+    @routes.post("/named", openapi_extra=permission("notes:write"))
+    async def named(given: Named) -> None:
+        return
+
+    world = World(routers=[routes])
+    told = (await world.ask("POST", "/api/v1/named", json={"name": "a\0b"})).json["errors"]
+    assert told == [{"pointer": "#/name", "detail": "Text should be one line, without control characters"}]
 
 
 async def test_hints_and_details_come_along():
