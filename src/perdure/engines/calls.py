@@ -30,6 +30,8 @@ from perdure.ports.secrets import Secret, Secrets
 Outcome = CallCompleted | CallFailed
 _PATIENCE = 5.0
 """Seconds for which closing waits for functions to heed their cancellation."""
+_LONGEST = 16_000
+"""Characters of what an exception says that are kept."""
 _log = logging.getLogger("perdure.engine")
 
 
@@ -185,10 +187,8 @@ class Calls:
                 "definite",
             )
         except Exception as error:  # noqa: BLE001 - the border of user code: whatever it raises is the workflow's fault
-            detail = f"{type(error).__name__}: {error}"
-            return self._failed(
-                command.id, problem("runtime", title=f"{command.function} failed", detail=detail), "unknown"
-            )
+            fault = problem("runtime", title=f"{command.function} failed", detail=_told(error, secrets))
+            return self._failed(command.id, fault, "unknown")
 
     def _completed(self, command: ScheduleCall, answer: Json | Result) -> Outcome:
         output, usage = (answer.output, answer.usage) if isinstance(answer, Result) else (answer, None)
@@ -273,3 +273,17 @@ def _at(opened: dict[str, Secret], path: list[str]) -> Json:
             raise FunctionFault(problem("authorization", title="secret not available", detail=detail))
         place = place[part]
     return place
+
+
+def _told(error: Exception, secrets: Redaction) -> str:
+    """What an exception says, as a text that can be kept: the name of a file may hold half a character, for instance."""
+    try:
+        reason = str(error)
+    except Exception as other:  # noqa: BLE001 - user code as well
+        reason = f"its text cannot be had ({type(other).__name__})"
+    told = f"{type(error).__name__}: {reason}" if reason else type(error).__name__
+    if secrets:
+        told = str(secrets.value(told))  # before it is cut: half a secret would not be found
+    if len(told) > _LONGEST:
+        told = f"{told[:_LONGEST]}… ({len(told):,} characters)"
+    return told.encode(errors="backslashreplace").decode()

@@ -66,6 +66,39 @@ async def test_a_secret_that_comes_back_is_hidden(how):
     assert progress[0][2] == {"with": "***"}
 
 
+class Unspeakable(Exception):
+    def __str__(self):
+        raise RuntimeError("no")
+
+
+class Raising(Chatterbox):
+    def __init__(self, error):
+        self.error = error
+
+    async def execute(self, arguments, context):
+        handles.resolve(arguments, context.secret)
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "detail"),
+    [
+        (ValueError("no"), "ValueError: no"),
+        (MemoryError(), "MemoryError"),
+        (FileNotFoundError("r\udce9sum\udce9.txt"), r"FileNotFoundError: r\udce9sum\udce9.txt"),
+        (ValueError("z" * 40_000_000), f"ValueError: {'z' * 15_988}… (40,000,012 characters)"),
+        (ValueError(f"{'z' * 15_980}{SECRET}"), f"ValueError: {'z' * 15_980}***"),
+        (Unspeakable(), "Unspeakable: its text cannot be had (RuntimeError)"),
+    ],
+    ids=["plain", "silent", "half a character", "huge", "a secret where it is cut", "unspeakable"],
+)
+async def test_what_an_exception_says_can_be_kept(error, detail):
+    args = {"token": {"$perdure.secret": ["t", "key"]}}
+    command = ScheduleCall(id="1", path="/0/a", ref="/do/0/a", function="f", args=args, key="k")
+    outcome = await calls_of(Raising(error)).call(Caller(1, "t", "r", {}), command)
+    assert outcome.error["detail"] == detail
+
+
 async def test_what_was_not_opened_is_not_hidden():
     command = ScheduleCall(id="1", path="/0/a", ref="/do/0/a", function="f", args={}, key="k")
     outcome = await calls_of(Quiet()).call(Caller(1, "t", "r", {}), command)
