@@ -65,7 +65,7 @@ class TemporalServer:
             # Between two executions of one run it waits for a second, otherwise.
             "--dynamic-config-value", 'history.workflowIdReuseMinimalInterval="0s"',
             # A decision that a dead worker has in hand it gives to another one, after ten seconds otherwise.
-            "--dynamic-config-value", 'history.defaultWorkflowTaskTimeout="3s"',
+            "--dynamic-config-value", 'history.defaultWorkflowTaskTimeout="5s"',
             # Its one shard looks for new tasks 20 times a second, which is meant for hundreds of shards.
             "--dynamic-config-value", "history.transferProcessorMaxPollRPS=100000",
             "--dynamic-config-value", "history.timerProcessorMaxPollRPS=100000",

@@ -26,7 +26,7 @@ from tests.system import kill_agent
 from tests.system.kill_agent import RUN, TENANT, Ledger
 from tests.system.program import ROOT
 
-AT_ONCE = 24
+AT_ONCE = 12
 """Runs under way: they mostly wait for the server to give up a worker that is dead."""
 PATIENCE = 90.0
 REQUESTS = {"model": 5, "lookup": 3, "charge": 1}

@@ -35,7 +35,7 @@ class TemporalPlace(Place):
     """An engine and a worker, which come and go together; the server stays."""
 
     patience = 60.0
-    """The server gives a decision that it had given to a worker that is gone to another one after three seconds."""
+    """The server gives a decision that it had given to a worker that is gone to another one after five seconds."""
 
     def __init__(self, target: str, folder: Path, world: World, driving: Driving) -> None:
         # Only where a test asks for it: these libraries may be absent.
@@ -64,7 +64,7 @@ class TemporalPlace(Place):
         await self.worker.open()
 
     async def reopen(self) -> None:
-        # What the server has just given to a worker that leaves, it gives to another one after three seconds.
+        # What the server has just given to a worker that leaves, it gives to another one after five seconds.
         await self.turn()
         await self.engine.close()
         self.engine = Opening(self._make(), self)
