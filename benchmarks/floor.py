@@ -1,11 +1,11 @@
 """The floor: W10 against ten bare durable commits of SQLite, turn by turn in one process, so that both meet the same disk.
 
-`python floor.py FOLDER ROUNDS` prints `{"perdure", "reads", "journal", "machine", "overwriting", "growing"}`: milliseconds
+`python floor.py FOLDER ROUNDS` prints `{"perdure", "reads", "journal", "machine", "overwriting", "growing", "default"}`: milliseconds
 of each round. `reads` is W10 of calls that are declared to read, which do not wait for the disk one by one (ADR 0021).
 `journal` is W10's commits with nothing around them, `machine` the same with the machine that decides between them: what
 no engine of these two could go below. A bare commit is one row of 200 bytes with the journal's own settings (WAL,
 synchronous FULL). It is cheapest on a log that is written over (`overwriting`); the log of a new database grows until
-it is first folded in (`growing`).
+it is first folded in (`growing`). `default` is SQLite with no setting changed: a rollback journal, synchronous FULL.
 """
 
 import asyncio
@@ -44,6 +44,13 @@ def bare(path: Path, *, grows: bool) -> apsw.Connection:
     connection.execute("CREATE TABLE facts (id INTEGER PRIMARY KEY, body BLOB)")
     if not grows:
         commit(connection, CHECKPOINT_PAGES + 10)
+    return connection
+
+
+def plain(path: Path) -> apsw.Connection:
+    """A database as SQLite makes it."""
+    connection = apsw.Connection(str(path))
+    connection.execute("CREATE TABLE facts (id INTEGER PRIMARY KEY, body BLOB)")
     return connection
 
 
@@ -99,7 +106,7 @@ async def main(folder: Path, rounds: int) -> None:
     installation = assembled(folder / "perdure", Settings(), modules=[str(Path(__file__).parent / "noop.py")])
     engine = installation.engine
     overwriting, growing = bare(folder / "overwriting.db", grows=False), bare(folder / "growing.db", grows=True)
-
+    default = plain(folder / "default.db")
     alone = Alone(folder / "alone")
 
     async def once(document: dict[str, Any]) -> None:
@@ -116,6 +123,7 @@ async def main(folder: Path, rounds: int) -> None:
         ("machine", alone.decided),
         ("overwriting", lambda: ten(overwriting)),
         ("growing", lambda: ten(growing)),
+        ("default", lambda: ten(default)),
     ]
     taken: dict[str, list[float]] = {name: [] for name, _ in turns}
     async with installation.open():

@@ -97,6 +97,7 @@ def _floor(taken: dict[str, list[float]]) -> list[str]:
         for theirs, log in (
             ("overwriting", "on a log that is written over"),
             ("growing", "on the growing log of a new file"),
+            ("default", "with no setting changed (rollback journal, synchronous=FULL)"),
         ):
             ratios = [our / their for our, their in zip(taken[ours], taken[theirs], strict=True)]
             low, middle, high = (sorted(ratios)[len(ratios) * part // 4] for part in (1, 2, 3))
