@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from perdure.adapters import local_model_tools
 from perdure.adapters.local_model_answers import Answers, Compute, Ledger
 from perdure.adapters.local_model_server import Server
 from perdure.adapters.local_model_state import STATE, read_state, write_state
@@ -93,7 +94,8 @@ def _serve(options: argparse.Namespace, directory: Path, report: Report) -> int:
             report({"error": f"The weights {path} cannot be loaded: {error}."})
             return 1
         ledger = Ledger(options.ledger)
-        answers = Answers(loaded.whole, ledger, loaded.streamed)
+        streamed = local_model_tools.streamed(loaded.whole, loaded.streamed)
+        answers = Answers(local_model_tools.whole(loaded.whole), ledger, streamed)
         token = secrets.token_urlsafe(32)
         with Server(options.port, answers, token=token, model=path.stem, idle=options.idle) as server:
             shown = {"port": server.server_port, "pid": os.getpid(), "model": path.stem}
