@@ -1,43 +1,52 @@
-"""Three tools for a model: a library of notes to search and to read, and a calculator. All of them only read."""
-
-import ast
-import operator
+"""Three tools for a model: a library of notes to search, to open and to read. All of them only read."""
 
 import perdure
 
 NOTES = {
-    "bridge-25-de-abril": "The bridge 25 de Abril in Lisbon was opened in 1966. Its main span is 1,013 metres long.",
-    "bridge-vasco-da-gama": "The bridge Vasco da Gama near Lisbon was opened in 1998. It is 12,345 metres long in all.",
-    "tram-28": "Tram 28 crosses the old quarters of Lisbon. The line is about 7 kilometres long.",
+    "golden-gate": {
+        "history": "The Golden Gate bridge was opened in 1937.",
+        "size": "The Golden Gate bridge is 2,737 metres long.",
+    },
+    "brooklyn": {
+        "history": "The Brooklyn bridge was opened in 1883.",
+        "size": "The Brooklyn bridge is 1,834 metres long.",
+    },
+    "tram-28": {
+        "history": "Tram 28 of Lisbon was opened in 1914.",
+        "size": "The line of tram 28 is about 7 kilometres long.",
+    },
 }
-OPERATIONS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv}
 
 
-@perdure.function(effect="read")
+def only(name: str) -> dict:
+    """The schema of a tool that takes one short text: bounds keep a small model from rambling."""
+    text = {"type": "string", "minLength": 1, "maxLength": 40}
+    return {"type": "object", "properties": {name: text}, "required": [name], "additionalProperties": False}
+
+
+@perdure.function(effect="read", input=only("words"))
 def search(words: str) -> list[str]:
-    """Search the library; gives the names of notes in which every word occurs."""
-    wanted = words.lower().split()
-    return [name for name, text in NOTES.items() if all(word in f"{name} {text}".lower() for word in wanted)]
+    """Find notes."""
+    wanted = words.lower().replace("-", " ").split()
+    return [name for name, chapters in NOTES.items() if all(word in said(name, chapters) for word in wanted)]
 
 
-@perdure.function("read-note", effect="read")
-def read_note(name: str) -> str:
-    """Read one note of the library by its name."""
+def said(name: str, chapters: dict[str, str]) -> str:
+    return " ".join([name, *chapters.values()]).lower().replace("-", " ")
+
+
+@perdure.function("open", effect="read", input=only("name"))
+def open_note(name: str) -> list[str]:
+    """List the chapters of a note."""
     if name not in NOTES:
         raise LookupError(f"There is no note {name!r}. Search for it first.")
-    return NOTES[name]
+    return [f"{name}/{chapter}" for chapter in NOTES[name]]
 
 
-@perdure.function(effect="read")
-def calculate(expression: str) -> float:
-    """Calculate with numbers, + - * / and brackets."""
-    return value(ast.parse(expression, mode="eval").body)
-
-
-def value(node: ast.expr) -> float:
-    """What a model sends is data: it is taken apart, never evaluated as code."""
-    if isinstance(node, ast.Constant) and isinstance(node.value, int | float):
-        return node.value
-    if isinstance(node, ast.BinOp) and type(node.op) in OPERATIONS:
-        return OPERATIONS[type(node.op)](value(node.left), value(node.right))
-    raise ValueError("Only numbers, + - * / and brackets can be calculated.")
+@perdure.function("read", effect="read", input=only("chapter"))
+def read_chapter(chapter: str) -> str:
+    """Read a chapter."""
+    name, _, part = chapter.partition("/")
+    if part not in NOTES.get(name, {}):
+        raise LookupError(f"There is no chapter {chapter!r}. Open its note first.")
+    return NOTES[name][part]

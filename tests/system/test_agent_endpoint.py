@@ -40,13 +40,13 @@ async def run(folder, *script):
 
 
 async def test_tools_retries_and_a_corrected_answer(tmp_path):
-    answer = {"answer": "1,013 metres.", "sources": ["bridge-25-de-abril"]}
+    answer = {"source": "brooklyn/size", "year": 1883}
     ended, serving, history = await run(
         tmp_path,
         lambda body, _: refusal(429, "busy", {"retry-after": "0"}),
-        calls(("search", '{"words": "abril"}'), ("calculate", "{broken"), ("calculate", '{"expression": "open(1)"}')),
-        calls(("read-note", '{"name": "bridge-25-de-abril"}'), text="Reading."),
-        lambda body, _: completion("It is 1,013 metres long."),
+        calls(("search", '{"words": "brooklyn"}'), ("open", "{broken"), ("open", '{"name": "../etc"}')),
+        calls(("read", '{"chapter": "brooklyn/size"}'), text="Reading."),
+        lambda body, _: completion("In the year 1883."),
         lambda body, _: completion(json.dumps(answer)),
     )
     assert (ended.status, ended.output) == ("completed", answer), ended.error
@@ -54,12 +54,12 @@ async def test_tools_retries_and_a_corrected_answer(tmp_path):
     assert serving.headers[0]["idempotency-key"] == serving.headers[1]["idempotency-key"]
     assert len({headers["idempotency-key"] for headers in serving.headers}) == 4
     told = [message["content"] for message in serving.requests[2]["messages"] if message["role"] == "tool"]
-    assert told[0] == '["bridge-25-de-abril"]'
+    assert told[0] == '["brooklyn"]'
     assert told[1] == "Error: The arguments are not a JSON object. The call was not made."
-    assert "Only numbers" in told[2]
+    assert "There is no note" in told[2]
     assert serving.requests[2]["messages"][2]["tool_calls"][1]["function"]["arguments"] == "{broken"
-    assert {tool["function"]["name"] for tool in serving.requests[0]["tools"]} == {"search", "read-note", "calculate"}
-    assert serving.requests[0]["response_format"]["json_schema"]["schema"]["required"] == ["answer", "sources"]
+    assert {tool["function"]["name"] for tool in serving.requests[0]["tools"]} == {"search", "open", "read"}
+    assert serving.requests[0]["response_format"]["json_schema"]["schema"]["required"] == ["source", "year"]
     assert b"sk-canary" not in msgspec.json.encode(history)
     assert sum(entry.data["usage"]["inputTokens"] for entry in history if "usage" in entry.data) == 4 * 11
 
@@ -73,13 +73,13 @@ async def test_an_endpoint_that_answers_nonsense(tmp_path):
 
 async def test_a_run_is_forked_in_the_middle_of_its_agent(tmp_path):
     document = read((EXAMPLE / "workflow.yaml").read_bytes()).value
-    final = json.dumps({"answer": "x", "sources": []})
+    final = json.dumps({"source": "x", "year": 1914})
     script = [calls(("search", '{"words": "tram"}')), lambda body, _: completion(final)]
     async with endpoint(*script) as serving, installed(tmp_path, serving.url) as engine:
         first = await engine.start("default", document, {"question": "How long?"}, resources={})
         await asyncio.wait_for(engine.wait("default", first), 30)
-        fork = await engine.fork("default", first, path="/do/0/research/turn#2")
+        fork = await engine.fork("default", first, path="/do/0/research/try/0/ask/turn#2")
         ended = await asyncio.wait_for(engine.wait("default", fork), 30)
-        assert (ended.status, ended.output) == ("completed", {"answer": "x", "sources": []})
+        assert (ended.status, ended.output) == ("completed", {"source": "x", "year": 1914})
         assert len(serving.requests) == 3, "the first turn and its tool are known to the fork"
         assert [m["role"] for m in serving.requests[2]["messages"]] == ["system", "user", "assistant", "tool"]

@@ -16,7 +16,7 @@ from perdure.adapters.egress import HttpEgress
 from perdure.adapters.local_model_client import LocalModel
 from perdure.adapters.local_model_state import STATE, read_state
 from perdure.adapters.local_model_weights import is_installed, weights
-from perdure.ports.model import Message, ModelFailed, Request, Texts
+from perdure.ports.model import Message, ModelFailed, Request, Texts, Tool
 
 pytestmark = pytest.mark.slow
 
@@ -90,6 +90,24 @@ async def test_it_answers_under_a_schema_with_usage(installed, egress, directory
     assert answer.usage["outputTokens"] > 3
     cut = await model.ask(question("l", "Tell a story.", parameters={"maxTokens": 4}))
     assert (cut.finish, cut.usage["outputTokens"]) == ("length", 4)
+
+
+async def test_it_calls_tools(installed, egress, directory):
+    model = LocalModel(egress, SystemClock(), directory=directory)
+    told, paint = "Paint the wall green.", Tool("paint", "Paint the wall.", SCHEMA)
+    answer = await model.ask(question("k", told, tools=(paint, Tool("wait", "", {})), choice="paint"))
+    [call] = answer.tool_calls
+    assert (call.name, answer.finish, answer.text) == ("paint", "tools", "")
+    assert call.arguments["colour"] in {"red", "green", "blue"}
+    *_, last = [chunk async for chunk in model.stream(question("l", told, tools=(paint,), choice="required"))]
+    assert last.tool_calls == (await model.ask(question("m", told, tools=(paint,), choice="required"))).tool_calls
+    assert (last.tool_calls[0].name, last.usage["outputTokens"] > 5) == ("paint", True)
+    finished = await model.ask(question("n", told, tools=(paint,), schema=SCHEMA))
+    assert finished.tool_calls or json.loads(finished.text)["colour"] in {"red", "green", "blue"}
+    none = question("o", told, tools=(paint,), choice="none", parameters={"maxTokens": 20})
+    assert (await model.ask(none)).tool_calls == ()
+    with pytest.raises(ModelFailed, match="none of the tools"):
+        await model.ask(question("p", told, tools=(paint,), choice="sing"))
 
 
 async def test_one_process_for_one_directory(installed, egress, directory):

@@ -86,6 +86,7 @@ def rewritten(request: dict[str, Any], asked: Request) -> dict[str, Any]:
 
 
 _OF_TOOLS = frozenset({"tools", "tool_choice", "parallel_tool_calls"})
+_FREE = {"type": "object"}
 
 
 def form_of(tools: tuple[Tool, ...], asked: Request) -> dict[str, Any]:
@@ -93,7 +94,7 @@ def form_of(tools: tuple[Tool, ...], asked: Request) -> dict[str, Any]:
     kept: dict[str, Json] = {}
     forms = []
     for number, tool in enumerate(tools):
-        schema = {"const": {}} if _is_bare(tool) else _kept(tool.parameters, f"tool{number}", kept)
+        schema = {"const": {}} if _is_bare(tool) else _kept(tool.parameters or _FREE, f"tool{number}", kept)
         forms.append(_only(tool.name, schema))
     if asked.choice == "auto":
         schema = {"type": "string"} if asked.schema is None else _kept(asked.schema, "answer", kept)

@@ -139,9 +139,11 @@ def test_a_tool_that_takes_nothing_and_schemas_that_point_into_themselves():
         "$defs": {"node": {"type": "object", "properties": {"next": {"$ref": "#/$defs/node"}}}},
         "additionalProperties": False,
     }
-    schema = form(request(tools=[bare, tool("walk", tree)]))
+    schema = form(request(tools=[bare, tool("walk", tree), tool("free", {})]))
     assert fits(schema, {"now": {}})
     assert not fits(schema, {"now": {"at": 1}})
+    assert fits(schema, {"free": {"at": 1}})
+    assert not fits(schema, {"free": 1})
     assert fits(schema, {"walk": {"root": {"next": {}}}})
     assert not fits(schema, {"walk": {"root": {"next": 7}}})
 
