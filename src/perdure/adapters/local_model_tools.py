@@ -19,6 +19,8 @@ from perdure.errors import Invalid
 from perdure.language.values import Json
 from perdure.ports.model import Image, Request, Tool
 
+_OF_TOOLS = frozenset({"tools", "tool_choice", "parallel_tool_calls"})
+_FREE = {"type": "object"}
 _LONGEST_DESCRIPTION = 300
 _FINISH = "finish"
 """What the model calls its answer. Beside a question, the word "answer" is too near: it would be chosen at once."""
@@ -83,10 +85,6 @@ def rewritten(request: dict[str, Any], asked: Request) -> dict[str, Any]:
         messages.insert(0, {"role": "system", "content": _shown(tools, asked)})
     form = {"name": "turn", "schema": form_of(tools, asked), "strict": True}
     return {**plain, "messages": messages, "response_format": {"type": "json_schema", "json_schema": form}}
-
-
-_OF_TOOLS = frozenset({"tools", "tool_choice", "parallel_tool_calls"})
-_FREE = {"type": "object"}
 
 
 def form_of(tools: tuple[Tool, ...], asked: Request) -> dict[str, Any]:
