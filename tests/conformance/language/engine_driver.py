@@ -136,8 +136,8 @@ class EngineDriver(Verbs):
     async def _bury(self, engine: EmbeddedEngine) -> None:
         """What the kernel does when a process is killed: its tasks end, its files close, its lock goes."""
         worker = engine._worker
-        worker.closed = True
-        tasks = [*engine._tasks, *engine._calls._tasks.values(), *worker._held]
+        worker.turns.closed = True
+        tasks = [*engine._tasks, *engine._calls._tasks.values(), *worker.turns._held]
         if worker.writer._task is not None:
             tasks.append(worker.writer._task)
         for task in tasks:
@@ -162,7 +162,8 @@ class EngineDriver(Verbs):
     def _is_busy(self) -> bool:
         engine = self._open_engine()
         worker, calls = engine._worker, engine._calls
-        if worker._inbox or worker._armed or worker.writer.batch or worker.writer.committing:
+        turns, writer = worker.turns, worker.writer
+        if turns._waiting or turns._armed or writer.batch or writer.committing:
             return True
         return len(calls._tasks) + len(calls._queued) > self._sleeping
 
