@@ -202,7 +202,7 @@ class KilledOnce(EngineDriver):
         rows = await engine.find(TENANT, limit=1)
         waits = set()
         if rows:
-            record = engine._residents.get(engine._key(TENANT, rows[0].id), ended=True)
+            record = engine._residents.get(engine._starts._key(TENANT, rows[0].id), ended=True)
             waits = {command.key for command in record.open.values() if isinstance(command, c.ScheduleCall)}
         self.known = {key for _name, key in self.world.log} - waits
         self.before = len(self.world.log)
