@@ -241,7 +241,8 @@ def test_the_expense_desk_walks_from_the_shell(platform):
     send = [sys.executable, str(folder / "send.py"), address, secret, '{"who": "Cleo", "amount": 99}', "expense-17"]
     run = json.loads(subprocess.run(send, capture_output=True, check=True).stdout)["run"]
     again = subprocess.run(send, capture_output=True, text=True, check=False)
-    assert "401" in again.stderr, "a message is taken once"
+    # Within the same second it is the very same signature, which nobody takes twice; signed anew it is answered as before.
+    assert "401" in again.stderr or json.loads(again.stdout)["run"] == run, "a message is taken once"
     until(lambda: "Pay 99 to Cleo?" in shell("inbox", "list"))
     items = json.loads(shell("inbox", "list", "--json"))
     item = next(one["id"] for one in items if one["run"] == run)
