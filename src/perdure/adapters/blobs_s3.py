@@ -26,6 +26,8 @@ _AT_ONCE = 16
 _YOUNG = timedelta(minutes=30)
 _LOST = timedelta(seconds=60)
 """Who has taken a turn and not put for so long has died."""
+_BODIES = 3
+"""How often a value is fetched whose bytes break off."""
 _HINT = "Check PERDURE_TEMPORAL_STORE and the settings PERDURE_S3_…."
 
 
@@ -140,10 +142,18 @@ class S3Blobs:
             return None
 
     async def _found(self, name: str) -> bytes | None:
-        try:
-            return await self._do(lambda: bytes(self._obstore.get(self._store, name).bytes()))
-        except FileNotFoundError:
-            return None
+        for left in reversed(range(_BODIES)):
+            try:
+                answer = await self._do(self._obstore.get, self._store, name)
+            except FileNotFoundError:
+                return None
+            try:
+                return bytes(await self._do(answer.bytes))
+            except self._errors.BaseError:  # it broke off: the library asks again only as long as no answer has begun
+                if not left:
+                    raise
+                await asyncio.sleep(self._pause)
+        return None
 
     async def _is_young(self, name: str) -> bool:
         found = await self._head(name)

@@ -147,6 +147,34 @@ async def test_a_hash_put_while_it_is_forgotten_is_there(blobs):
     await asyncio.gather(*(work(number) for number in range(30) for work in (put_and_find, sweep)))
 
 
+@pytest.mark.skipif(importlib.util.find_spec("obstore") is None, reason=s3.MISSING)
+@pytest.mark.parametrize("cuts", [1, 3])
+async def test_a_value_that_breaks_off_is_fetched_again(cuts):
+    """A server that writes the value over meanwhile leaves off in the middle, and has no rest of it to give."""
+    from perdure.adapters.blobs_s3 import S3Blobs
+
+    head = b'HTTP/1.1 200 OK\r\netag: "1"\r\nlast-modified: Sat, 21 Nov 2026 12:00:00 GMT\r\n'
+    head += b"content-length: 5\r\nconnection: close\r\n\r\n"
+    asked = []
+
+    async def answer(reader, writer):
+        if b"\r\nrange:" not in await reader.readuntil(b"\r\n\r\n"):
+            asked.append(1)
+        writer.write(head + (b"va" if len(asked) <= cuts else b"value"))
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        blobs = S3Blobs(bucket(s3.S3Server("cut", f"http://127.0.0.1:{port}")), pause=0.01)
+        if cuts < 3:
+            assert await blobs.get("a") == b"value"
+        else:
+            with pytest.raises(Unavailable, match="cannot be used"):
+                await blobs.get("a")
+    assert len(asked) == min(cuts + 1, 3)
+
+
 @pytest.mark.parametrize("name", s3.PROGRAMS)
 async def test_a_wrong_key_and_a_server_that_is_away(name, servers):
     server = servers(name)

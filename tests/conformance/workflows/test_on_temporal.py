@@ -43,6 +43,13 @@ class Told:
     def outgoing(self, after, limit=100):
         return self._told[after : after + limit]
 
+    async def start(self, tenant, *values, **more):
+        """A run is begun only when it is listed, too."""
+        run = await self._engine.start(tenant, *values, **more)
+        while not any(one.id == run for one in await self._engine.find(tenant)):
+            await asyncio.sleep(0.005)
+        return run
+
     async def wait(self, tenant, run):
         """A fault is here only when it is told, too."""
         found = await self._engine.wait(tenant, run)
