@@ -104,3 +104,12 @@ def extra(name: str, what: str) -> Iterator[None]:
 def reason(error: BaseException | None) -> str:
     """What an error of a library says, in one line, as a part of a sentence of ours."""
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+
+
+def spelled(error: BaseException) -> str:
+    """The type of an error of anybody's code and all that it says, also when its text cannot be had."""
+    try:
+        said = str(error)
+    except Exception as other:  # noqa: BLE001 - that is anybody's code as well
+        said = f"its text cannot be had ({type(other).__name__})"
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__

@@ -16,7 +16,7 @@ import msgspec
 
 from perdure.engines.eager import Eager
 from perdure.engines.plain import NotJson, plain
-from perdure.errors import PerdureError
+from perdure.errors import PerdureError, spelled
 from perdure.interpreter import handles
 from perdure.interpreter.commands import ScheduleCall
 from perdure.interpreter.events import CallCompleted, CallFailed
@@ -277,11 +277,7 @@ def _at(opened: dict[str, Secret], path: list[str]) -> Json:
 
 def _told(error: Exception, secrets: Redaction) -> str:
     """What an exception says, as a text that can be kept: the name of a file may hold half a character, for instance."""
-    try:
-        reason = str(error)
-    except Exception as other:  # noqa: BLE001 - user code as well
-        reason = f"its text cannot be had ({type(other).__name__})"
-    told = f"{type(error).__name__}: {reason}" if reason else type(error).__name__
+    told = spelled(error)
     if secrets:
         told = str(secrets.value(told))  # before it is cut: half a secret would not be found
     if len(told) > _LONGEST:

@@ -22,7 +22,7 @@ from typing import Any, TypeVar, get_args, get_type_hints, overload
 
 import msgspec
 
-from perdure.errors import Invalid, PerdureError
+from perdure.errors import Invalid, PerdureError, spelled
 from perdure.functions.secret_use import SecretUse
 from perdure.interpreter.faults import problem
 from perdure.language.schemas import Schema
@@ -246,7 +246,7 @@ def _called(code: Callable[..., Any], given: dict[str, Any]) -> Any:
         # whole process, or nobody would hear of it; an interruption of the program itself never comes to a thread.
         if isinstance(error, Exception) and not isinstance(error, StopIteration):
             raise
-        raise RuntimeError(_told(error)) from error
+        raise RuntimeError(spelled(error)) from error
 
 
 async def _awaited(code: Callable[..., Any], given: dict[str, Any]) -> Any:
@@ -255,12 +255,7 @@ async def _awaited(code: Callable[..., Any], given: dict[str, Any]) -> Any:
     except (Exception, asyncio.CancelledError, GeneratorExit, KeyboardInterrupt):
         raise
     except BaseException as error:
-        raise RuntimeError(_told(error)) from error
-
-
-def _told(error: BaseException) -> str:
-    reason = str(error)
-    return f"{type(error).__name__}: {reason}" if reason else type(error).__name__
+        raise RuntimeError(spelled(error)) from error
 
 
 def _described(code: Any, name: str) -> Function:
@@ -316,7 +311,7 @@ def _from_path(path: Path) -> ModuleType:
 def _broken(name: str, error: BaseException) -> Invalid:
     if isinstance(error, PerdureError):
         return Invalid(f"{name} cannot be loaded: {error.message}", hint=error.hint)
-    return Invalid(f"{name} cannot be loaded: {_told(error)}.")
+    return Invalid(f"{name} cannot be loaded: {spelled(error)}.")
 
 
 def _parameters(code: Callable[..., Any], name: str) -> tuple[dict[str, Any], bool]:
