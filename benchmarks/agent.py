@@ -19,6 +19,7 @@ from perdure.adapters.model_catalog import ModelCatalog
 from perdure.engines.embedded.engine import EmbeddedEngine
 from perdure.functions.agent import Agent
 from perdure.functions.model import Model
+from perdure.functions.model_providers import Providers
 from perdure.functions.python import PythonFunction
 from perdure.functions.table import Table
 from perdure.interpreter import commands as c
@@ -83,7 +84,7 @@ async def engine(folder: Path, turns: int) -> dict[str, float]:
 
     provider = Prompt(turns)
     catalog = ModelCatalog({"p": provider}, "p")  # type: ignore[dict-item]  # asked whole only
-    table = Table([Agent(), Model(catalog, ["p"]), PythonFunction(look, look.__perdure_function__)])
+    table = Table([Agent(), Model(Providers(catalog, ["p"])), PythonFunction(look, look.__perdure_function__)])
     embedded = EmbeddedEngine(folder, table, clock=SystemClock())
     await embedded.open()
     began, cpu = perf_counter(), process_time()

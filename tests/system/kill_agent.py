@@ -34,6 +34,7 @@ from perdure.engines.temporal.workflow import RunWorkflow
 from perdure.errors import Unavailable
 from perdure.functions.agent import Agent
 from perdure.functions.model import Model
+from perdure.functions.model_providers import Providers
 from perdure.functions.python import PythonFunction
 from perdure.functions.table import Table
 from perdure.language.read import read
@@ -92,7 +93,7 @@ class Ledger:
 
     def table(self) -> Table:
         functions = [PythonFunction(code, code.__perdure_function__) for code in self._tools()]  # type: ignore[attr-defined]
-        return Table([Agent(), Model(self, ["scripted"]), *functions])
+        return Table([Agent(), Model(Providers(self, ["scripted"])), *functions])
 
     async def note(self, name: str, key: str, what: Any) -> None:
         """Returns when the other process has it."""

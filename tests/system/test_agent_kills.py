@@ -15,6 +15,7 @@ from perdure.engines.embedded.batch import Batch
 from perdure.engines.embedded.engine import EmbeddedEngine
 from perdure.functions.agent import Agent
 from perdure.functions.model import Model
+from perdure.functions.model_providers import Providers
 from perdure.functions.python import PythonFunction
 from perdure.functions.table import Table
 from perdure.interpreter import commands as c
@@ -64,7 +65,7 @@ class World:
         self.hang = False
 
     def table(self, summary: str = "As first.") -> Table:
-        return Table([Agent(), Model(self, ["scripted"]), *self._tools(summary)])
+        return Table([Agent(), Model(Providers(self, ["scripted"])), *self._tools(summary)])
 
     async def ask(self, request):
         self.log.append(("model", request.key))

@@ -1,6 +1,5 @@
 """`embed`: texts as vectors, as a function of the default catalog (language.md 5.2). A secret never goes to a model."""
 
-from collections.abc import Collection
 from typing import Any
 
 from perdure.functions.model_providers import Providers, refuse
@@ -8,9 +7,7 @@ from perdure.interpreter import handles
 from perdure.language.schemas import Schema
 from perdure.language.values import Json
 from perdure.ports.function import Context, Effect, Result
-from perdure.ports.guardrails import Guardrails
-from perdure.ports.model import Model, Texts
-from perdure.ports.spending import Spending
+from perdure.ports.model import Texts
 
 MOST = 2_048
 """Texts of one call."""
@@ -47,14 +44,8 @@ class Embed:
     input_schema = _INPUT
     output_schema: dict[str, Any] = {"anyOf": [_vector, {"type": "array", "items": _vector}]}
 
-    def __init__(
-        self,
-        models: Model,
-        providers: Collection[str],
-        spending: Spending | None = None,
-        guardrails: Guardrails | None = None,
-    ) -> None:
-        self._providers = Providers(models, providers, spending, guardrails)
+    def __init__(self, providers: Providers) -> None:
+        self._providers = providers
         self._arguments = Schema(_INPUT)
 
     async def execute(self, arguments: Json, context: Context) -> Json | Result:

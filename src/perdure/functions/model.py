@@ -4,7 +4,6 @@ Documents ask with `infer`; this is the step that the machine makes of each turn
 wants done comes back as data.
 """
 
-from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -18,8 +17,6 @@ from perdure.language.schemas import Schema
 from perdure.language.values import Json
 from perdure.ports import model as port
 from perdure.ports.function import Context, Effect, Result
-from perdure.ports.guardrails import Guardrails
-from perdure.ports.spending import Spending
 
 _call = {
     "type": "object",
@@ -84,14 +81,8 @@ class Model:
     input_schema = _INPUT
     output_schema: dict[str, Any] = ANSWER
 
-    def __init__(
-        self,
-        models: port.Model,
-        providers: Collection[str],
-        spending: Spending | None = None,
-        guardrails: Guardrails | None = None,
-    ) -> None:
-        self._providers = Providers(models, providers, spending, guardrails)
+    def __init__(self, providers: Providers) -> None:
+        self._providers = providers
         self._arguments = Schema(_INPUT)
 
     async def execute(self, arguments: Json, context: Context) -> Json | Result:

@@ -19,6 +19,7 @@ from perdure.functions.embed import Embed
 from perdure.functions.http import Http
 from perdure.functions.infer import Infer
 from perdure.functions.model import Model as ModelFunction
+from perdure.functions.model_providers import Providers
 from perdure.functions.openapi import OpenApi
 from perdure.ports.clock import Clock
 from perdure.ports.function import Function
@@ -67,7 +68,8 @@ def build(around: Around, modules: Iterable[str], spending: Spending | None) -> 
         ),
     )
     rules = _guardrails(settings, models)
-    shipped = _shipped(Authenticator(around.egress, around.clock), models, spending, rules)
+    providers = Providers(models, models.providers, spending, rules)
+    shipped = _shipped(Authenticator(around.egress, around.clock), providers)
     own = [function for module in modules for function in python.load(module)]
     return Calls([*shipped, *python.installed(), *own], models, rules, to_models)
 
@@ -96,15 +98,13 @@ def _guardrails(settings: Settings, models: ModelCatalog) -> Guardrails | None:
     return guardrails.load(Path(settings.guardrails).expanduser(), models.known_as)
 
 
-def _shipped(
-    authenticator: Authenticator, models: ModelCatalog, spending: Spending | None, rules: Guardrails | None
-) -> list[Function]:
+def _shipped(authenticator: Authenticator, providers: Providers) -> list[Function]:
     return [
         Http(authenticator),
         OpenApi(authenticator),
-        Infer(models, models.providers, spending, rules),
+        Infer(providers),
         Agent(),
         Approve(),
-        ModelFunction(models, models.providers, spending, rules),
-        Embed(models, models.providers, spending, rules),
+        ModelFunction(providers),
+        Embed(providers),
     ]

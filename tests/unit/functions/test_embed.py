@@ -5,6 +5,7 @@ import pytest
 
 from perdure.adapters.model_catalog import ModelCatalog
 from perdure.functions.embed import Embed
+from perdure.functions.model_providers import Providers
 from perdure.ports.function import FunctionFault
 from tests.unit.adapters.model_fakes import Listed, lost
 from tests.unit.functions.test_infer import context
@@ -12,7 +13,7 @@ from tests.unit.functions.test_infer import context
 
 def embed(*answers):
     inner = Listed(*answers or ("x",))
-    return Embed(ModelCatalog({"p": inner}, "p"), ["p"]), inner
+    return Embed(Providers(ModelCatalog({"p": inner}, "p"), ["p"])), inner
 
 
 async def test_a_text_is_a_vector_and_a_list_is_a_list():

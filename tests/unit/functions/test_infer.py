@@ -10,6 +10,7 @@ from perdure.adapters.egress import HttpEgress
 from perdure.adapters.model_catalog import ModelCatalog
 from perdure.adapters.openai import OpenAIModel
 from perdure.functions.infer import Infer
+from perdure.functions.model_providers import Providers
 from perdure.interpreter import handles
 from perdure.interpreter.faults import standard_name
 from perdure.ports.function import Context, FunctionFault, Result
@@ -43,7 +44,7 @@ async def infer(*script):
     egress = HttpEgress(["127.0.0.1"])
     async with endpoint(*script) as serving:
         model = OpenAIModel(egress, SystemClock(), url=serving.url, key="k", model="small")
-        yield Infer(ModelCatalog({"openai": model}, "openai"), ["openai"]), serving
+        yield Infer(Providers(ModelCatalog({"openai": model}, "openai"), ["openai"])), serving
     await egress.close()
 
 
@@ -195,7 +196,7 @@ async def test_model_and_parameters_are_handed_on():
 
 
 def test_its_own_description():
-    function = Infer(ModelCatalog({}, "local"), [])
+    function = Infer(Providers(ModelCatalog({}, "local"), []))
     assert (function.name, function.version, function.effect_of({}, {})) == ("infer", "1.0.0", "idempotent")
     assert msgspec.json.encode(function.input_schema)
     assert "default local" in repr(function)

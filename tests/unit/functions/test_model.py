@@ -11,6 +11,7 @@ from perdure.adapters.model_catalog import ModelCatalog
 from perdure.adapters.openai import OpenAIModel
 from perdure.functions.agent import Agent
 from perdure.functions.model import Model
+from perdure.functions.model_providers import Providers
 from perdure.interpreter import handles
 from perdure.interpreter.agent_arguments import ANSWER
 from perdure.interpreter.faults import standard_name
@@ -30,7 +31,7 @@ async def model(*script):
     egress = HttpEgress(["127.0.0.1"])
     async with endpoint(*script) as serving:
         provider = OpenAIModel(egress, SystemClock(), url=serving.url, key="k", model="small")
-        yield Model(ModelCatalog({"openai": provider}, "openai"), ["openai"]), serving
+        yield Model(Providers(ModelCatalog({"openai": provider}, "openai"), ["openai"])), serving
     await egress.close()
 
 
@@ -142,10 +143,13 @@ async def test_data_that_looked_like_a_handle_goes_out_as_it_was():
 
 
 def test_both_describe_themselves():
-    assert (Model({}, "local").effect_of({}, {}), Agent().effect_of({}, {})) == ("idempotent", "unsafe")
-    assert repr(Model(ModelCatalog({}, "local"), ["local"])) == "Model(Providers(ModelCatalog(; default local)))"
+    assert (Model(Providers({}, "local")).effect_of({}, {}), Agent().effect_of({}, {})) == ("idempotent", "unsafe")
+    assert (
+        repr(Model(Providers(ModelCatalog({}, "local"), ["local"])))
+        == "Model(Providers(ModelCatalog(; default local)))"
+    )
     assert repr(Agent()) == "Agent(1.0.0)"
-    for function in (Model({}, "local"), Agent()):
+    for function in (Model(Providers({}, "local")), Agent()):
         Schema(function.input_schema).check()
 
 
@@ -157,10 +161,10 @@ async def test_an_agent_is_not_called_like_a_function():
 async def test_text_is_reported_as_it_comes():
     told = []
     surrounded = msgspec.structs.replace(context(), progress=told.append)
-    function = Model(ModelCatalog({"p": Listed(["He", "llo"])}, "p"), ["p"])
+    function = Model(Providers(ModelCatalog({"p": Listed(["He", "llo"])}, "p"), ["p"]))
     result = await function.execute({**ASKED, "stream": True}, surrounded)
     assert (result.output["text"], told) == ("Hello", [{"text": "He", "at": 0}, {"text": "llo", "at": 2}])
-    function = Model(ModelCatalog({"p": Listed(["He", lost()])}, "p"), ["p"])
+    function = Model(Providers(ModelCatalog({"p": Listed(["He", lost()])}, "p"), ["p"]))
     with pytest.raises(FunctionFault) as fault:
         await function.execute({**ASKED, "stream": True}, surrounded)
     assert fault.value.outcome == "unknown"
@@ -168,7 +172,7 @@ async def test_text_is_reported_as_it_comes():
 
 async def test_pictures_and_seals_go_along():
     inner = Listed("x")
-    function = Model(ModelCatalog({"p": inner}, "p"), ["p"])
+    function = Model(Providers(ModelCatalog({"p": inner}, "p"), ["p"]))
     call = {"id": "c", "name": "f", "arguments": {}, "seal": "s"}
     messages = [
         {"role": "user", "content": "What is it?", "images": [{"uri": "https://x.example/a.png"}]},
@@ -182,7 +186,7 @@ async def test_pictures_and_seals_go_along():
 
 async def test_a_model_is_named_with_its_provider():
     inner = Listed("x")
-    function = Model(ModelCatalog({"p": inner, "q": Listed("y")}, "q"), ["p", "q"])
+    function = Model(Providers(ModelCatalog({"p": inner, "q": Listed("y")}, "q"), ["p", "q"]))
     await function.execute({**ASKED, "model": "p/big"}, context())
     await function.execute({**ASKED, "model": "small", "provider": "p"}, context())
     assert [request.model for request in inner.requests] == ["big", "small"]

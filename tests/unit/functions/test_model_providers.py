@@ -7,7 +7,7 @@ from perdure.adapters.model_catalog import ModelCatalog
 from perdure.functions.embed import Embed
 from perdure.functions.infer import Infer
 from perdure.functions.model import Model
-from perdure.functions.model_providers import GUARDRAIL
+from perdure.functions.model_providers import GUARDRAIL, Providers
 from perdure.ports.function import FunctionFault
 from perdure.ports.model import Answer, ToolCall
 from perdure.ports.spending import account
@@ -23,7 +23,7 @@ def asking(kind, *answers, before=(), after=()):
     """A function, and the model behind it."""
     inner = Listed(*answers or ("x",))
     rules = Guardrails(Rules(before=tuple(before), after=tuple(after)))
-    return kind(ModelCatalog({"p": inner}, "p"), ["p"], None, rules), inner
+    return kind(Providers(ModelCatalog({"p": inner}, "p"), ["p"], None, rules)), inner
 
 
 def turn(text, **more):
@@ -109,6 +109,6 @@ async def test_calls_of_tools_pass_the_rules_too():
             return Answer(text="", finish="tools", usage=dict(USAGE), tool_calls=(call,))
 
     rules = Guardrails(Rules(after=(DIGITS,)))
-    function = Model(ModelCatalog({"p": Calling()}, "p"), ["p"], None, rules)
+    function = Model(Providers(ModelCatalog({"p": Calling()}, "p"), ["p"], None, rules))
     result = await function.execute(turn("x"), context())
     assert result.output["toolCalls"] == [{"id": "1", "name": "t", "arguments": {"to": "[number]"}}]

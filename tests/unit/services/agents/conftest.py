@@ -19,6 +19,7 @@ from perdure.functions.approve import Approve
 from perdure.functions.embed import Embed
 from perdure.functions.infer import Infer
 from perdure.functions.model import Model
+from perdure.functions.model_providers import Providers
 from perdure.functions.table import Table
 from perdure.ports.database import EVERY
 from perdure.ports.model import Answer, Chunk, Request, TextDelta, Texts, ToolCall, Vectors
@@ -116,7 +117,7 @@ class World:
 async def opened(folder: Path, database: Any, clock: TestClock) -> AsyncIterator[World]:
     """On this database, with an engine of its own."""
     talker, spending = Talker(), Later()
-    asking = (kind(talker, ["p"], spending) for kind in (Model, Infer, Embed))
+    asking = (kind(Providers(talker, ["p"], spending)) for kind in (Model, Infer, Embed))
     table = Table([Agent(), Approve(), *asking])
     async with EmbeddedEngine(folder, table, clock=clock) as engine:
         made = World(clock, database, engine, table, talker)
